@@ -1,0 +1,1 @@
+//! A process at a vantage point: takes orders, runs probes, reports

@@ -1,0 +1,1 @@
+//! Holds the agents' streams, fans a question out, concludes

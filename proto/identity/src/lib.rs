@@ -1,0 +1,1 @@
+//! Who a process is: key, join token, certificate, mutual TLS, sealed secrets

@@ -1,0 +1,23 @@
+//! The vocabulary of Parallax: what is asked, what was seen, what it means.
+//!
+//! Plain values only. No socket, no clock, no runtime: time comes in as a value, and everything here can be
+//! built, compared and replayed without a network. The serde shapes are those of the run document.
+
+pub mod certificate;
+pub mod credential;
+pub mod evidence;
+pub mod experiment;
+pub mod fault;
+pub mod finding;
+pub mod identity;
+mod kinds;
+pub mod millis;
+pub mod observation;
+pub mod run;
+pub mod selector;
+pub mod spec;
+pub mod stage;
+pub mod target;
+pub mod text;
+pub mod token;
+pub mod vantage;

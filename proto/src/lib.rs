@@ -1,0 +1,1 @@
+//! The contract between the three programs, and the only place that opens wire types

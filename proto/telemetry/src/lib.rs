@@ -1,0 +1,1 @@
+//! How a process says what it does: logs, spans, resource, trace context
