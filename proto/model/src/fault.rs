@@ -315,7 +315,11 @@ pub struct Fault {
 impl Fault {
     /// A fault with a message and no raw words.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), raw: None }
+        Self {
+            kind,
+            message: message.into(),
+            raw: None,
+        }
     }
 
     /// Keeps the evidence in its own words beside the class.
@@ -346,7 +350,11 @@ struct FaultShape {
 impl From<FaultShape> for Fault {
     fn from(shape: FaultShape) -> Self {
         let kind = FaultKind::from_names(shape.layer.as_str(), &shape.kind);
-        Self { kind, message: shape.message, raw: shape.raw }
+        Self {
+            kind,
+            message: shape.message,
+            raw: shape.raw,
+        }
     }
 }
 

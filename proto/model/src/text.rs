@@ -73,7 +73,10 @@ mod tests {
     #[test]
     fn control_and_bidi_characters_never_reach_a_terminal() {
         assert_eq!(escape(b"a\x1b[2Jb", 64), "a\\x1b[2Jb");
-        assert_eq!(escape("x\u{202e}y\u{200b}z".as_bytes(), 64), "x\\u{202e}y\\u{200b}z");
+        assert_eq!(
+            escape("x\u{202e}y\u{200b}z".as_bytes(), 64),
+            "x\\u{202e}y\\u{200b}z"
+        );
         assert_eq!(escape(b"caf\xe9", 64), "caf\\xe9");
         assert_eq!(escape("\u{9b}31m".as_bytes(), 64), "\\x9b31m");
     }

@@ -1,0 +1,99 @@
+//! A login's secret. It never prints itself, and it crosses the collector only sealed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::kinds::kinds;
+
+kinds! {
+    /// How to log in.
+    Mechanism, fallback Login {
+        /// SASL PLAIN (RFC 4616).
+        Plain = "PLAIN",
+        /// The LOGIN command (RFC 9051 section 6.2.3).
+        Login = "LOGIN",
+    }
+}
+
+/// A secret in clear: zeroed when dropped, never printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret into keeping.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself; for the one place that must send or seal it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A user and a secret, at the place where the login happens.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub secret: Secret,
+}
+
+/// A secret that only one agent can open (HPKE, RFC 9180).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecret {
+    /// The encapsulated key.
+    pub encapsulated_key: Vec<u8>,
+    /// The ciphertext with its tag.
+    pub ciphertext: Vec<u8>,
+}
+
+impl fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedSecret({} bytes)", self.ciphertext.len())
+    }
+}
+
+/// What a sealed secret is bound to: opening it under any other host or user fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealContext<'a> {
+    /// The host the secret may be sent to.
+    pub host: &'a str,
+    /// The user it belongs to.
+    pub user: &'a str,
+}
+
+impl SealContext<'_> {
+    /// The `info` of HPKE's key schedule (RFC 9180 section 5.1).
+    pub fn info(&self) -> Vec<u8> {
+        let mut info = b"parallax credential v1".to_vec();
+        for part in [self.host, self.user] {
+            info.push(0);
+            info.extend_from_slice(part.as_bytes());
+        }
+        info
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints_itself() {
+        let credential = Credential {
+            user: "probe".into(),
+            secret: Secret::new("hunter2".into()),
+        };
+        assert!(!format!("{credential:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,125 @@
+//! A run: one question put to many agents, and the document that tells its answer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::finding::{Conclusion, Finding, Verdict};
+use crate::millis;
+use crate::observation::Observation;
+use crate::spec::Depth;
+use crate::target::{Endpoint, Target};
+
+/// The name and version of the run document's shape.
+pub const RUN_SCHEMA: &str = "parallax.run/v1";
+
+/// The target as the run document names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunTarget {
+    /// What was typed.
+    pub input: String,
+    /// The host meant.
+    pub host: String,
+    /// The endpoints asked of it.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl From<&Target> for RunTarget {
+    fn from(target: &Target) -> Self {
+        Self {
+            input: target.input.clone(),
+            host: target.host.to_string(),
+            endpoints: target.endpoints.clone(),
+        }
+    }
+}
+
+/// The run document: `ctl probe -o json`, `ctl runs show ID -o json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunDocument {
+    /// Always `parallax.run/v1`.
+    pub schema: String,
+    /// UUID version 7.
+    pub run_id: Uuid,
+    /// The trace of the run, 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// What was probed.
+    pub target: RunTarget,
+    /// How far.
+    pub depth: Depth,
+    /// When it began, RFC 3339 UTC.
+    #[schemars(with = "String")]
+    pub started_at: Timestamp,
+    /// From the question to the verdict.
+    #[serde(rename = "duration_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub duration: Duration,
+    /// What each vantage point saw.
+    pub vantages: Vec<Observation>,
+    /// The answer.
+    pub verdict: Verdict,
+    /// One line a person can act on.
+    pub summary: String,
+    /// First the one to act on.
+    pub findings: Vec<Finding>,
+}
+
+impl RunDocument {
+    /// Puts the conclusion into the document.
+    pub fn conclude(&mut self, conclusion: Conclusion) {
+        self.verdict = conclusion.verdict;
+        self.summary = conclusion.summary;
+        self.findings = conclusion.findings;
+    }
+}
+
+/// One line of `ctl runs list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunSummary {
+    /// UUID version 7.
+    pub run_id: Uuid,
+    /// When it began.
+    #[schemars(with = "String")]
+    pub started_at: Timestamp,
+    /// What was typed as the target.
+    pub target: String,
+    /// The answer.
+    pub verdict: Verdict,
+    /// One line a person can act on.
+    pub summary: String,
+}
+
+/// One line of `ctl agents`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentSummary {
+    /// The agent.
+    pub name: crate::vantage::AgentName,
+    /// Its labels.
+    pub labels: crate::vantage::Labels,
+    /// Whether its link is up.
+    pub connected: bool,
+    /// Its program's version.
+    pub version: String,
+    /// When it was last heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub last_seen: Option<Timestamp>,
+    /// The address its link comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Round-trip time of the link, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// The agent's wall clock minus the collector's, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<f64>,
+    /// Probes it runs now.
+    pub probes_in_flight: u32,
+    /// Public key to which secrets for this agent are sealed, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing_key: Option<String>,
+}

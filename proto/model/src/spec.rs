@@ -1,0 +1,121 @@
+//! What one probe is to do.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::credential::Mechanism;
+use crate::kinds::kinds;
+use crate::stage::StageName;
+use crate::target::Target;
+
+kinds! {
+    /// How far a probe goes; each includes those before it.
+    Depth, fallback Greeting {
+        /// TCP only.
+        Connect = "connect",
+        /// And the TLS handshake.
+        Tls = "tls",
+        /// And greeting, CAPABILITY, STARTTLS where asked, ID, LOGOUT.
+        Greeting = "greeting",
+        /// And a login.
+        Login = "login",
+        /// And NAMESPACE, LIST, EXAMINE, FETCH of headers; reads only.
+        Mailbox = "mailbox",
+        /// And writes in a mailbox of its own.
+        Sync = "sync",
+    }
+}
+
+impl Depth {
+    /// Whether a probe of this depth comes to a stage.
+    pub const fn includes(self, stage: StageName) -> bool {
+        let needs = match stage {
+            StageName::Resolve | StageName::Connect => Self::Connect,
+            StageName::Tls => Self::Tls,
+            StageName::Greeting
+            | StageName::Capability
+            | StageName::Starttls
+            | StageName::Id
+            | StageName::Logout => Self::Greeting,
+            StageName::Authenticate => Self::Login,
+            StageName::Namespace | StageName::List | StageName::Select | StageName::Fetch => Self::Mailbox,
+            StageName::Append | StageName::Sync | StageName::Idle | StageName::Hold => Self::Sync,
+        };
+        self as u8 >= needs as u8
+    }
+}
+
+kinds! {
+    /// Which address families are asked for and tried.
+    FamilyChoice, fallback Any {
+        /// Both.
+        Any = "any",
+        /// IPv4 only.
+        Ipv4 = "ipv4",
+        /// IPv6 only.
+        Ipv6 = "ipv6",
+    }
+}
+
+impl FamilyChoice {
+    /// Whether an address is of a family asked for.
+    pub const fn admits(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Ipv4 => address.is_ipv4(),
+            Self::Ipv6 => address.is_ipv6(),
+        }
+    }
+}
+
+/// A login to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginSpec {
+    /// User name.
+    pub user: String,
+    /// The mechanism to use; without one, the best that the server offers.
+    pub mechanism: Option<Mechanism>,
+}
+
+/// What one probe is to do, as every agent of a run is told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSpec {
+    /// What is probed.
+    pub target: Target,
+    /// How far it goes.
+    pub depth: Depth,
+    /// Which families.
+    pub family: FamilyChoice,
+    /// Addresses to use instead of resolving; empty to resolve.
+    pub addresses: Vec<IpAddr>,
+    /// Time for the whole probe on one agent.
+    pub timeout: Duration,
+    /// The login, from depth `login` on.
+    pub login: Option<LoginSpec>,
+    /// Trust anchors for the target's certificate beside the agent's own, DER.
+    pub anchors: Vec<Vec<u8>>,
+}
+
+/// Time for a probe on one agent when nothing else is asked.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_depth_includes_those_before_it() {
+        for pair in Depth::ALL.windows(2) {
+            for &stage in StageName::ALL {
+                assert!(
+                    !pair[0].includes(stage) || pair[1].includes(stage),
+                    "{:?} {stage}",
+                    pair
+                );
+            }
+        }
+        assert!(!Depth::Greeting.includes(StageName::Authenticate));
+        assert!(Depth::Mailbox.includes(StageName::Fetch));
+        assert!(!Depth::Tls.includes(StageName::Logout));
+    }
+}
