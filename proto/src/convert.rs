@@ -1,0 +1,1 @@
+//! Model to wire and back.
