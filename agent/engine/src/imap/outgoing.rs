@@ -1,0 +1,71 @@
+//! What goes to the server, and what of it may be recorded.
+
+use std::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes for the wire beside the form in which they may be shown. The wire form is zeroed when dropped.
+#[derive(Default)]
+pub struct Outgoing {
+    wire: Zeroizing<Vec<u8>>,
+    shown: Vec<u8>,
+}
+
+impl Outgoing {
+    /// The bytes to send.
+    pub fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    /// The same with every secret replaced by its name: for transcripts, logs and errors.
+    pub fn shown(&self) -> &[u8] {
+        &self.shown
+    }
+
+    pub(super) fn text(&mut self, bytes: &[u8]) {
+        self.append(bytes);
+        self.shown.extend_from_slice(bytes);
+    }
+
+    pub(super) fn secret(&mut self, bytes: &[u8], label: &str) {
+        self.append(bytes);
+        self.shown.extend_from_slice(label.as_bytes());
+    }
+
+    /// Grows without leaving an old copy behind, as a reallocation would.
+    fn append(&mut self, bytes: &[u8]) {
+        let needed = self.wire.len() + bytes.len();
+        if needed > self.wire.capacity() {
+            let mut larger = Vec::with_capacity(needed.next_power_of_two().max(128));
+            larger.extend_from_slice(&self.wire);
+            self.wire.zeroize();
+            self.wire = Zeroizing::new(larger);
+        }
+        self.wire.extend_from_slice(bytes);
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outgoing(\"{}\")", self.shown.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_to_the_wire_and_nowhere_else() {
+        let mut outgoing = Outgoing::default();
+        outgoing.text(b"a1 LOGIN probe ");
+        outgoing.secret(&[b'x'; 4_000], "<password>");
+        outgoing.text(b"\r\n");
+        assert_eq!(outgoing.wire().len(), 15 + 4_000 + 2);
+        assert_eq!(outgoing.shown(), b"a1 LOGIN probe <password>\r\n");
+        assert_eq!(
+            format!("{outgoing:?}"),
+            "Outgoing(\"a1 LOGIN probe <password>\\r\\n\")"
+        );
+    }
+}
