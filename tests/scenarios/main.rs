@@ -1,0 +1,1 @@
+//! The lab itself: what it promises, shown with plain tools.

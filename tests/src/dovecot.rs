@@ -1,0 +1,198 @@
+//! A real Dovecot on the mail host: IMAP on 143 with STARTTLS and on 993, both families, two users with mail.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::address;
+use crate::lab::Lab;
+use crate::pki::Credentials;
+use crate::process::{self, Process};
+use crate::wait;
+
+/// A user the server knows.
+pub const USER: &str = "anna";
+/// Her password.
+pub const PASSWORD: &str = "walnut-7-river";
+/// The subjects in her INBOX, oldest first.
+pub const SUBJECTS: [&str; 2] = ["Minutes of the meeting", "Re: Minutes of the meeting"];
+
+/// The owner of the mail; an account with this number need not exist.
+const MAIL_UID: u32 = 5000;
+const TO_GREET: Duration = Duration::from_secs(15);
+const CONFIGURATION: &str = include_str!("dovecot.conf");
+
+/// A mail server and its files; stopped when dropped.
+pub struct Dovecot {
+    directory: PathBuf,
+    process: Option<Process>,
+}
+
+impl Dovecot {
+    /// Starts a server on the lab's mail host that presents `credentials`, and waits until it greets.
+    pub fn start(lab: &Lab, credentials: &Credentials) -> Result<Self> {
+        let directory = lab.directory().join("dovecot");
+        lay_out(&directory)?;
+        let mut dovecot = Self {
+            directory,
+            process: None,
+        };
+        dovecot.present(lab, credentials)?;
+        Ok(dovecot)
+    }
+
+    /// Starts the server again, with other credentials.
+    pub fn present(&mut self, lab: &Lab, credentials: &Credentials) -> Result<()> {
+        self.stop();
+        std::fs::write(self.directory.join("chain.pem"), &credentials.chain_pem)?;
+        std::fs::write(self.directory.join("key.pem"), &credentials.key_pem)?;
+        self.run(lab)
+    }
+
+    /// Starts the server, and waits until it greets on both addresses and listens on 993. No effect while it runs.
+    pub fn run(&mut self, lab: &Lab) -> Result<()> {
+        if self.process.is_some() {
+            return Ok(());
+        }
+        let mut command = Command::new("dovecot");
+        command
+            .arg("-F")
+            .arg("-c")
+            .arg(self.directory.join("dovecot.conf"));
+        let mut process = Process::start(&lab.mail, "dovecot-start", &self.directory, &command)?;
+        self.wait_for_greeting(lab, &mut process)?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Stops the server. No effect while it does not run.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Makes the password database unreadable, or readable again: without it every login fails temporarily.
+    pub fn hide_passwords(&self, hidden: bool) -> Result<()> {
+        write_passwords(&self.directory, if hidden { 0o600 } else { 0o644 })
+    }
+
+    /// How many passwords the server has refused so far.
+    pub fn refused_passwords(&self) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains("Password mismatch"))
+            .count()
+    }
+
+    /// Everything the server has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.join("dovecot.log")
+    }
+
+    fn wait_for_greeting(&self, lab: &Lab, process: &mut Process) -> Result<()> {
+        let [v4, v6] = address::MAIL.both();
+        let greets = |address: IpAddr| lab.mail.run(move || greeting(address)).starts_with("* OK");
+        let listens = |address| {
+            lab.mail
+                .run(move || TcpStream::connect(SocketAddr::new(address, 993)).is_ok())
+        };
+        wait::until("greeting of Dovecot", TO_GREET, || {
+            if let Some(status) = process.ended()? {
+                bail!("Dovecot ended ({status})\n{}\n{}", process.tail(), self.tail());
+            }
+            Ok((greets(v4) && greets(v6) && listens(v4) && listens(v6)).then_some(()))
+        })
+        .with_context(|| self.tail())
+    }
+
+    fn tail(&self) -> String {
+        process::tail("dovecot", &self.log_file())
+    }
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.tail());
+        }
+        self.stop();
+    }
+}
+
+fn lay_out(directory: &Path) -> Result<()> {
+    std::fs::create_dir_all(directory)?;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
+    let here = directory.display().to_string();
+    let configuration = CONFIGURATION
+        .replace("{HERE}", &here)
+        .replace("{MAIL_UID}", &MAIL_UID.to_string());
+    std::fs::write(directory.join("dovecot.conf"), configuration)?;
+    write_passwords(directory, 0o644)?;
+    std::fs::create_dir(directory.join("mail"))?;
+    for user in [USER, "bert"] {
+        deliver(&directory.join("mail").join(user))?;
+    }
+    Ok(())
+}
+
+/// Dovecot opens the file again only when its size has changed, hence the mark.
+fn write_passwords(directory: &Path, mode: u32) -> Result<()> {
+    let path = directory.join("users");
+    let mark = if mode & 0o004 == 0 {
+        "# for root only\n"
+    } else {
+        ""
+    };
+    std::fs::write(&path, format!("{mark}{USER}:{PASSWORD}\nbert:pebble-3-lantern\n"))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+fn deliver(home: &Path) -> Result<()> {
+    let maildir = home.join("Maildir");
+    for below in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(maildir.join(below))?;
+        give_away(&maildir.join(below))?;
+    }
+    give_away(home)?;
+    give_away(&maildir)?;
+    for (number, subject) in SUBJECTS.iter().enumerate() {
+        let path = maildir.join("cur").join(format!("17000000{number:02}.lab:2,S"));
+        std::fs::write(&path, message(number, subject))?;
+        give_away(&path)?;
+    }
+    Ok(())
+}
+
+fn give_away(path: &Path) -> Result<()> {
+    let owner = Some(MAIL_UID);
+    chown(path, owner, owner).with_context(|| format!("give {} to the mail's owner", path.display()))
+}
+
+fn message(number: usize, subject: &str) -> String {
+    format!(
+        "From: Bert <bert@lab.example>\r\nTo: Anna <anna@lab.example>\r\nSubject: {subject}\r\n\
+         Date: Mon, 2 Mar 2026 09:{number:02}:00 +0000\r\nMessage-ID: <{number}@lab.example>\r\n\
+         \r\nNothing was decided.\r\n"
+    )
+}
+
+fn greeting(address: IpAddr) -> String {
+    let patience = Duration::from_secs(2);
+    let mut line = [0; 512];
+    let read = TcpStream::connect(SocketAddr::new(address, 143)).and_then(|mut stream| {
+        stream.set_read_timeout(Some(patience))?;
+        stream.read(&mut line)
+    });
+    String::from_utf8_lossy(&line[..read.unwrap_or(0)]).into_owned()
+}

@@ -1,0 +1,22 @@
+//! The lab: real networks, real servers, the built programs as black boxes.
+//!
+//! Everything stands in network namespaces that end with the process. A test builds a [`world::World`], injects
+//! faults by name, and judges what `ctl` prints and how it exits.
+
+pub mod address;
+pub mod background;
+pub mod dns;
+pub mod dovecot;
+pub mod filter;
+pub mod host;
+pub mod impair;
+pub mod lab;
+pub mod namespace;
+pub mod pki;
+pub mod process;
+pub mod site;
+pub mod speaker;
+pub mod stale;
+pub mod wait;
+pub mod wire;
+pub mod zone;

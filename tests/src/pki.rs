@@ -1,0 +1,138 @@
+//! The certificates of the lab: a root, an intermediate, and a leaf with nothing or one thing wrong.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The authority whose root the vantage points trust.
+pub struct Pki {
+    names: Vec<String>,
+    root: Authority,
+    intermediate: Authority,
+}
+
+/// What a mail server presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// Valid for 90 days, for the right names, with its intermediate.
+    Good,
+    /// Ended yesterday.
+    Expired,
+    /// Valid for another name.
+    WrongName,
+    /// Signed by its own key.
+    SelfSigned,
+    /// Signed by an authority that nobody trusts.
+    Untrusted,
+}
+
+/// A certificate chain and its key, as a server's configuration wants them.
+pub struct Credentials {
+    /// Leaf first, then the intermediate where there is one.
+    pub chain_pem: String,
+    /// PKCS #8.
+    pub key_pem: String,
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+impl Pki {
+    /// An authority for servers that answer to `names`.
+    pub fn new(names: &[&str]) -> Result<Self> {
+        let (root, intermediate) = authority("Lab")?;
+        Ok(Self {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            root,
+            intermediate,
+        })
+    }
+
+    /// The root, for `--ca-file`.
+    pub fn root_pem(&self) -> String {
+        self.root.pem()
+    }
+
+    /// A new key and a certificate for it.
+    pub fn issue(&self, leaf: Leaf) -> Result<Credentials> {
+        let key = KeyPair::generate()?;
+        let key_pem = key.serialize_pem();
+        let chain_pem = match leaf {
+            Leaf::Good => self.chain(&self.leaf_params()?, &key, &self.intermediate)?,
+            Leaf::Expired => {
+                let mut params = self.leaf_params()?;
+                let now = SystemTime::now();
+                set_validity(&mut params, now - 90 * DAY, now - DAY);
+                self.chain(&params, &key, &self.intermediate)?
+            }
+            Leaf::WrongName => {
+                self.chain(&params("mail.elsewhere.example", 90)?, &key, &self.intermediate)?
+            }
+            Leaf::SelfSigned => self.leaf_params()?.self_signed(&key)?.pem(),
+            Leaf::Untrusted => {
+                let (_, stranger) = authority("Stranger")?;
+                self.chain(&self.leaf_params()?, &key, &stranger)?
+            }
+        };
+        Ok(Credentials { chain_pem, key_pem })
+    }
+
+    fn chain(&self, params: &CertificateParams, key: &KeyPair, issuer: &Authority) -> Result<String> {
+        Ok(params.signed_by(key, issuer)?.pem() + &issuer.pem())
+    }
+
+    fn leaf_params(&self) -> Result<CertificateParams> {
+        let mut leaf = params(&self.names[0], 90)?;
+        leaf.subject_alt_names = CertificateParams::new(self.names.clone())?.subject_alt_names;
+        Ok(leaf)
+    }
+}
+
+fn authority(name: &str) -> Result<(Authority, Authority)> {
+    let root = CertifiedIssuer::self_signed(ca_params(&format!("{name} Root CA"))?, KeyPair::generate()?)?;
+    let below = ca_params(&format!("{name} Issuing CA"))?;
+    let intermediate = CertifiedIssuer::signed_by(below, KeyPair::generate()?, &root)?;
+    Ok((root, intermediate))
+}
+
+fn ca_params(name: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name = common_name(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    valid_for(&mut params, 3650);
+    Ok(params)
+}
+
+fn params(name: &str, days: u32) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new([name.to_owned()])?;
+    params.distinguished_name = common_name(name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    valid_for(&mut params, days);
+    Ok(params)
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+fn valid_for(params: &mut CertificateParams, days: u32) {
+    let now = SystemTime::now();
+    set_validity(params, now - 2 * DAY, now + DAY * days);
+}
+
+fn set_validity(params: &mut CertificateParams, not_before: SystemTime, not_after: SystemTime) {
+    let epoch = date_time_ymd(1970, 1, 1);
+    let since_epoch = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    params.not_before = epoch + since_epoch(not_before);
+    params.not_after = epoch + since_epoch(not_after);
+}
