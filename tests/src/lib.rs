@@ -4,19 +4,26 @@
 //! faults by name, and judges what `ctl` prints and how it exits.
 
 pub mod address;
+pub mod answer;
 pub mod background;
 pub mod dns;
+pub mod document;
 pub mod dovecot;
 pub mod filter;
 pub mod host;
 pub mod impair;
+pub mod interrupt;
 pub mod lab;
 pub mod namespace;
+pub mod otlp;
 pub mod pki;
 pub mod process;
+pub mod programs;
+pub mod running;
 pub mod site;
 pub mod speaker;
 pub mod stale;
 pub mod wait;
 pub mod wire;
+pub mod world;
 pub mod zone;
