@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, bail};
 use clap::Parser;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use parallax_tests::host;
 use parallax_tests::impair::{Fault, Kind};
 use parallax_tests::interrupt::Interrupt;
@@ -19,8 +21,9 @@ use parallax_tests::world::World;
 const INTERRUPTED: u8 = 130;
 /// The exit status of `ctl` when it could not tell.
 const UNKNOWN: u8 = 3;
-/// `ctl` gets the Ctrl-C as well, and this long to end by itself.
+/// How long an interrupted `ctl` gets to end by itself.
 const TO_SAY_GOODBYE: Duration = Duration::from_secs(2);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// What a terminal program needs to know of its terminal.
 const TERMINAL: [&str; 6] = ["TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LANG", "LC_ALL"];
 
@@ -128,9 +131,13 @@ fn wait_for(ctl: &mut Child, interrupt: &Interrupt) -> Result<u8> {
                 .and_then(|code| u8::try_from(code).ok())
                 .unwrap_or(INTERRUPTED));
         }
-        if interrupt.asked() && asked_at.get_or_insert_with(Instant::now).elapsed() > TO_SAY_GOODBYE {
+        if interrupt.asked() && asked_at.is_none() {
+            asked_at = Some(Instant::now());
+            kill(Pid::from_raw(i32::try_from(ctl.id())?), Signal::SIGTERM)?;
+        }
+        if asked_at.is_some_and(|asked| asked.elapsed() > TO_SAY_GOODBYE) {
             ctl.kill()?;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(BETWEEN_LOOKS);
     }
 }
