@@ -3,7 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
-use super::frame::Frame;
+use super::frame::{Frame, elide};
 use super::limits::{LimitExceeded, LimitKind, Limits, SIZE_DIGITS};
 use super::scan;
 
@@ -54,6 +54,10 @@ struct Size {
 impl Assembly {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    pub(super) fn without_literals(&self) -> Vec<u8> {
+        elide(&self.bytes, &self.literals)
     }
 
     pub(super) fn in_literal(&self) -> bool {

@@ -21,8 +21,12 @@ pub struct Capabilities {
 impl Capabilities {
     /// From `* CAPABILITY ...`; `None` when the line is another one.
     pub fn from_data(frame: &Frame, line: &DataLine<'_>) -> Option<Self> {
-        line.is("CAPABILITY")
-            .then(|| Self::read(frame.content().get(line.arguments..).unwrap_or_default()))
+        Self::from_line(frame, line, "CAPABILITY")
+    }
+
+    /// What `* ENABLED ...` says was switched on (RFC 5161 section 3.2); `None` when the line is another one.
+    pub fn enabled(frame: &Frame, line: &DataLine<'_>) -> Option<Self> {
+        Self::from_line(frame, line, "ENABLED")
     }
 
     /// From `[CAPABILITY ...]`; `None` when the code is another one.
@@ -76,6 +80,17 @@ impl Capabilities {
         self.irregular
     }
 
+    fn from_line(frame: &Frame, line: &DataLine<'_>, keyword: &str) -> Option<Self> {
+        let (before, list) = frame.content().split_at_checked(line.arguments)?;
+        line.is(keyword).then(|| {
+            let read = Self::read(list);
+            Self {
+                irregular: read.irregular || before.ends_with(b"  "),
+                ..read
+            }
+        })
+    }
+
     fn read(list: &[u8]) -> Self {
         let words = || list.split(|byte| matches!(byte, b' ' | b'\t'));
         Self {
@@ -93,6 +108,7 @@ impl Capabilities {
 mod tests {
     use super::*;
     use crate::imap::status_line::split_code;
+    use crate::imap::{Framer, Limits, Reply};
 
     fn from_code(text: &str) -> Capabilities {
         let code = split_code(text.as_bytes()).0.expect("a code");
@@ -105,6 +121,29 @@ mod tests {
         assert!(capabilities.speaks_imap4() && capabilities.offers_mechanism("plain"));
         assert_eq!(capabilities.mechanisms().collect::<Vec<_>>(), ["PLAIN", "LOGIN"]);
         assert_eq!(capabilities.literals(), Literals::NonSynchronisingSmall);
+    }
+
+    fn from_data(line: &str) -> Capabilities {
+        let mut framer = Framer::new(Limits::default());
+        framer.push(line.as_bytes());
+        let frame = framer.next_frame().ok().flatten().expect("a frame");
+        let Reply::Data(data) = Reply::of(&frame) else {
+            panic!("{line}")
+        };
+        Capabilities::from_data(&frame, &data)
+            .or_else(|| Capabilities::enabled(&frame, &data))
+            .expect(line)
+    }
+
+    #[test]
+    fn a_line_of_data_is_read_like_a_code() {
+        assert_eq!(
+            from_data("* CAPABILITY IMAP4rev1 IDLE\r\n").names(),
+            ["IMAP4rev1", "IDLE"]
+        );
+        assert!(from_data("* capability  IMAP4rev1\r\n").irregular());
+        assert_eq!(from_data("* CAPABILITY\r\n"), Capabilities::default());
+        assert_eq!(from_data("* ENABLED CONDSTORE\r\n").names(), ["CONDSTORE"]);
     }
 
     #[test]

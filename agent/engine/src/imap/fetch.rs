@@ -79,12 +79,25 @@ impl Fetched {
             number,
             ..Self::default()
         };
-        let pairs = items.chunks_exact(2);
-        let complete = pairs.remainder().is_empty();
-        for pair in pairs {
-            fetched.take(pair[0].text()?, &pair[1]);
+        let mut read = items.is_empty();
+        let mut rest = items.iter();
+        while let Some(item) = rest.next() {
+            match item {
+                // Domino wraps single items in parentheses of their own.
+                Value::List(wrapped) => {
+                    for pair in wrapped.chunks_exact(2) {
+                        fetched.take(pair[0].text()?, &pair[1]);
+                    }
+                }
+                // A value that is missing at the end takes nothing away from the items before it.
+                _ => {
+                    let Some(value) = rest.next() else { break };
+                    fetched.take(item.text()?, value);
+                }
+            }
+            read = true;
         }
-        complete.then_some(fetched)
+        read.then_some(fetched)
     }
 
     fn take(&mut self, item: &[u8], value: &Value<'_>) {

@@ -54,14 +54,24 @@ impl Frame {
     /// The frame with every literal replaced by its size, for records: what a literal holds may be somebody's
     /// mail.
     pub fn without_literals(&self) -> Vec<u8> {
-        let mut kept = Vec::with_capacity(self.bytes.len().min(1024));
-        let mut from = 0;
-        for literal in &self.literals {
-            kept.extend_from_slice(&self.bytes[from..literal.start]);
-            kept.extend_from_slice(format!("<{} bytes>", literal.len()).as_bytes());
-            from = literal.end;
-        }
-        kept.extend_from_slice(&self.bytes[from..]);
-        kept
+        elide(&self.bytes, &self.literals)
     }
+}
+
+/// Replaces literals by their sizes, a last one that is not complete by what came of it.
+pub(super) fn elide(bytes: &[u8], literals: &[Range<usize>]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(bytes.len().min(1024));
+    let mut from = 0;
+    for literal in literals {
+        let end = literal.end.min(bytes.len());
+        let size = match end - literal.start {
+            came if came < literal.len() => format!("<{came} of {} bytes>", literal.len()),
+            came => format!("<{came} bytes>"),
+        };
+        kept.extend_from_slice(&bytes[from..literal.start]);
+        kept.extend_from_slice(size.as_bytes());
+        from = end;
+    }
+    kept.extend_from_slice(&bytes[from..]);
+    kept
 }

@@ -110,6 +110,11 @@ impl Framer {
         self.current.bytes()
     }
 
+    /// The same with literals replaced by their sizes, as [`Frame::without_literals`] does.
+    pub fn partial_without_literals(&self) -> Vec<u8> {
+        self.current.without_literals()
+    }
+
     /// The bytes received and not yet looked at. With [`partial`](Self::partial) before them they are what
     /// [`buffered`](Self::buffered) counts.
     pub fn unread(&self) -> &[u8] {
@@ -353,6 +358,10 @@ mod tests {
             })
         );
         assert_eq!(framer.first_bytes(), framer.partial());
+        assert_eq!(
+            framer.partial_without_literals(),
+            b"* 1 FETCH (BODY[] {100}\r\n<3 of 100 bytes>"
+        );
     }
 
     #[test]

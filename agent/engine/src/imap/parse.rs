@@ -93,8 +93,13 @@ pub(super) fn fit_for_imap_proto(frame: &Frame) -> bool {
             .windows(poison.len())
             .any(|window| window.eq_ignore_ascii_case(poison))
     };
+    // Every word may become a value of 560 bytes there.
+    let words = bytes.iter().filter(|byte| **byte == b' ').count();
     let high_after_bracket = || bytes.windows(2).any(|pair| pair[0] == b']' && pair[1] >= 0x80);
-    frame.nesting() <= NESTING_CEILING && !POISON.into_iter().any(holds) && !high_after_bracket()
+    frame.nesting() <= NESTING_CEILING
+        && words <= token::VALUES
+        && !POISON.into_iter().any(holds)
+        && !high_after_bracket()
 }
 
 fn convert(response: Response<'_>) -> Option<Data> {
@@ -193,6 +198,7 @@ mod tests {
             &b"* 1 FETCH (UID 3 RFC822.SIZE 5000000000)\r\n"[..],
             b"* 1 FETCH (UID 3 BINARY[1] ~{2}\r\n\0\0 RFC822.SIZE 5000000000)\r\n",
             b"* 1 FETCH ((UID 3 RFC822.SIZE 5000000000))\r\n",
+            b"* 1 FETCH (UID 3 (RFC822.SIZE 5000000000) BODY[1] )\r\n",
             b"* 1 FETCH (UID 3  RFC822.SIZE 5000000000 )\n",
         ] {
             let reading = read(line);

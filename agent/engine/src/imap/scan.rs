@@ -23,7 +23,7 @@ impl DataLine<'_> {
     /// Whether a server may send this before a login. Anything else at that point was put there by somebody on
     /// the way, or the server is broken.
     pub fn allowed_before_login(&self) -> bool {
-        ["CAPABILITY", "ID", "ENABLED", "LANGUAGE", "COMPARATOR"]
+        ["CAPABILITY", "ID", "LANGUAGE", "COMPARATOR"]
             .into_iter()
             .any(|keyword| self.is(keyword))
     }
