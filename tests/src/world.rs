@@ -78,7 +78,7 @@ impl World {
         for name in vantages {
             world.start_agent_with(name, &["--token", &token])?;
         }
-        let operator = world.create_token("admin", &["--name", "lab"])?;
+        let operator = world.create_token("admin", &[])?;
         let login = world.ctl(&["login", "--collector", &collector_address(), "--token", &operator])?;
         ensure!(login.status == Some(0), "log in\n{login}");
         world.wait_for_agents(vantages)?;
