@@ -119,6 +119,8 @@ fn p1_parentheses_hidden_in_quotes_literals_and_text_are_harmless() {
             format!("* 1 FETCH (bodystructure \"{open}\")"),
             format!("* 1 FETCH (BODYSTRUCTURE {{{depth}}}\r\n{open})"),
             format!("* 1 FETCH (FLAGS x\"{} BodyStructure \"{open}\"", ")".repeat(9)),
+            // The quote hides the rest of the line from us; imap-proto takes `("  )` as an unknown value and goes on.
+            format!("* 1 FETCH (FLAGS (\" ) BODYSTRUCTURE {open}"),
             format!("* OK {open}"),
             format!("a1 BAD {open}"),
             format!("+ {open}"),

@@ -3,7 +3,11 @@
 //! No parser does this for us: a general one loses the codes of RFC 5530, and naming the code is what an operator
 //! needs most.
 
+use parallax_model::evidence::ImapReply;
+use parallax_model::text::from_wire;
+
 use super::code::ResponseCode;
+use super::redact::Redactor;
 use super::scan::skip_spaces;
 
 /// Bytes between the brackets of a response code. What is longer is text.
@@ -12,6 +16,9 @@ pub const CODE: usize = 512;
 /// The same for codes that carry a list (CAPABILITY, PERMANENTFLAGS, sets of UIDs): Cyrus announces close to a
 /// kilobyte of capabilities.
 pub const LIST_CODE: usize = 8 * 1024;
+
+/// Bytes of a text that go into evidence.
+pub const TEXT: usize = 512;
 
 /// The word at the head of a status line (RFC 9051 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +75,25 @@ pub struct StatusLine<'f> {
 }
 
 impl<'f> StatusLine<'f> {
+    /// The line as evidence, with what its code means, and without what this session conceals.
+    pub fn evidence(&self, redactor: &Redactor) -> ImapReply {
+        let text = redactor.redact(self.text);
+        let kept = &text[..text.len().min(TEXT)];
+        let mut shown = from_wire(kept);
+        if kept.len() < text.len() {
+            shown.push_str(&format!("…(+{})", text.len() - kept.len()));
+        }
+        let code = self.code.as_ref().map(|code| &code.name);
+        let meaning = code.and_then(ResponseCode::meaning);
+        ImapReply {
+            status: self.status.as_str().to_owned(),
+            code: code.map(|code| code.as_str().to_owned()),
+            text: shown,
+            cause: meaning.map(|meaning| meaning.cause.to_owned()),
+            next_step: meaning.map(|meaning| meaning.next_step.to_owned()),
+        }
+    }
+
     /// From what follows the status on its line.
     pub(super) fn read(status: Status, rest: &'f [u8]) -> Self {
         let (code, text) = split_code(skip_spaces(rest));
@@ -130,6 +156,7 @@ fn closing_bracket(inside: &[u8]) -> Option<usize> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::imap::redact::Concealed;
     use crate::imap::{Frame, Framer, Limits, Reply};
 
     fn frame(line: &[u8]) -> Frame {
@@ -221,5 +248,22 @@ mod tests {
             status(b"* NO [x-New 1 2] hm").1,
             Some(ResponseCode::Unknown("X-NEW".into()))
         );
+    }
+
+    #[test]
+    fn evidence_names_the_code_its_meaning_and_no_secret() {
+        let mut redactor = Redactor::default();
+        redactor.conceal(Concealed::secret(b"hunter2", "<password>"));
+        let line = frame(format!("a1 NO [EXPIRED] hunter2 is old {}", "x".repeat(600)).as_bytes());
+        let Reply::Tagged { line, .. } = Reply::of(&line) else {
+            panic!()
+        };
+        let evidence = line.evidence(&redactor);
+        assert_eq!(
+            (evidence.status.as_str(), evidence.code.as_deref()),
+            ("NO", Some("EXPIRED"))
+        );
+        assert!(evidence.text.starts_with("<password> is old xxx") && evidence.text.ends_with("x…(+106)"));
+        assert!(evidence.cause.unwrap().contains("expired") && evidence.next_step.is_some());
     }
 }
