@@ -1,0 +1,207 @@
+//! Which follow-up attempts could change the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind};
+use parallax_model::fault::FaultKind;
+use parallax_model::stage::StageName;
+use parallax_model::target::{Endpoint, Security};
+
+use crate::matrix::{CellId, Column, Matrix};
+use crate::rules::answers;
+use crate::rules::certificate::is_certificate;
+use crate::symptom::{IcmpClass, Reach};
+
+/// Most follow-ups of one vantage point in one run.
+const PER_VANTAGE: usize = 2;
+
+/// Most vantage points with the same trouble that one experiment is made at.
+const PER_TROUBLE: usize = 4;
+
+/// The follow-ups worth making, the most telling first within each vantage point's allowance.
+pub(crate) fn plan(matrix: &Matrix) -> Vec<Experiment> {
+    let wishes = forced_addresses(matrix)
+        .into_iter()
+        .chain(control_ports(matrix))
+        .chain(repeats(matrix));
+    let mut allowance: BTreeMap<&str, usize> = BTreeMap::new();
+    for vantage in &matrix.vantages {
+        *allowance.entry(vantage.name()).or_insert(PER_VANTAGE) =
+            PER_VANTAGE.saturating_sub(vantage.follow_ups.len());
+    }
+    let mut planned = BTreeSet::new();
+    for wish in wishes {
+        if planned.contains(&wish) || made(matrix, &wish) {
+            continue;
+        }
+        if let Some(left) = allowance.get_mut(wish.agent.as_str())
+            && *left > 0
+        {
+            *left -= 1;
+            planned.insert(wish);
+        }
+    }
+    planned.into_iter().collect()
+}
+
+fn made(matrix: &Matrix, wish: &Experiment) -> bool {
+    matrix
+        .vantages
+        .iter()
+        .filter(|vantage| vantage.seen.agent == wish.agent)
+        .flat_map(|vantage| vantage.experiments(wish.kind))
+        .any(|cell| cell.attempt.address == wish.address && cell.attempt.endpoint == wish.endpoint)
+}
+
+/// Parts a resolver that lies from a service that is broken: an address that serves others, tried where the name
+/// does not resolve or resolves to one that does not serve; and the odd address, tried from elsewhere.
+fn forced_addresses(matrix: &Matrix) -> Vec<Experiment> {
+    let mut wishes = Vec::new();
+    let serving: Vec<CellId> = matrix.cells().filter(|&id| matrix.served(id)).collect();
+    let forced = |vantage: usize, address, endpoint| Experiment {
+        kind: ExperimentKind::ForcedAddress,
+        agent: matrix.vantage(vantage).seen.agent.clone(),
+        address,
+        endpoint,
+    };
+    if let Some(&works) = serving.first() {
+        let attempt = matrix.cell(works).attempt;
+        let nameless = matrix
+            .answered()
+            .filter(|&vantage| matrix.vantage(vantage).nameless());
+        wishes.extend(
+            nameless
+                .take(PER_TROUBLE)
+                .map(|vantage| forced(vantage, attempt.address, attempt.endpoint)),
+        );
+    }
+    for odd in answers::odd_addresses(matrix) {
+        let works = serving
+            .iter()
+            .find(|&&id| odd.serving.contains(&matrix.cell(id).attempt.address));
+        let Some(&works) = works else { continue };
+        let attempt = matrix.cell(works).attempt;
+        wishes.extend(
+            odd.given
+                .iter()
+                .take(PER_TROUBLE)
+                .map(|&vantage| forced(vantage, attempt.address, attempt.endpoint)),
+        );
+        wishes.push(forced(works.vantage, odd.address, attempt.endpoint));
+    }
+    wishes
+}
+
+/// Parts a dead host from a filtered port, a missing route from a rejecting rule, and a reset of the host from a
+/// nearer one: a port that is closed nearly everywhere, where the connection fails and at one healthy witness.
+fn control_ports(matrix: &Matrix) -> Vec<Experiment> {
+    let endpoint = Endpoint {
+        port: CONTROL_PORT,
+        security: Security::Plaintext,
+    };
+    let mut wishes = Vec::new();
+    for column in matrix.columns() {
+        let telling = telling(matrix, &column);
+        if telling.is_empty() || column.endpoint.port == CONTROL_PORT {
+            continue;
+        }
+        let witness = column
+            .cells
+            .iter()
+            .find(|&&id| matrix.cell(id).reach == Reach::Connected);
+        wishes.extend(
+            telling
+                .iter()
+                .take(PER_TROUBLE)
+                .chain(witness)
+                .map(|id| Experiment {
+                    kind: ExperimentKind::ControlPort,
+                    agent: matrix.vantage(id.vantage).seen.agent.clone(),
+                    address: column.address,
+                    endpoint,
+                }),
+        );
+    }
+    wishes
+}
+
+/// Where a column fails in a way that a control port would say more about.
+fn telling(matrix: &Matrix, column: &Column) -> Vec<CellId> {
+    let connected = |id: &CellId| matrix.cell(*id).reach == Reach::Connected;
+    let somebody_connects = column.cells.iter().any(connected);
+    let cells = column.cells.iter().copied();
+    cells
+        .filter(|&id| match matrix.cell(id).reach {
+            Reach::Silent => true,
+            Reach::Reset => somebody_connects,
+            Reach::Icmp(icmp) => matches!(icmp.class, IcmpClass::NoRoute | IcmpClass::HostUnreachable),
+            Reach::Connected | Reach::Local(_) | Reach::Unclear | Reach::Untried => false,
+        })
+        .filter(|&id| !answered_on_another_port(matrix, id) && !other_family_connects(matrix, id))
+        .collect()
+}
+
+fn answered_on_another_port(matrix: &Matrix, id: CellId) -> bool {
+    let attempt = matrix.cell(id).attempt;
+    matrix.vantage(id.vantage).cells.iter().any(|other| {
+        other.attempt.address == attempt.address
+            && other.attempt.endpoint.port != attempt.endpoint.port
+            && matches!(other.reach, Reach::Connected | Reach::Reset)
+    })
+}
+
+/// A broken family stays one whatever another port says.
+fn other_family_connects(matrix: &Matrix, id: CellId) -> bool {
+    let family = matrix.cell(id).family();
+    matrix
+        .vantage(id.vantage)
+        .cells
+        .iter()
+        .any(|other| other.family() != family && other.reach == Reach::Connected)
+}
+
+/// Parts a fault from chance: one vantage point against one, or a server that turns away one source.
+/// Never a login: that is tried once.
+fn repeats(matrix: &Matrix) -> Vec<Experiment> {
+    let mut wishes = Vec::new();
+    for column in matrix.columns() {
+        let failing: Vec<CellId> = column
+            .cells
+            .iter()
+            .copied()
+            .filter(|&id| chance(matrix, id))
+            .collect();
+        let working = column.cells.iter().filter(|&&id| matrix.served(id)).count();
+        let [only] = failing.as_slice() else { continue };
+        let turned_away = matrix.cell(*only).reach == Reach::Connected;
+        if working == 1 || (working > 1 && turned_away) {
+            wishes.push(Experiment {
+                kind: ExperimentKind::Repeat,
+                agent: matrix.vantage(only.vantage).seen.agent.clone(),
+                address: column.address,
+                endpoint: column.endpoint,
+            });
+        }
+    }
+    wishes
+}
+
+/// Whether an attempt failed in a way that might not happen twice.
+fn chance(matrix: &Matrix, id: CellId) -> bool {
+    let Some(stage) = matrix.cell(id).attempt.failed_stage() else {
+        return false;
+    };
+    let certificate = stage
+        .outcome
+        .fault()
+        .is_some_and(|fault| is_certificate(fault.kind));
+    let remote = !matches!(
+        matrix.cell(id).reach,
+        Reach::Local(_) | Reach::Unclear | Reach::Untried
+    );
+    let own = stage
+        .outcome
+        .fault()
+        .is_some_and(|fault| matches!(fault.kind, FaultKind::Agent(_)));
+    stage.name < StageName::Authenticate && remote && !certificate && !own
+}

@@ -1,0 +1,151 @@
+//! Agents of which nothing was seen. What was not seen is never fine, and never the target's fault.
+
+use std::collections::BTreeMap;
+
+use parallax_model::fault::{AgentFault, AuthFault, FaultKind};
+use parallax_model::finding::{FindingKind, Segment, Severity};
+use parallax_model::observation::Reason;
+
+use crate::candidate::{Blame, Candidate};
+use crate::command;
+use crate::fact;
+use crate::matrix::Matrix;
+use crate::symptom::Reach;
+use crate::trouble::{TroubleId, What};
+use crate::words;
+
+/// Claim: nothing was heard from these agents, so nothing is known from where they stand.
+/// Disproved by: an answer.
+pub(crate) fn missing(matrix: &Matrix) -> Vec<Candidate> {
+    let troubles = matrix.troubles_where(|trouble| matches!(trouble.what, What::Missing));
+    if troubles.is_empty() {
+        return Vec::new();
+    }
+    let names = names(matrix, &troubles);
+    let first = names.first().copied().unwrap_or_default();
+    let finding = Candidate::new(matrix, FindingKind::AgentMissing, 1.0, troubles.iter().copied())
+        .severity(Severity::Warning)
+        .blame(Blame::Agent)
+        .segment(Segment::Agent)
+        .summary(format!("nothing was heard from {}", words::list(&names)))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .next([
+            format!("ctl agents show {first}"),
+            command::on(
+                first,
+                "systemctl status parallax-agent; journalctl -u parallax-agent -n 50",
+            ),
+            command::on(first, "parallax-agent doctor"),
+        ]);
+    vec![finding]
+}
+
+/// Claim: these agents were asked and did not run the probe, for a reason of their own.
+/// Disproved by: an answer.
+pub(crate) fn refused(matrix: &Matrix) -> Vec<Candidate> {
+    let mut by_reason: BTreeMap<&str, (Option<Reason>, Vec<TroubleId>)> = BTreeMap::new();
+    for id in matrix.troubles_where(|trouble| matches!(trouble.what, What::Refused)) {
+        let reason = matrix.vantage(matrix.troubles[id].vantage).seen.reason;
+        let entry = by_reason
+            .entry(reason.map_or("", Reason::as_str))
+            .or_insert((reason, Vec::new()));
+        entry.1.push(id);
+    }
+    by_reason
+        .into_values()
+        .map(|(reason, troubles)| refusal(matrix, reason, &troubles))
+        .collect()
+}
+
+fn refusal(matrix: &Matrix, reason: Option<Reason>, troubles: &[TroubleId]) -> Candidate {
+    let names = names(matrix, troubles);
+    let first = names.first().copied().unwrap_or_default();
+    let (why, step) = match reason {
+        Some(Reason::Policy) => (
+            "its policy does not allow this target",
+            command::on(
+                first,
+                "parallax-agent run --print-config   # see [policy] allow and deny",
+            ),
+        ),
+        Some(Reason::Unsupported) => (
+            "its version can't do what was asked",
+            format!("ctl agents show {first}   # then upgrade the agent"),
+        ),
+        Some(Reason::Overload) => (
+            "it had no room for another probe",
+            format!("ctl agents show {first}   # probes in flight; ask again later"),
+        ),
+        Some(Reason::Offline | Reason::Deadline) | None => {
+            ("it did not run it", format!("ctl agents show {first}"))
+        }
+    };
+    Candidate::new(matrix, FindingKind::Inconclusive, 1.0, troubles.iter().copied())
+        .severity(Severity::Warning)
+        .blame(Blame::Nobody)
+        .segment(Segment::Agent)
+        .summary(format!("{} refused the probe: {why}", words::list(&names)))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .next([step])
+}
+
+/// Claim: the agent itself stopped the attempt (its policy, its limits, its own time, a secret it can't open), so
+/// the attempt says nothing about the target.
+/// Disproved by: the same attempt carried out.
+pub(crate) fn own_faults(matrix: &Matrix) -> Vec<Candidate> {
+    let mut by_kind: BTreeMap<FaultKind, Vec<TroubleId>> = BTreeMap::new();
+    for (id, trouble) in matrix.troubles.iter().enumerate() {
+        let silent = trouble
+            .cell
+            .is_some_and(|cell| matrix.cell(cell).reach == Reach::Silent);
+        if let Some(kind) = trouble.kind().filter(|&kind| is_own(kind) && !silent) {
+            by_kind.entry(kind).or_default().push(id);
+        }
+    }
+    by_kind
+        .into_iter()
+        .map(|(kind, troubles)| {
+            let names = names(matrix, &troubles);
+            let first = names.first().copied().unwrap_or_default();
+            Candidate::new(matrix, FindingKind::Inconclusive, 0.9, troubles.iter().copied())
+                .severity(Severity::Warning)
+                .blame(Blame::Nobody)
+                .segment(Segment::Agent)
+                .summary(format!(
+                    "{} did not finish the probe: {}",
+                    words::list(&names),
+                    why(kind)
+                ))
+                .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+                .next([command::on(first, "journalctl -u parallax-agent -n 50")])
+        })
+        .collect()
+}
+
+const fn is_own(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Agent(_) | FaultKind::Auth(AuthFault::SecretUnavailable | AuthFault::InsecureChannel)
+    )
+}
+
+const fn why(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Agent(AgentFault::Policy) => "its policy does not allow the address",
+        FaultKind::Agent(AgentFault::Overload) => "it ran out of sockets, memory or permits",
+        FaultKind::Agent(AgentFault::Deadline) => "its time was over; a longer --timeout would tell more",
+        FaultKind::Auth(AuthFault::SecretUnavailable) => "it has no secret that it can open for this login",
+        FaultKind::Auth(AuthFault::InsecureChannel) => {
+            "it sends no secret over a connection it has not verified"
+        }
+        _ => "a fault of its own",
+    }
+}
+
+fn names<'a>(matrix: &Matrix<'a>, troubles: &[TroubleId]) -> Vec<&'a str> {
+    matrix
+        .vantages_of(troubles)
+        .into_iter()
+        .map(|vantage| matrix.name(vantage))
+        .collect()
+}

@@ -1,0 +1,96 @@
+//! Servers that turn one source away and serve the others.
+
+use parallax_model::fault::{FaultKind, ImapFault, TlsFault};
+use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::observation::AttemptOutcome;
+
+use crate::candidate::Candidate;
+use crate::command;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::{CellId, Matrix};
+use crate::trouble::{Trouble, TroubleId};
+use crate::words;
+
+/// Claim: the server itself turns away these sources, again when asked again, and serves others at the same
+/// address.
+/// Disproved by: the repeated attempt getting through, or others being turned away as well.
+pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| turned_away(matrix, id) && turned_away_again(matrix, id))
+        .filter(|&id| matrix.beside(id).any(|other| matrix.served(other)))
+        .collect();
+    let troubles: Vec<TroubleId> = cells.iter().flat_map(|&id| matrix.troubles_of(id)).collect();
+    if troubles.is_empty() {
+        return Vec::new();
+    }
+    let extent = Extent::of(matrix, &troubles);
+    let in_words = cells
+        .iter()
+        .all(|&id| kinds(matrix, id).any(|kind| kind == FaultKind::Imap(ImapFault::Bye)));
+    let names: Vec<&str> = extent
+        .affected
+        .iter()
+        .map(|&vantage| matrix.name(vantage))
+        .collect();
+    let stage = matrix.troubles[troubles[0]].stage;
+    let spared = stage
+        .map(|stage| super::session::spared(matrix, &extent, stage))
+        .unwrap_or_default();
+    let host = cells
+        .first()
+        .map(|&id| matrix.cell(id).attempt.address.to_string())
+        .unwrap_or_default();
+    let found = Candidate::new(
+        matrix,
+        FindingKind::SourceBanned,
+        if in_words { 0.65 } else { 0.55 },
+        troubles.iter().copied(),
+    )
+    .segment(Segment::Service)
+    .summary(format!(
+        "{} turns {} away and serves others",
+        matrix.host(),
+        words::list(&names)
+    ))
+    .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+    .because(spared)
+    .told_apart_by("the same attempt from there once more, and the ban list on the mail host")
+    .or(
+        FindingKind::ConnectionLimit,
+        0.15,
+        "how many connections this source holds: the server's log",
+    )
+    .next([
+        command::on(&host, "fail2ban-client status; journalctl -u dovecot -n 100"),
+        command::on(&host, "nft list ruleset"),
+    ]);
+    vec![found]
+}
+
+fn turned_away(matrix: &Matrix, id: CellId) -> bool {
+    kinds(matrix, id).any(|kind| {
+        matches!(
+            kind,
+            FaultKind::Imap(ImapFault::Bye | ImapFault::ConnectionClosed)
+                | FaultKind::Tls(TlsFault::ConnectionClosed)
+        )
+    }) && !matrix.served(id)
+}
+
+fn turned_away_again(matrix: &Matrix, id: CellId) -> bool {
+    let failed = matrix.cell(id).attempt.failed_stage().map(|stage| stage.name);
+    matrix.repeat_of(id).is_some_and(|again| {
+        again.attempt.outcome() == AttemptOutcome::Failed
+            && again.attempt.failed_stage().map(|stage| stage.name) == failed
+    })
+}
+
+fn kinds(matrix: &Matrix, id: CellId) -> impl Iterator<Item = FaultKind> {
+    matrix
+        .troubles
+        .iter()
+        .filter(move |trouble| trouble.cell == Some(id))
+        .filter_map(Trouble::kind)
+}

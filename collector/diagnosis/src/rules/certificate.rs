@@ -1,0 +1,418 @@
+//! Certificates: what is wrong with them, and when they end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use parallax_model::certificate::CertificateFacts;
+use parallax_model::fault::{FaultKind, TlsFault};
+use parallax_model::finding::{FindingKind, Segment, Severity};
+use parallax_model::stage::StageName;
+
+use super::answers;
+use crate::candidate::{Blame, Candidate};
+use crate::command;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::{CellId, Matrix};
+use crate::trouble::{Trouble, TroubleId};
+use crate::words;
+
+const DAY: i64 = 86_400;
+
+/// Certificates that live longer than this are also warned of by days, not by their share of life alone.
+const LONG_LIVED: i64 = 30 * DAY;
+
+/// Claim: the certificate that the server presents is at fault, in the way named. Every agent judges it by its own
+/// clock and its own trust anchors.
+/// Disproved by: the same certificate accepted by another vantage point (then it is the agent's clock or anchors),
+/// or another certificate at the same address (then something stands in between, or behind a balancer).
+pub(crate) fn faulty(matrix: &Matrix) -> Vec<Candidate> {
+    let mut groups: BTreeMap<(FindingKind, String), Vec<TroubleId>> = BTreeMap::new();
+    for (id, trouble) in matrix.troubles.iter().enumerate() {
+        let (Some(fault), Some(cell)) = (trouble.fault(), trouble.cell) else {
+            continue;
+        };
+        if let Some(kind) = kind(matrix, trouble, fault.kind) {
+            let leaf = matrix
+                .cell(cell)
+                .leaf()
+                .map(|leaf| leaf.sha256.clone())
+                .unwrap_or_default();
+            groups.entry((kind, leaf)).or_default().push(id);
+        }
+    }
+    groups
+        .into_iter()
+        .map(|((kind, _), troubles)| candidate(matrix, kind, &troubles))
+        .collect()
+}
+
+fn kind(matrix: &Matrix, trouble: &Trouble, fault: FaultKind) -> Option<FindingKind> {
+    let FaultKind::Tls(fault) = fault else {
+        return None;
+    };
+    match fault {
+        TlsFault::CertificateExpired => Some(FindingKind::CertificateExpired),
+        TlsFault::CertificateNotYetValid => Some(FindingKind::CertificateNotYetValid),
+        TlsFault::HostnameMismatch => Some(FindingKind::CertificateNameMismatch),
+        TlsFault::CertificateWeak => Some(FindingKind::CertificateWeak),
+        fault if is_trust(FaultKind::Tls(fault)) => Some(narrowest_trust_kind(matrix, trouble)),
+        _ => None,
+    }
+}
+
+/// Faults that say: nobody vouches for this certificate.
+pub(crate) const fn is_trust(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Tls(
+            TlsFault::CertificateUntrusted
+                | TlsFault::CertificateSelfSigned
+                | TlsFault::CertificateChainIncomplete
+                | TlsFault::CertificateInvalid
+        )
+    )
+}
+
+/// Faults of certificates of any sort.
+pub(crate) const fn is_certificate(kind: FaultKind) -> bool {
+    is_trust(kind)
+        || matches!(
+            kind,
+            FaultKind::Tls(
+                TlsFault::CertificateExpired
+                    | TlsFault::CertificateNotYetValid
+                    | TlsFault::HostnameMismatch
+                    | TlsFault::CertificateWeak
+            )
+        )
+}
+
+fn narrowest_trust_kind(matrix: &Matrix, trouble: &Trouble) -> FindingKind {
+    let kinds: BTreeSet<FaultKind> = matrix
+        .troubles
+        .iter()
+        .filter(|other| other.cell == trouble.cell)
+        .filter_map(Trouble::kind)
+        .collect();
+    if kinds.contains(&FaultKind::Tls(TlsFault::CertificateSelfSigned)) {
+        FindingKind::CertificateSelfSigned
+    } else if kinds.contains(&FaultKind::Tls(TlsFault::CertificateChainIncomplete)) {
+        FindingKind::CertificateChainIncomplete
+    } else {
+        FindingKind::CertificateUntrusted
+    }
+}
+
+fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Candidate {
+    let extent = Extent::of(matrix, troubles);
+    let cells: Vec<CellId> = troubles
+        .iter()
+        .filter_map(|&id| matrix.troubles[id].cell)
+        .collect();
+    let stage = troubles
+        .iter()
+        .find_map(|&id| matrix.troubles[id].stage)
+        .unwrap_or(StageName::Tls);
+    let confidence = if elsewhere_otherwise(matrix, &cells) {
+        0.55
+    } else {
+        extent.stated()
+    };
+    let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
+        .segment(if extent.partly() {
+            Segment::Unknown
+        } else {
+            Segment::Service
+        })
+        .summary(format!(
+            "{}: {}",
+            super::session::who_fails(matrix, &extent, stage, troubles),
+            phrase(kind)
+        ))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because(cells.first().and_then(|&id| presented(matrix, id)))
+        .because(super::session::spared(matrix, &extent, stage))
+        .told_apart_by("the certificate that other vantage points see at the same address")
+        .next(steps(matrix, &cells));
+    let found = look_alikes(matrix, kind, &extent, &cells, found);
+    if is_trust_kind(kind) && trusted_elsewhere(matrix, &cells) {
+        by_the_agents_anchors(matrix, &extent, found)
+    } else {
+        found
+    }
+}
+
+fn by_the_agents_anchors(matrix: &Matrix, extent: &Extent, found: Candidate) -> Candidate {
+    let names: Vec<&str> = extent
+        .affected
+        .iter()
+        .map(|&vantage| matrix.name(vantage))
+        .collect();
+    let who = words::list(&names);
+    found
+        .severity(Severity::Warning)
+        .blame(Blame::Agent)
+        .segment(Segment::Agent)
+        .summary(format!(
+            "{who} does not trust a certificate that other vantage points trust: its trust anchors differ"
+        ))
+        .next([command::on(
+            &who,
+            "parallax-agent doctor   # and --ca-file for a private CA",
+        )])
+}
+
+const fn is_trust_kind(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::CertificateUntrusted
+            | FindingKind::CertificateSelfSigned
+            | FindingKind::CertificateChainIncomplete
+    )
+}
+
+fn look_alikes(
+    matrix: &Matrix,
+    kind: FindingKind,
+    extent: &Extent,
+    cells: &[CellId],
+    found: Candidate,
+) -> Candidate {
+    let other_leaf = verified_beside(matrix, cells, false);
+    let found = match kind {
+        FindingKind::CertificateUntrusted | FindingKind::CertificateSelfSigned if !extent.partly() => found
+            .or(
+                FindingKind::TlsIntercepted,
+                if extent.alone() { 0.15 } else { 0.08 },
+                "the fingerprint of the certificate in the server's own configuration",
+            ),
+        FindingKind::CertificateChainIncomplete if !extent.partly() => found.or(
+            FindingKind::TlsIntercepted,
+            0.05,
+            "the fingerprint of the certificate in the server's own configuration",
+        ),
+        FindingKind::CertificateExpired | FindingKind::CertificateNotYetValid if extent.alone() => {
+            found.or(FindingKind::AgentClockSkew, 0.05, "the agent's clock")
+        }
+        _ => found,
+    };
+    if other_leaf {
+        found.or(
+            FindingKind::OneBackendBroken,
+            0.3,
+            "several connections from one place: a balancer shows both certificates",
+        )
+    } else {
+        found
+    }
+}
+
+/// Whether others are served otherwise: another certificate here, or another address that serves.
+fn elsewhere_otherwise(matrix: &Matrix, cells: &[CellId]) -> bool {
+    let odd = answers::odd_addresses(matrix);
+    verified_beside(matrix, cells, false)
+        || cells.iter().any(|&id| {
+            odd.iter()
+                .any(|odd| odd.address == matrix.cell(id).attempt.address)
+        })
+}
+
+fn trusted_elsewhere(matrix: &Matrix, cells: &[CellId]) -> bool {
+    verified_beside(matrix, cells, true)
+}
+
+/// Whether another vantage point verified a certificate at the same address: this very one, or another.
+fn verified_beside(matrix: &Matrix, cells: &[CellId], same: bool) -> bool {
+    cells.iter().any(|&id| {
+        let Some(leaf) = matrix.cell(id).leaf() else {
+            return false;
+        };
+        matrix.beside(id).any(|other| {
+            let other = matrix.cell(other);
+            other.verified()
+                && other
+                    .leaf()
+                    .is_some_and(|there| (there.spki_sha256 == leaf.spki_sha256) == same)
+        })
+    })
+}
+
+const fn phrase(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::CertificateExpired => "the certificate has expired",
+        FindingKind::CertificateNotYetValid => "the certificate is not valid yet",
+        FindingKind::CertificateNameMismatch => "the certificate is for another name",
+        FindingKind::CertificateWeak => "the certificate's key or signature is too weak",
+        FindingKind::CertificateSelfSigned => "the certificate is signed by itself",
+        FindingKind::CertificateChainIncomplete => "an intermediate certificate is not sent",
+        _ => "no trust anchor vouches for the certificate",
+    }
+}
+
+fn presented(matrix: &Matrix, id: CellId) -> Option<String> {
+    let leaf = matrix.cell(id).leaf()?;
+    Some(format!(
+        "{}: presented is {} by {}, valid {} to {}, for {}",
+        matrix.name(id.vantage),
+        words::quote(&leaf.subject),
+        words::quote(&leaf.issuer),
+        leaf.not_before,
+        leaf.not_after,
+        names_in(leaf)
+    ))
+}
+
+fn names_in(leaf: &CertificateFacts) -> String {
+    let names: Vec<String> = leaf
+        .dns_names
+        .iter()
+        .chain(&leaf.ip_addresses)
+        .map(|name| words::quote(name))
+        .collect();
+    if names.is_empty() {
+        "no name".to_owned()
+    } else {
+        words::list(&names)
+    }
+}
+
+fn steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
+    let Some(&id) = cells.first() else {
+        return Vec::new();
+    };
+    let attempt = matrix.cell(id).attempt;
+    vec![
+        command::on(
+            matrix.name(id.vantage),
+            &command::certificate(matrix, attempt.address, attempt.endpoint),
+        ),
+        command::on(
+            &attempt.address.to_string(),
+            "doveconf -n ssl_cert ssl_server; systemctl reload dovecot",
+        ),
+    ]
+}
+
+/// Claim: a certificate of the chain will end soon, measured by its own lifetime.
+/// Disproved by: a renewed certificate.
+pub(crate) fn expiring(matrix: &Matrix) -> Vec<Candidate> {
+    let now = matrix.question.now;
+    let mut groups: BTreeMap<&str, (&CertificateFacts, Vec<CellId>)> = BTreeMap::new();
+    for id in matrix.cells() {
+        let Some((_, facts)) = matrix.cell(id).handshake() else {
+            continue;
+        };
+        let first_to_end = facts
+            .chain
+            .iter()
+            .filter(|one| !one.self_signed)
+            .min_by_key(|one| one.not_after);
+        let judged = matrix.troubles_of(id).iter().any(|&trouble| {
+            matrix.troubles[trouble].kind() == Some(FaultKind::Tls(TlsFault::CertificateExpired))
+        });
+        if let Some(certificate) = first_to_end.filter(|_| !judged) {
+            let entry = groups
+                .entry(&certificate.sha256)
+                .or_insert((certificate, Vec::new()));
+            entry.1.push(id);
+        }
+    }
+    groups
+        .into_values()
+        .filter_map(|(certificate, cells)| ends_soon(matrix, now, certificate, &cells))
+        .collect()
+}
+
+fn ends_soon(
+    matrix: &Matrix,
+    now: Timestamp,
+    certificate: &CertificateFacts,
+    cells: &[CellId],
+) -> Option<Candidate> {
+    let left = certificate.not_after.as_second() - now.as_second();
+    let (kind, severity) = ending(certificate, left)?;
+    let sockets: BTreeSet<SocketAddr> = cells.iter().map(|&id| matrix.cell(id).socket()).collect();
+    let what = if certificate.is_ca {
+        "an intermediate certificate"
+    } else {
+        "the certificate"
+    };
+    let when = if left < 0 {
+        format!("ended {} ago", words::span(left))
+    } else {
+        format!("ends in {}", words::span(left))
+    };
+    let found = Candidate::new(matrix, kind, 0.95, [])
+        .severity(severity)
+        .also(cells.iter().map(|id| id.vantage))
+        .sockets(sockets)
+        .stage(StageName::Tls)
+        .segment(Segment::Service)
+        .summary(format!("{what} of {} {when}", matrix.host()))
+        .because([format!(
+            "{what} {} is valid {} to {}, and it is {now} now",
+            words::quote(&certificate.subject),
+            certificate.not_before,
+            certificate.not_after
+        )])
+        .next(steps(matrix, cells));
+    Some(found)
+}
+
+fn ending(certificate: &CertificateFacts, left: i64) -> Option<(FindingKind, Severity)> {
+    let lifetime = certificate.not_after.as_second() - certificate.not_before.as_second();
+    if left < 0 {
+        Some((FindingKind::CertificateExpired, Severity::Critical))
+    } else if left < lifetime / 6 || (left < 7 * DAY && lifetime > LONG_LIVED) {
+        Some((FindingKind::CertificateExpiring, Severity::Warning))
+    } else if left < lifetime / 3 {
+        Some((FindingKind::CertificateExpiring, Severity::Info))
+    } else {
+        None
+    }
+}
+
+/// Claim: different certificates serve one target, all of them valid, which is how some services are built.
+/// Disproved by: one key everywhere.
+pub(crate) fn differs(matrix: &Matrix) -> Vec<Candidate> {
+    let mut keys: BTreeMap<&str, Vec<CellId>> = BTreeMap::new();
+    for id in matrix.cells().filter(|&id| matrix.cell(id).verified()) {
+        if let Some(leaf) = matrix.cell(id).leaf() {
+            keys.entry(&leaf.spki_sha256).or_default().push(id);
+        }
+    }
+    if keys.len() < 2 {
+        return Vec::new();
+    }
+    let lines = keys.values().filter_map(|cells| {
+        let &first = cells.first()?;
+        let seen: BTreeSet<String> = cells
+            .iter()
+            .map(|&id| format!("{} at {}", matrix.name(id.vantage), matrix.cell(id).socket()))
+            .collect();
+        let seen: Vec<String> = seen.into_iter().collect();
+        let leaf = matrix.cell(first).leaf()?;
+        Some(format!(
+            "key {}… until {} is seen by {}",
+            words::quote(leaf.spki_sha256.get(..12).unwrap_or(&leaf.spki_sha256)),
+            leaf.not_after,
+            words::list(&seen)
+        ))
+    });
+    let cells: Vec<CellId> = keys.values().flatten().copied().collect();
+    let found = Candidate::new(matrix, FindingKind::CertificateDiffers, 0.95, [])
+        .severity(Severity::Info)
+        .also(cells.iter().map(|id| id.vantage))
+        .sockets(cells.iter().map(|&id| matrix.cell(id).socket()))
+        .stage(StageName::Tls)
+        .segment(Segment::Service)
+        .summary(format!(
+            "{} is served with {} different keys, all of them valid",
+            matrix.host(),
+            keys.len()
+        ))
+        .because(fact::first(lines));
+    vec![found]
+}

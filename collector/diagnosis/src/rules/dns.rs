@@ -1,0 +1,390 @@
+//! Names that do not become addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::fault::{DnsFault, FaultKind};
+use parallax_model::finding::{FindingKind, Segment, Severity};
+use parallax_model::stage::StageName;
+
+use crate::candidate::{Blame, Candidate};
+use crate::command;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::{Matrix, Vantage};
+use crate::symptom::Reach;
+use crate::trouble::TroubleId;
+use crate::words;
+
+/// Resolving that takes longer than this is felt by whoever waits for mail.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// What the resolver made of the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    Nxdomain,
+    NoAddress,
+    Servfail,
+    Refused,
+    Silent,
+    Unreachable,
+    Unusable,
+}
+
+impl Answer {
+    const fn of(fault: DnsFault) -> Self {
+        match fault {
+            DnsFault::Nxdomain => Self::Nxdomain,
+            DnsFault::NoAddress => Self::NoAddress,
+            DnsFault::Servfail => Self::Servfail,
+            DnsFault::Refused => Self::Refused,
+            DnsFault::Timeout => Self::Silent,
+            DnsFault::ResolverUnreachable | DnsFault::NotSent | DnsFault::NoResolver => Self::Unreachable,
+            DnsFault::Malformed | DnsFault::Other => Self::Unusable,
+        }
+    }
+
+    const fn phrase(self) -> &'static str {
+        match self {
+            Self::Nxdomain => "does not exist",
+            Self::NoAddress => "has no address",
+            Self::Servfail => "can't be resolved (SERVFAIL)",
+            Self::Refused => "can't be resolved (REFUSED)",
+            Self::Silent => "can't be resolved (no answer)",
+            Self::Unreachable => "can't be resolved (the resolver is not reachable)",
+            Self::Unusable => "can't be resolved (the answer is not usable)",
+        }
+    }
+}
+
+/// Claim: the name does not become an address. From everywhere it is the name or its zone; from one vantage point
+/// it is the resolver there, since the same name resolves elsewhere.
+/// Disproved by: an address from the same resolver.
+pub(crate) fn unresolved(matrix: &Matrix) -> Vec<Candidate> {
+    let mut groups: BTreeMap<Answer, Vec<TroubleId>> = BTreeMap::new();
+    for (id, trouble) in matrix.troubles.iter().enumerate() {
+        let fault = trouble
+            .failure()
+            .filter(|_| trouble.stage == Some(StageName::Resolve));
+        match fault.map(|fault| fault.kind) {
+            Some(FaultKind::Dns(fault)) => groups.entry(Answer::of(fault)).or_default().push(id),
+            Some(FaultKind::Tcp(_)) => groups.entry(Answer::Unreachable).or_default().push(id),
+            Some(_) | None => {}
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(answer, troubles)| candidate(matrix, answer, &troubles))
+        .collect()
+}
+
+fn candidate(matrix: &Matrix, answer: Answer, troubles: &[TroubleId]) -> Candidate {
+    let extent = Extent::of(matrix, troubles);
+    let (kind, confidence) = kind(matrix, answer, &extent);
+    let own = kind == FindingKind::AgentResolverDown && !extent.everywhere();
+    let names: Vec<&str> = extent
+        .affected
+        .iter()
+        .map(|&vantage| matrix.name(vantage))
+        .collect();
+    let host = matrix.host();
+    let summary = if extent.everywhere() {
+        format!("{host} {} from any vantage point", answer.phrase())
+    } else {
+        format!("{host} {} at {}", answer.phrase(), words::list(&names))
+    };
+    let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
+        .blame(if own { Blame::Agent } else { Blame::Target })
+        .segment(segment(matrix, answer, &extent))
+        .summary(summary)
+        .because(seen(matrix, &extent))
+        .told_apart_by("the same question put to the other vantage points' resolvers")
+        .next(steps(matrix, &extent));
+    with_alternatives(matrix, found, answer, &extent)
+}
+
+fn kind(matrix: &Matrix, answer: Answer, extent: &Extent) -> (FindingKind, f64) {
+    let cut_off = extent
+        .affected
+        .iter()
+        .any(|&vantage| forced_fails(matrix.vantage(vantage)));
+    match answer {
+        Answer::Nxdomain => (FindingKind::DnsNxdomain, extent.stated()),
+        Answer::NoAddress => (FindingKind::DnsNoAddress, extent.stated()),
+        Answer::Servfail => (FindingKind::DnsServfail, extent.stated()),
+        Answer::Refused => (FindingKind::DnsRefused, extent.stated()),
+        Answer::Silent if extent.partly() => {
+            (FindingKind::AgentResolverDown, if cut_off { 0.5 } else { 0.85 })
+        }
+        Answer::Silent if extent.alone() => (FindingKind::DnsTimeout, 0.55),
+        Answer::Silent => (FindingKind::DnsTimeout, 0.85),
+        Answer::Unreachable => (FindingKind::AgentResolverDown, if cut_off { 0.5 } else { 0.9 }),
+        Answer::Unusable => (FindingKind::DnsServfail, 0.5),
+    }
+}
+
+fn with_alternatives(matrix: &Matrix, found: Candidate, answer: Answer, extent: &Extent) -> Candidate {
+    let same_resolver = resolvers(matrix, &extent.affected).len() == 1;
+    match answer {
+        Answer::Silent if found.kind == FindingKind::DnsTimeout => found.or(
+            FindingKind::AgentResolverDown,
+            if extent.alone() { 0.35 } else { 0.1 },
+            "whether the resolver answers for any other name",
+        ),
+        Answer::Silent => found.or(
+            FindingKind::AgentNetworkDown,
+            0.1,
+            "whether the vantage point reaches the service by its address",
+        ),
+        Answer::Servfail | Answer::Refused | Answer::Unusable if extent.alone() || same_resolver => found.or(
+            FindingKind::AgentResolverDown,
+            0.15,
+            "the same name at another resolver",
+        ),
+        Answer::Nxdomain | Answer::NoAddress if extent.partly() => found.or(
+            FindingKind::DnsAnswersDiffer,
+            0.15,
+            "whether two views of the zone (split horizon) are meant",
+        ),
+        _ => found,
+    }
+}
+
+fn segment(matrix: &Matrix, answer: Answer, extent: &Extent) -> Segment {
+    let resolvers = resolvers(matrix, &extent.affected);
+    let on_host = !resolvers.is_empty() && resolvers.iter().all(|resolver| resolver.ip().is_loopback());
+    let about_the_name = matches!(answer, Answer::Nxdomain | Answer::NoAddress);
+    if extent.partly() {
+        if on_host {
+            Segment::Agent
+        } else {
+            Segment::VantageEdge
+        }
+    } else if about_the_name || (extent.everywhere() && resolvers.len() > 1) {
+        Segment::Service
+    } else {
+        Segment::Unknown
+    }
+}
+
+fn seen(matrix: &Matrix, extent: &Extent) -> Vec<String> {
+    let asked = extent.affected.iter().flat_map(|&vantage| {
+        let vantage = matrix.vantage(vantage);
+        match vantage.resolve() {
+            Some(facts) if !facts.queries.is_empty() => facts
+                .queries
+                .iter()
+                .map(|query| fact::query(vantage.name(), query))
+                .collect(),
+            _ => vec![unasked(vantage)],
+        }
+    });
+    let mut lines = fact::first(asked);
+    lines.extend(
+        extent
+            .spared
+            .iter()
+            .take(2)
+            .filter_map(|&vantage| resolved(matrix.vantage(vantage))),
+    );
+    for &vantage in &extent.affected {
+        let vantage = matrix.vantage(vantage);
+        lines.extend(
+            vantage
+                .experiments(ExperimentKind::ForcedAddress)
+                .map(|cell| format!("without the name, {}", fact::connection(vantage.name(), cell))),
+        );
+    }
+    lines
+}
+
+fn unasked(vantage: &Vantage) -> String {
+    let fault = vantage
+        .seen
+        .resolve
+        .as_ref()
+        .and_then(|stage| stage.outcome.fault());
+    let message = fault.map(words::message).unwrap_or_default();
+    format!("{}: {message}", vantage.name())
+}
+
+fn resolved(vantage: &Vantage) -> Option<String> {
+    let facts = vantage.resolve()?;
+    let addresses: Vec<String> = facts.addresses.iter().map(IpAddr::to_string).collect();
+    Some(format!(
+        "{}: resolved to {}",
+        vantage.name(),
+        words::list(&addresses)
+    ))
+}
+
+fn steps(matrix: &Matrix, extent: &Extent) -> Vec<String> {
+    let Some(&first) = extent.affected.first() else {
+        return Vec::new();
+    };
+    let name = matrix.name(first);
+    let mut steps: Vec<String> = resolvers(matrix, &extent.affected)
+        .into_iter()
+        .take(2)
+        .map(|resolver| command::on(name, &command::dig(matrix, Some(resolver), "A")))
+        .collect();
+    if extent.partly() {
+        let other = resolvers(matrix, &extent.spared).into_iter().next();
+        steps.extend(other.map(|resolver| command::on(name, &command::dig(matrix, Some(resolver), "A"))));
+        steps.push(command::on(name, "resolvectl status || cat /etc/resolv.conf"));
+    } else {
+        steps.push(format!("{} +trace", command::dig(matrix, None, "A")));
+    }
+    steps
+}
+
+fn resolvers(matrix: &Matrix, vantages: &[usize]) -> BTreeSet<SocketAddr> {
+    vantages
+        .iter()
+        .filter_map(|&vantage| matrix.vantage(vantage).resolve())
+        .flat_map(|facts| facts.queries.iter().map(|query| query.resolver))
+        .collect()
+}
+
+/// Claim: a vantage point reaches neither its resolver nor, by its address, a service that others reach: its
+/// network is down, not its resolver.
+/// Disproved by: a connection from there to anything.
+pub(crate) fn network_down(matrix: &Matrix) -> Vec<Candidate> {
+    matrix
+        .answered()
+        .filter_map(|index| {
+            let vantage = matrix.vantage(index);
+            if !forced_fails(vantage) {
+                return None;
+            }
+            let troubles = matrix.troubles_where(|trouble| {
+                trouble.vantage == index
+                    && trouble.cell.is_none()
+                    && matches!(
+                        trouble.kind(),
+                        Some(FaultKind::Dns(
+                            DnsFault::Timeout | DnsFault::ResolverUnreachable | DnsFault::NotSent
+                        ))
+                    )
+            });
+            let name = vantage.name();
+            (!troubles.is_empty()).then(|| {
+                Candidate::new(matrix, FindingKind::AgentNetworkDown, 0.75, troubles)
+                    .blame(Blame::Agent)
+                    .segment(Segment::VantageEdge)
+                    .summary(format!(
+                        "the network of {name} is down: neither its resolver nor the service answers"
+                    ))
+                    .because(
+                        vantage
+                            .experiments(ExperimentKind::ForcedAddress)
+                            .map(|cell| format!("without the name, {}", fact::connection(name, cell))),
+                    )
+                    .next([command::on(name, "ip route; ip neigh; parallax-agent doctor")])
+            })
+        })
+        .collect()
+}
+
+fn forced_fails(vantage: &Vantage) -> bool {
+    let mut forced = vantage.experiments(ExperimentKind::ForcedAddress).peekable();
+    forced.peek().is_some()
+        && forced.all(|cell| matches!(cell.reach, Reach::Silent | Reach::Local(_) | Reach::Icmp(_)))
+}
+
+/// Claim: the name resolves, but one of the two questions (A, AAAA) fails or the answers take long, which clients
+/// that ask both feel as a slow start.
+/// Disproved by: quick answers to both.
+pub(crate) fn partly_unresolved(matrix: &Matrix) -> Vec<Candidate> {
+    let mut groups: BTreeMap<FindingKind, Vec<usize>> = BTreeMap::new();
+    for index in matrix.answered() {
+        for kind in half_answers(matrix.vantage(index)) {
+            groups.entry(kind).or_default().push(index);
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(kind, vantages)| half(matrix, kind, vantages))
+        .collect()
+}
+
+fn half(matrix: &Matrix, kind: FindingKind, vantages: Vec<usize>) -> Candidate {
+    let troubles = matrix.troubles_where(|trouble| {
+        trouble.stage == Some(StageName::Resolve)
+            && trouble.failure().is_none()
+            && vantages.contains(&trouble.vantage)
+    });
+    let lines = vantages.iter().flat_map(|&index| {
+        let vantage = matrix.vantage(index);
+        let queries = vantage
+            .resolve()
+            .map(|facts| facts.queries.as_slice())
+            .unwrap_or_default();
+        queries
+            .iter()
+            .map(|query| fact::query(vantage.name(), query))
+            .collect::<Vec<_>>()
+    });
+    let names: Vec<&str> = vantages.iter().map(|&vantage| matrix.name(vantage)).collect();
+    let first = names.first().copied().unwrap_or_default();
+    let what = if kind == FindingKind::DnsSlow {
+        "is slow: a question goes unanswered or waits long"
+    } else {
+        "works for one address family only"
+    };
+    Candidate::new(matrix, kind, 0.8, troubles)
+        .severity(Severity::Warning)
+        .also(vantages.iter().copied())
+        .stage(StageName::Resolve)
+        .summary(format!(
+            "resolving {} at {} {what}",
+            matrix.host(),
+            words::list(&names)
+        ))
+        .because(fact::first(lines))
+        .next([
+            command::on(first, &command::dig(matrix, None, "A")),
+            command::on(first, &command::dig(matrix, None, "AAAA")),
+        ])
+}
+
+fn half_answers(vantage: &Vantage) -> BTreeSet<FindingKind> {
+    let mut kinds = BTreeSet::new();
+    let Some(stage) = vantage.seen.resolve.as_ref().filter(|stage| !stage.failed()) else {
+        return kinds;
+    };
+    for query in vantage
+        .resolve()
+        .map(|facts| facts.queries.as_slice())
+        .unwrap_or_default()
+    {
+        let answered_later = vantage.resolve().is_some_and(|facts| {
+            facts
+                .queries
+                .iter()
+                .any(|other| other.record_type == query.record_type && other.fault.is_none())
+        });
+        let fault = query.fault.as_ref().filter(|_| !answered_later);
+        kinds.extend(fault.and_then(|fault| half_kind(fault.kind)));
+    }
+    if kinds.is_empty() {
+        kinds.extend(stage.outcome.fault().and_then(|fault| half_kind(fault.kind)));
+    }
+    if stage.duration >= SLOW {
+        kinds.insert(FindingKind::DnsSlow);
+    }
+    kinds
+}
+
+const fn half_kind(kind: FaultKind) -> Option<FindingKind> {
+    match kind {
+        FaultKind::Dns(DnsFault::NoAddress) => None,
+        FaultKind::Dns(DnsFault::Nxdomain) => Some(FindingKind::DnsNxdomain),
+        FaultKind::Dns(DnsFault::Servfail | DnsFault::Malformed) => Some(FindingKind::DnsServfail),
+        FaultKind::Dns(DnsFault::Refused) => Some(FindingKind::DnsRefused),
+        FaultKind::Dns(_) => Some(FindingKind::DnsSlow),
+        _ => None,
+    }
+}

@@ -1,0 +1,369 @@
+//! TLS handshakes that do not come to an end, whatever the certificate.
+
+use std::collections::BTreeMap;
+
+use parallax_model::evidence::Evidence;
+use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
+use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::stage::{Stage, StageName};
+
+use crate::candidate::Candidate;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::Matrix;
+use crate::symptom::{self, Stall};
+use crate::trouble::{Trouble, TroubleId};
+use crate::words;
+
+/// How a handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    /// An alert, or nothing in common.
+    Refused,
+    Version,
+    ClientCertificate,
+    /// Closed before the peer's kernel had the hello.
+    ClosedAtOnce,
+    ClosedAfterHello,
+    ResetAtOnce,
+    ResetAfterHello,
+    /// Nothing came; the hello was not acknowledged.
+    HelloLost,
+    /// Nothing came; the peer opened no window.
+    ZeroWindow,
+    /// Later segments came, the first did not.
+    OutOfOrder,
+    /// The hello arrived, and nothing came.
+    Silent,
+    /// Some came, then no more.
+    Stalled,
+    /// Nothing is known but that time ran out.
+    TimedOut,
+}
+
+/// Claim: the connection is made and the handshake fails; the counters say who lost what, but not why.
+/// Disproved by: a completed handshake.
+pub(crate) fn failed(matrix: &Matrix) -> Vec<Candidate> {
+    let mut groups: BTreeMap<(End, StageName), Vec<TroubleId>> = BTreeMap::new();
+    for (id, trouble) in matrix.troubles.iter().enumerate() {
+        let stage = fact::stage(matrix, trouble);
+        if let (Some(end), Some(stage)) = (stage.and_then(|stage| end(trouble, stage)), trouble.stage) {
+            groups.entry((end, stage)).or_default().push(id);
+        }
+    }
+    groups
+        .into_iter()
+        .map(|((end, stage), troubles)| candidate(matrix, end, stage, &troubles))
+        .collect()
+}
+
+fn end(trouble: &Trouble, stage: &Stage) -> Option<End> {
+    if !matches!(stage.name, StageName::Tls | StageName::Starttls) {
+        return None;
+    }
+    let tcp = stage.tcp.as_ref();
+    let at_once = tcp.is_some_and(|tcp| tcp.bytes_acked <= 1);
+    let received = stage
+        .evidence
+        .as_ref()
+        .and_then(Evidence::tls)
+        .map_or(0, |facts| facts.bytes_received);
+    match trouble.failure()?.kind {
+        FaultKind::Tls(TlsFault::HandshakeFailed | TlsFault::Other) => Some(End::Refused),
+        FaultKind::Tls(TlsFault::ProtocolVersion) => Some(End::Version),
+        FaultKind::Tls(TlsFault::ClientCertificateRequired) => Some(End::ClientCertificate),
+        FaultKind::Tls(TlsFault::ConnectionClosed) | FaultKind::Tcp(TcpFault::ConnectionClosed) => {
+            Some(if at_once {
+                End::ClosedAtOnce
+            } else {
+                End::ClosedAfterHello
+            })
+        }
+        FaultKind::Tls(TlsFault::ConnectionReset) | FaultKind::Tcp(TcpFault::ConnectionReset) => {
+            Some(if at_once {
+                End::ResetAtOnce
+            } else {
+                End::ResetAfterHello
+            })
+        }
+        FaultKind::Tls(TlsFault::TimedOut) | FaultKind::Tcp(TcpFault::TimedOut) => {
+            Some(match symptom::stall(tcp) {
+                Stall::OutOfOrder => End::OutOfOrder,
+                _ if received > 0 => End::Stalled,
+                Stall::Unacknowledged => End::HelloLost,
+                Stall::ZeroWindow => End::ZeroWindow,
+                Stall::Acknowledged => End::Silent,
+                Stall::Unknown => End::TimedOut,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn candidate(matrix: &Matrix, end: End, stage: StageName, troubles: &[TroubleId]) -> Candidate {
+    let extent = Extent::of(matrix, troubles);
+    let kind = match end {
+        End::Version => FindingKind::TlsVersionTooOld,
+        End::ClientCertificate => FindingKind::ClientCertificateRequired,
+        _ if stage == StageName::Starttls && end != End::Refused => FindingKind::StarttlsFailed,
+        _ => FindingKind::TlsHandshakeFailed,
+    };
+    let found = Candidate::new(matrix, kind, confidence(end, &extent), troubles.iter().copied())
+        .segment(segment(end, &extent))
+        .summary(format!(
+            "{}: {}",
+            super::session::who_fails(matrix, &extent, stage, troubles),
+            phrase(end)
+        ))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because(fact::first(
+            troubles.iter().filter_map(|&id| counters(matrix, id)),
+        ))
+        .because(super::session::spared(matrix, &extent, stage))
+        .told_apart_by("whether the handshake completes with the suspected difference taken away")
+        .next(super::session::by_hand(matrix, troubles));
+    look_alikes(found, end, &extent)
+}
+
+/// Lost segments are lost anywhere; only what the server says is the server's.
+fn segment(end: End, extent: &Extent) -> Segment {
+    match end {
+        End::Refused | End::Version | End::ClientCertificate | End::ClosedAtOnce | End::ClosedAfterHello => {
+            extent.segment()
+        }
+        End::ResetAtOnce
+        | End::ResetAfterHello
+        | End::HelloLost
+        | End::ZeroWindow
+        | End::OutOfOrder
+        | End::Silent
+        | End::Stalled
+        | End::TimedOut => Segment::Unknown,
+    }
+}
+
+fn confidence(end: End, extent: &Extent) -> f64 {
+    match end {
+        End::Refused | End::Version | End::ClientCertificate => extent.stated(),
+        End::ClosedAtOnce | End::ResetAtOnce if extent.partly() => 0.45,
+        End::ClosedAfterHello | End::ResetAfterHello if extent.partly() => 0.5,
+        End::ClosedAtOnce | End::ClosedAfterHello | End::ResetAtOnce | End::ResetAfterHello => 0.7,
+        End::OutOfOrder => 0.45,
+        End::HelloLost | End::ZeroWindow | End::Silent | End::Stalled | End::TimedOut => 0.5,
+    }
+}
+
+const fn phrase(end: End) -> &'static str {
+    match end {
+        End::Refused => "the handshake is refused",
+        End::Version => "no TLS version in common, the server's are too old",
+        End::ClientCertificate => "the server wants a client certificate",
+        End::ClosedAtOnce => "the connection is closed before the hello was read",
+        End::ClosedAfterHello => "the connection is closed after the hello",
+        End::ResetAtOnce => "the connection is reset before the hello was read",
+        End::ResetAfterHello => "the connection is reset after the hello",
+        End::HelloLost => "the hello is never acknowledged",
+        End::ZeroWindow => "something accepts the connection for a server that it does not reach",
+        End::OutOfOrder => "the server's large segments do not arrive, its small ones do",
+        End::Silent => "the hello arrives and nothing comes back",
+        End::Stalled => "the server's answer begins and does not end",
+        End::TimedOut => "the handshake does not end in time",
+    }
+}
+
+fn look_alikes(found: Candidate, end: End, extent: &Extent) -> Candidate {
+    const SMALL: &str = "the same handshake with small segments (MSS 536)";
+    const NAME: &str = "the same handshake with another server name";
+    const SOURCE: &str = "another source address at the same place, or the ban list on the mail host";
+    match end {
+        End::Refused | End::Version | End::ClientCertificate => found,
+        End::ClosedAtOnce if extent.partly() => found.or(FindingKind::SourceBanned, 0.4, SOURCE),
+        End::ClosedAtOnce | End::ClosedAfterHello => found.or(
+            FindingKind::ProxyProtocolMismatch,
+            0.15,
+            "whether the server expects a PROXY header: its configuration, and a close after a round number of seconds",
+        ),
+        End::ResetAtOnce | End::ResetAfterHello => {
+            let found = found
+                .or(FindingKind::SniFiltered, 0.15, NAME)
+                .or(FindingKind::ResetInjected, 0.15, "the TTL of the reset beside that of the SYN-ACK");
+            if extent.partly() {
+                found.or(FindingKind::SourceBanned, 0.15, SOURCE)
+            } else {
+                found
+            }
+        }
+        End::HelloLost => found
+            .or(FindingKind::SniFiltered, 0.25, NAME)
+            .or(FindingKind::AsymmetricPath, 0.15, "whether connections to every port stall the same way")
+            .or(FindingKind::MtuBlackHole, 0.1, SMALL),
+        End::OutOfOrder => found.or(FindingKind::MtuBlackHole, 0.45, SMALL),
+        End::Stalled => found.or(FindingKind::MtuBlackHole, 0.35, SMALL),
+        End::ZeroWindow => found
+            .or(FindingKind::PacketsDropped, 0.25, "whether the server behind the proxy is reached from its own network")
+            .or(FindingKind::HostDown, 0.2, "whether the server behind the proxy is up"),
+        End::Silent => found
+            .or(FindingKind::NoGreeting, 0.15, "the login processes on the mail host: whether they are stuck")
+            .or(FindingKind::ServerOverloaded, 0.15, "repeating over minutes: an overloaded server lets some through")
+            .or(FindingKind::MtuBlackHole, 0.15, SMALL),
+        End::TimedOut => found
+            .or(FindingKind::MtuBlackHole, 0.2, SMALL)
+            .or(FindingKind::SniFiltered, 0.15, NAME),
+    }
+}
+
+fn counters(matrix: &Matrix, id: TroubleId) -> Option<String> {
+    let trouble = &matrix.troubles[id];
+    let tcp = fact::stage(matrix, trouble)?.tcp.as_ref()?;
+    Some(format!(
+        "{}: TCP says {} in flight, {}, {} acknowledged, {} received, {} out of order",
+        matrix.name(trouble.vantage),
+        words::count(tcp.unacked as usize, "segment"),
+        words::count(tcp.total_retransmits as usize, "retransmission"),
+        bytes(tcp.bytes_acked),
+        bytes(tcp.bytes_received),
+        tcp.rcv_ooopack
+    ))
+}
+
+fn bytes(number: u64) -> String {
+    words::count(usize::try_from(number).unwrap_or(usize::MAX), "byte")
+}
+
+/// Claim: what answers on the TLS port does not speak TLS; its first bytes say what it speaks.
+/// Disproved by: a TLS record as the first bytes.
+pub(crate) fn not_tls(matrix: &Matrix) -> Vec<Candidate> {
+    let mut groups: BTreeMap<FindingKind, Vec<TroubleId>> = BTreeMap::new();
+    for (id, trouble) in matrix.troubles.iter().enumerate() {
+        if trouble
+            .failure()
+            .is_some_and(|fault| fault.kind == FaultKind::Tls(TlsFault::NotTls))
+        {
+            groups
+                .entry(spoken(&first_bytes(matrix, trouble)))
+                .or_default()
+                .push(id);
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(kind, troubles)| other_speech(matrix, kind, &troubles))
+        .collect()
+}
+
+fn other_speech(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Candidate {
+    let extent = Extent::of(matrix, troubles);
+    let stage = troubles
+        .iter()
+        .find_map(|&id| matrix.troubles[id].stage)
+        .unwrap_or(StageName::Tls);
+    let bytes = troubles
+        .first()
+        .map(|&id| first_bytes(matrix, &matrix.troubles[id]))
+        .unwrap_or_default();
+    let (confidence, phrase) = match kind {
+        FindingKind::PlaintextExpected => (
+            extent.stated(),
+            "plain IMAP answers where TLS was expected".to_owned(),
+        ),
+        FindingKind::ServerSaidBye => (0.6, "the server turns the connection away in clear".to_owned()),
+        _ => (
+            if extent.partly() {
+                0.6
+            } else {
+                extent.stated() - 0.1
+            },
+            format!("{} answers instead of TLS", service(&bytes)),
+        ),
+    };
+    let line = format!(
+        "the first bytes received are \"{}\"",
+        words::quote(&parallax_model::text::from_wire(&bytes))
+    );
+    let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
+        .segment(extent.segment())
+        .summary(format!(
+            "{}: {phrase}",
+            super::session::who_fails(matrix, &extent, stage, troubles)
+        ))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because([line])
+        .because(super::session::spared(matrix, &extent, stage))
+        .told_apart_by("who else is served TLS at the same address")
+        .next(super::session::by_hand(matrix, troubles));
+    match kind {
+        FindingKind::PlaintextExpected => found,
+        FindingKind::ServerSaidBye => found.or(
+            FindingKind::PlaintextExpected,
+            0.25,
+            "the same port with --security plaintext",
+        ),
+        _ if extent.everywhere() => found.or(
+            FindingKind::Redirected,
+            0.1,
+            "the path to the port beside the path to another port of the host",
+        ),
+        _ => found,
+    }
+}
+
+/// What the first bytes say about who speaks.
+fn spoken(bytes: &[u8]) -> FindingKind {
+    if [&b"* BYE"[..], b"* BAD", b"* NO"]
+        .iter()
+        .any(|start| bytes.starts_with(start))
+    {
+        FindingKind::ServerSaidBye
+    } else if bytes.starts_with(b"* ") {
+        FindingKind::PlaintextExpected
+    } else {
+        FindingKind::WrongService
+    }
+}
+
+fn service(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [b'H', b'T', b'T', b'P', ..] => "HTTP",
+        [b'2', b'2', b'0', ..] => "SMTP or FTP",
+        [b'+', b'O', b'K', ..] => "POP3",
+        [b'S', b'S', b'H', ..] => "SSH",
+        _ => "another protocol",
+    }
+}
+
+fn first_bytes(matrix: &Matrix, trouble: &Trouble) -> Vec<u8> {
+    let facts = fact::stage(matrix, trouble)
+        .and_then(|stage| stage.evidence.as_ref())
+        .and_then(Evidence::tls)
+        .and_then(|facts| facts.first_bytes.as_deref());
+    let raw = trouble.fault().and_then(|fault| fault.raw.as_deref());
+    facts.or(raw).and_then(from_hex).unwrap_or_default()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    Some(
+        digits
+            .chunks_exact(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_name_the_service() {
+        assert_eq!(spoken(b"* OK ready"), FindingKind::PlaintextExpected);
+        assert_eq!(spoken(b"* BYE too many"), FindingKind::ServerSaidBye);
+        assert_eq!(spoken(b"HTTP/1.1 400"), FindingKind::WrongService);
+        assert_eq!(from_hex("2a 20"), Some(b"* ".to_vec()));
+        assert_eq!(from_hex("zz"), None);
+    }
+}

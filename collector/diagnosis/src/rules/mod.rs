@@ -1,0 +1,19 @@
+//! What is known about faults, one subject a file.
+
+pub(crate) mod agent;
+pub(crate) mod answers;
+pub(crate) mod auth;
+pub(crate) mod banned;
+pub(crate) mod certificate;
+pub(crate) mod clock;
+pub(crate) mod dns;
+pub(crate) mod greeting;
+pub(crate) mod handshake;
+pub(crate) mod latency;
+pub(crate) mod local;
+pub(crate) mod mailbox;
+pub(crate) mod reach;
+pub(crate) mod session;
+pub(crate) mod starttls;
+pub(crate) mod tamper;
+pub(crate) mod unexplained;

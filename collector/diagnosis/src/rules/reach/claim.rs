@@ -1,0 +1,167 @@
+//! What is claimed of one column, merged with the same claim about others.
+
+use std::collections::BTreeSet;
+
+use parallax_model::finding::{Alternative, FindingKind, Location};
+use parallax_model::stage::StageName;
+
+use super::column::{View, vantages};
+use crate::candidate::{Blame, Candidate};
+use crate::command;
+use crate::fact;
+use crate::matrix::{CellId, Matrix};
+use crate::trouble::TroubleId;
+use crate::words;
+
+/// One claim about connections that are not made.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub(super) kind: FindingKind,
+    pub(super) confidence: f64,
+    pub(super) blame: Blame,
+    pub(super) cells: Vec<CellId>,
+    /// Whether nobody connects there.
+    pub(super) everywhere: bool,
+    pub(super) location: Location,
+    /// What happens to the packets: the second half of the summary.
+    pub(super) phrase: String,
+    pub(super) because: Vec<String>,
+    pub(super) alternatives: Vec<Alternative>,
+    pub(super) told_apart_by: &'static str,
+    pub(super) next_steps: Vec<String>,
+}
+
+impl Claim {
+    /// A claim about some cells of a column, with what they and the witnesses saw.
+    pub(super) fn new(view: &View, kind: FindingKind, confidence: f64, cells: &[CellId]) -> Self {
+        let seen = cells.iter().map(|&id| fact::reach(view.matrix, id));
+        let mut because = fact::first(seen);
+        because.extend(view.witness_lines());
+        because.extend(view.sign_lines());
+        Self {
+            kind,
+            confidence,
+            blame: Blame::Target,
+            cells: cells.to_vec(),
+            everywhere: view.witnesses.is_empty() && view.connected.is_empty(),
+            location: Location::segment(parallax_model::finding::Segment::Unknown),
+            phrase: String::new(),
+            because,
+            alternatives: Vec::new(),
+            told_apart_by: "",
+            next_steps: Vec::new(),
+        }
+    }
+
+    pub(super) fn or(mut self, kind: FindingKind, confidence: f64, told_apart_by: &str) -> Self {
+        self.alternatives.push(Alternative {
+            kind,
+            confidence,
+            told_apart_by: told_apart_by.to_owned(),
+        });
+        self
+    }
+
+    pub(super) fn at(mut self, location: Location) -> Self {
+        self.location = location;
+        self
+    }
+
+    pub(super) fn phrase(mut self, phrase: impl Into<String>) -> Self {
+        self.phrase = phrase.into();
+        self
+    }
+
+    pub(super) fn told_apart_by(mut self, test: &'static str) -> Self {
+        self.told_apart_by = test;
+        self
+    }
+
+    pub(super) fn next(mut self, steps: impl IntoIterator<Item = String>) -> Self {
+        self.next_steps.extend(steps);
+        self
+    }
+
+    /// Where to look when packets vanish between a vantage point and the host.
+    pub(super) fn next_on_the_path(self, view: &View) -> Self {
+        let Some(first) = self.cells.first() else {
+            return self;
+        };
+        let name = view.matrix.name(first.vantage).to_owned();
+        let (address, port) = (view.address, view.endpoint.port);
+        self.next([
+            command::on(&name, &command::trace(address, port)),
+            command::on(
+                &name,
+                &format!("{}; {}", command::route(address), command::filter(port)),
+            ),
+            command::on(&address.to_string(), &command::capture(address, port)),
+        ])
+    }
+
+    /// Whether two claims are one, about several addresses.
+    pub(super) fn is_the_same(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.everywhere == other.everywhere
+            && self.location.segment == other.location.segment
+            && vantages(&self.cells) == vantages(&other.cells)
+    }
+
+    /// Takes in the same claim about another address.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.cells.extend(other.cells);
+        self.confidence = self.confidence.max(other.confidence);
+        self.because.extend(other.because);
+        for alternative in other.alternatives {
+            if !self
+                .alternatives
+                .iter()
+                .any(|known| known.kind == alternative.kind)
+            {
+                self.alternatives.push(alternative);
+            }
+        }
+        self.next_steps.extend(other.next_steps);
+        if self.location.before.is_none() && self.location.after.is_none() {
+            self.location = other.location;
+        }
+    }
+
+    /// The troubles that it would explain.
+    pub(super) fn troubles(&self, matrix: &Matrix) -> Vec<TroubleId> {
+        matrix.troubles_where(|trouble| {
+            trouble.stage == Some(StageName::Connect)
+                && trouble.cell.is_some_and(|cell| self.cells.contains(&cell))
+        })
+    }
+
+    /// "edge-ams cannot reach 10.9.0.10:993"
+    pub(super) fn who_cannot_reach(&self, matrix: &Matrix) -> String {
+        let endpoints: BTreeSet<_> = self.cells.iter().map(|&id| matrix.cell(id).socket()).collect();
+        let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+        format!("{} reach {}", self.who(matrix), words::list(&endpoints))
+    }
+
+    fn who(&self, matrix: &Matrix) -> String {
+        let affected = vantages(&self.cells);
+        let names: Vec<&str> = affected.iter().map(|&vantage| matrix.name(vantage)).collect();
+        if self.everywhere && affected.len() > 1 && affected.len() == matrix.answered().count() {
+            "no vantage point can".to_owned()
+        } else {
+            format!("{} cannot", words::list(&names))
+        }
+    }
+
+    /// The candidate that it is.
+    pub(super) fn candidate(&self, matrix: &Matrix) -> Candidate {
+        let mut found = Candidate::new(matrix, self.kind, self.confidence, self.troubles(matrix))
+            .blame(self.blame)
+            .at(self.location.clone())
+            .summary(format!("{}: {}", self.who_cannot_reach(matrix), self.phrase))
+            .because(self.because.iter().cloned())
+            .told_apart_by(self.told_apart_by)
+            .next(self.next_steps.iter().cloned());
+        found.alternatives.clone_from(&self.alternatives);
+        found
+    }
+}

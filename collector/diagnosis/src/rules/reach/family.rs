@@ -1,0 +1,81 @@
+//! One of IPv4 and IPv6 that works, and the other that does not.
+
+use std::collections::BTreeSet;
+
+use parallax_model::finding::FindingKind;
+use parallax_model::observation::Family;
+
+use super::claim::Claim;
+use super::column::vantages;
+use crate::candidate::Candidate;
+use crate::matrix::Matrix;
+use crate::symptom::Reach;
+use crate::words;
+
+/// Claim: at the affected vantage points every address of one family fails and the other family connects, so it
+/// is the family that is broken, and the reach claim says how.
+/// Disproved by: a connection over that family, or a failure of the other.
+pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Option<Candidate> {
+    let families: BTreeSet<Family> = claim.cells.iter().map(|&id| matrix.cell(id).family()).collect();
+    let mut families = families.into_iter();
+    let (Some(family), None) = (families.next(), families.next()) else {
+        return None;
+    };
+    let affected = vantages(&claim.cells);
+    if !affected
+        .iter()
+        .all(|&vantage| only_family(matrix, claim, vantage, family))
+    {
+        return None;
+    }
+    let works = words::family(other(family));
+    let how = reach.because.first().cloned().unwrap_or_default();
+    let mut found = reach.clone();
+    found.kind = FindingKind::FamilyBroken;
+    found.confidence = (claim.confidence + 0.05).min(0.95);
+    found.summary = format!(
+        "{} over {}, while {works} works: {}",
+        claim.who_cannot_reach(matrix),
+        words::family(family),
+        claim.phrase
+    );
+    found.because = reach.because.clone();
+    found
+        .because
+        .push(format!("{works} connects at the same vantage points"));
+    found.alternatives.clear();
+    found = found.or(
+        claim.kind,
+        (1.0 - found_confidence(claim)).max(0.1),
+        format!("it names how the family fails ({how}); a single filter rule would hit one port only"),
+    );
+    Some(found)
+}
+
+fn found_confidence(claim: &Claim) -> f64 {
+    (claim.confidence + 0.05).min(0.95)
+}
+
+fn only_family(matrix: &Matrix, claim: &Claim, vantage: usize, family: Family) -> bool {
+    let mut other_connects = false;
+    for id in matrix.cells_of(vantage) {
+        let cell = matrix.cell(id);
+        if cell.family() == family {
+            if !claim.cells.contains(&id) {
+                return false;
+            }
+        } else if cell.reach == Reach::Connected {
+            other_connects = true;
+        } else {
+            return false;
+        }
+    }
+    other_connects
+}
+
+const fn other(family: Family) -> Family {
+    match family {
+        Family::Ipv4 => Family::Ipv6,
+        Family::Ipv6 => Family::Ipv4,
+    }
+}

@@ -1,0 +1,42 @@
+//! Connections that are not made, while the packets did leave the agent's host.
+
+mod claim;
+mod column;
+mod family;
+mod rejection;
+mod reset;
+mod silence;
+
+use crate::candidate::Candidate;
+use crate::matrix::Matrix;
+
+use claim::Claim;
+use column::View;
+
+/// Claim: something between the agent and the service keeps connections from being made. Which of silence, reset
+/// and ICMP came back, to whom, and who was connected to the same address, says what it is.
+/// Disproved by: a completed TCP handshake.
+pub(crate) fn unreachable(matrix: &Matrix) -> Vec<Candidate> {
+    let mut claims: Vec<Claim> = Vec::new();
+    for column in matrix.columns() {
+        let view = View::new(matrix, &column);
+        let found = silence::claim(&view)
+            .into_iter()
+            .chain(reset::claim(&view))
+            .chain(rejection::claims(&view));
+        for claim in found {
+            match claims.iter_mut().find(|other| other.is_the_same(&claim)) {
+                Some(other) => other.merge(claim),
+                None => claims.push(claim),
+            }
+        }
+    }
+    claims
+        .iter()
+        .flat_map(|claim| {
+            let reach = claim.candidate(matrix);
+            let family = family::broken(matrix, claim, &reach);
+            std::iter::once(reach).chain(family)
+        })
+        .collect()
+}

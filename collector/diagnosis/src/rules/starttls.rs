@@ -1,0 +1,179 @@
+//! STARTTLS that is not offered, refused, or unsafe; logins offered in clear.
+
+use std::collections::BTreeMap;
+
+use parallax_model::evidence::Evidence;
+use parallax_model::fault::{FaultKind, ImapFault, TcpFault};
+use parallax_model::finding::{FindingKind, Segment, Severity};
+use parallax_model::stage::StageName;
+use parallax_model::target::Security;
+
+use crate::candidate::Candidate;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::{CellId, Matrix};
+use crate::trouble::{Trouble, TroubleId};
+use crate::words;
+
+/// Claim: TLS can't be started on this plain port. Where others are offered STARTTLS at the same address, or where
+/// the word was overwritten with X, somebody on the way took it out.
+/// Disproved by: STARTTLS in the capabilities, and a handshake behind it.
+pub(crate) fn unavailable(matrix: &Matrix) -> Vec<Candidate> {
+    let mut groups: BTreeMap<FindingKind, Vec<TroubleId>> = BTreeMap::new();
+    for (id, trouble) in matrix.troubles.iter().enumerate() {
+        if let Some(kind) = kind(matrix, trouble) {
+            groups.entry(kind).or_default().push(id);
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(kind, troubles)| candidate(matrix, kind, &troubles))
+        .collect()
+}
+
+fn kind(matrix: &Matrix, trouble: &Trouble) -> Option<FindingKind> {
+    let fault = trouble.fault()?.kind;
+    let at_starttls = trouble.stage == Some(StageName::Starttls);
+    match fault {
+        FaultKind::Imap(ImapFault::StarttlsMissing) => Some(missing(matrix, trouble)),
+        FaultKind::Imap(ImapFault::StarttlsInjection) => Some(FindingKind::StarttlsInjection),
+        FaultKind::Imap(ImapFault::Slow) => None,
+        FaultKind::Imap(_) if at_starttls => Some(FindingKind::StarttlsFailed),
+        FaultKind::Tcp(TcpFault::Other) if at_starttls => Some(FindingKind::StarttlsFailed),
+        _ => None,
+    }
+}
+
+fn missing(matrix: &Matrix, trouble: &Trouble) -> FindingKind {
+    let Some(cell) = trouble.cell else {
+        return FindingKind::StarttlsMissing;
+    };
+    let overwritten = capabilities(matrix, cell)
+        .iter()
+        .any(|capability| capability.len() > 5 && capability.bytes().all(|byte| byte == b'X'));
+    let offered_to_others = matrix.beside(cell).any(|other| {
+        matrix.cell(other).passed(StageName::Starttls)
+            || capabilities(matrix, other)
+                .iter()
+                .any(|one| one.eq_ignore_ascii_case("STARTTLS"))
+    });
+    if overwritten || offered_to_others {
+        FindingKind::StarttlsStripped
+    } else {
+        FindingKind::StarttlsMissing
+    }
+}
+
+fn capabilities<'a>(matrix: &Matrix<'a>, cell: CellId) -> &'a [String] {
+    let attempt = matrix.cell(cell).attempt;
+    match attempt
+        .stage(StageName::Capability)
+        .and_then(|stage| stage.evidence.as_ref())
+    {
+        Some(Evidence::Capability(facts)) => &facts.capabilities,
+        _ => &[],
+    }
+}
+
+fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Candidate {
+    let extent = Extent::of(matrix, troubles);
+    let stripped = kind == FindingKind::StarttlsStripped;
+    let confidence = if stripped { 0.8 } else { extent.stated() };
+    let segment = match (stripped, extent.affected.len()) {
+        (true, 1) if extent.partly() => Segment::VantageEdge,
+        (true, _) => Segment::Unknown,
+        (false, _) => extent.segment(),
+    };
+    let phrase = match kind {
+        FindingKind::StarttlsStripped => "STARTTLS is taken out on the way",
+        FindingKind::StarttlsMissing => "the server does not offer STARTTLS",
+        FindingKind::StarttlsInjection => {
+            "bytes in clear follow the answer to STARTTLS, which could be injected"
+        }
+        _ => "the server does not start TLS",
+    };
+    let lines = troubles
+        .iter()
+        .filter_map(|&id| matrix.troubles[id].cell)
+        .filter_map(|cell| offered(matrix, cell));
+    let spared = matrix.cells().filter(|id| extent.spared.contains(&id.vantage));
+    let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
+        .segment(segment)
+        .summary(format!(
+            "{}: {phrase}",
+            super::session::who_fails(matrix, &extent, StageName::Starttls, troubles)
+        ))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because(fact::first(lines))
+        .because(spared.filter_map(|cell| offered(matrix, cell)).take(2))
+        .told_apart_by("the capabilities that others are offered at the same address")
+        .next(super::session::by_hand(matrix, troubles));
+    match kind {
+        FindingKind::StarttlsStripped => found.or(
+            FindingKind::StarttlsMissing,
+            0.15,
+            "a backend of its own for this source: the capabilities over several connections",
+        ),
+        FindingKind::StarttlsMissing => found.or(
+            FindingKind::StarttlsStripped,
+            if extent.alone() { 0.1 } else { 0.05 },
+            "the capabilities seen from inside the site",
+        ),
+        _ => found,
+    }
+}
+
+fn offered(matrix: &Matrix, cell: CellId) -> Option<String> {
+    let capabilities = capabilities(matrix, cell);
+    (!capabilities.is_empty()).then(|| {
+        format!(
+            "{}: {} offers {}",
+            matrix.name(cell.vantage),
+            matrix.cell(cell).socket(),
+            words::quote(&capabilities.join(" "))
+        )
+    })
+}
+
+/// Claim: the server takes a password before TLS (RFC 8314 section 3 says it should not). Mail works all the same.
+/// Disproved by: LOGINDISABLED among the capabilities in clear; a server may leave it out for its own host.
+pub(crate) fn cleartext_login(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| takes_passwords_in_clear(matrix, id))
+        .collect();
+    if cells.is_empty() {
+        return Vec::new();
+    }
+    let found = Candidate::new(matrix, FindingKind::CleartextLoginAllowed, 0.9, [])
+        .severity(Severity::Info)
+        .also(cells.iter().map(|id| id.vantage))
+        .sockets(cells.iter().map(|&id| matrix.cell(id).socket()))
+        .stage(StageName::Capability)
+        .segment(Segment::Service)
+        .summary(format!("{} takes passwords before TLS", matrix.host()))
+        .because(fact::first(cells.iter().filter_map(|&id| offered(matrix, id))))
+        .next([
+            "on the mail host: doveconf -n disable_plaintext_auth ssl   # want yes and required".to_owned(),
+        ]);
+    vec![found]
+}
+
+fn takes_passwords_in_clear(matrix: &Matrix, id: CellId) -> bool {
+    let cell = matrix.cell(id);
+    let own_host = cell.attempt.address.is_loopback()
+        || cell
+            .connect()
+            .and_then(|facts| facts.local)
+            .is_some_and(|local| local.ip() == cell.attempt.address);
+    let capabilities = capabilities(matrix, id);
+    let has = |word: &str| {
+        capabilities
+            .iter()
+            .any(|capability| capability.eq_ignore_ascii_case(word))
+    };
+    cell.attempt.endpoint.security != Security::Tls
+        && !own_host
+        && (has("AUTH=PLAIN") || has("AUTH=LOGIN"))
+        && !has("LOGINDISABLED")
+}

@@ -1,0 +1,204 @@
+//! Something on the way that answers in the server's name, seen by comparing vantage points at one address.
+
+use std::collections::BTreeMap;
+
+use parallax_model::fault::{FaultKind, ImapFault, TlsFault};
+use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::stage::StageName;
+
+use super::certificate::{is_certificate, is_trust};
+use crate::candidate::Candidate;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::{CellId, Matrix};
+use crate::trouble::{Trouble, TroubleId};
+use crate::words;
+
+/// Claim: at one address, these vantage points see a certificate of another key that nobody vouches for, while
+/// others see a trusted one: somebody on their way puts his own in.
+/// Disproved by: the same key seen by others, or the key in the server's own configuration.
+pub(crate) fn intercepted(matrix: &Matrix) -> Vec<Candidate> {
+    let mut groups: BTreeMap<&str, Vec<CellId>> = BTreeMap::new();
+    for id in matrix.cells() {
+        let untrusted = kinds(matrix, id).any(is_trust);
+        if let Some(leaf) = matrix
+            .cell(id)
+            .leaf()
+            .filter(|_| untrusted && other_key_beside(matrix, id))
+        {
+            groups.entry(&leaf.spki_sha256).or_default().push(id);
+        }
+    }
+    groups.values().map(|cells| interception(matrix, cells)).collect()
+}
+
+fn interception(matrix: &Matrix, cells: &[CellId]) -> Candidate {
+    let troubles = certificate_troubles(matrix, cells);
+    let extent = Extent::of(matrix, &troubles);
+    let names: Vec<&str> = extent
+        .affected
+        .iter()
+        .map(|&vantage| matrix.name(vantage))
+        .collect();
+    let confidence = if extent.spared.len() > 1 { 0.8 } else { 0.65 };
+    let issuer = cells
+        .first()
+        .and_then(|&id| matrix.cell(id).leaf())
+        .map(|leaf| words::quote(&leaf.issuer))
+        .unwrap_or_default();
+    Candidate::new(
+        matrix,
+        FindingKind::TlsIntercepted,
+        confidence,
+        troubles.iter().copied(),
+    )
+    .segment(side(&extent))
+    .summary(format!(
+        "TLS is intercepted between {} and {}: a certificate by {issuer} is put in",
+        words::list(&names),
+        matrix.host()
+    ))
+    .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+    .because(keys_seen(matrix, cells))
+    .told_apart_by("the key in the server's own configuration")
+    .or(
+        FindingKind::OneBackendBroken,
+        0.15,
+        "several connections from one place: a balancer shows both certificates",
+    )
+    .next(super::session::by_hand(matrix, &troubles))
+}
+
+/// Claim: at one address, another service answers these vantage points, while others get the right one.
+/// Disproved by: the right service from the same vantage point on another connection (then a balancer has one
+/// wrong backend).
+pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| answered_by_another(matrix, id))
+        .collect();
+    let troubles: Vec<TroubleId> = cells.iter().flat_map(|&id| matrix.troubles_of(id)).collect();
+    if troubles.is_empty() {
+        return Vec::new();
+    }
+    let extent = Extent::of(matrix, &troubles);
+    let names: Vec<&str> = extent
+        .affected
+        .iter()
+        .map(|&vantage| matrix.name(vantage))
+        .collect();
+    let only_by_name = cells.iter().all(|&id| kinds(matrix, id).any(is_certificate));
+    let confidence = match (only_by_name, extent.spared.len()) {
+        (true, _) => 0.6,
+        (false, 0 | 1) => 0.7,
+        (false, _) => 0.85,
+    };
+    let found = Candidate::new(
+        matrix,
+        FindingKind::Redirected,
+        confidence,
+        troubles.iter().copied(),
+    )
+    .segment(side(&extent))
+    .summary(format!(
+        "another service answers {} in the place of {}",
+        words::list(&names),
+        matrix.host()
+    ))
+    .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+    .because(keys_seen(matrix, &cells))
+    .because(super::session::spared(matrix, &extent, StageName::Connect))
+    .told_apart_by("who else is served the right thing at the same address")
+    .or(
+        FindingKind::OneBackendBroken,
+        0.15,
+        "several connections from one place: a balancer shows both",
+    )
+    .next(super::session::by_hand(matrix, &troubles));
+    vec![found]
+}
+
+fn answered_by_another(matrix: &Matrix, id: CellId) -> bool {
+    let foreign = kinds(matrix, id).any(|kind| {
+        matches!(
+            kind,
+            FaultKind::Tls(TlsFault::NotTls) | FaultKind::Imap(ImapFault::WrongService)
+        )
+    });
+    let misnamed = kinds(matrix, id).any(|kind| kind == FaultKind::Tls(TlsFault::HostnameMismatch))
+        && kinds(matrix, id).filter(|&kind| is_certificate(kind)).count() == 1
+        && other_key_beside(matrix, id);
+    let greets_itself = said_bye(matrix, id);
+    let right_beside = matrix.beside(id).any(|other| matrix.served(other));
+    (foreign || misnamed) && right_beside && !greets_itself
+}
+
+/// A BYE in clear is the server's own refusal, not another service.
+fn said_bye(matrix: &Matrix, id: CellId) -> bool {
+    matrix.cell(id).handshake().is_some_and(|(_, facts)| {
+        facts
+            .first_bytes
+            .as_deref()
+            .is_some_and(|bytes| bytes.replace(' ', "").starts_with("2a20"))
+    })
+}
+
+fn kinds(matrix: &Matrix, id: CellId) -> impl Iterator<Item = FaultKind> {
+    matrix
+        .troubles
+        .iter()
+        .filter(move |trouble| trouble.cell == Some(id))
+        .filter_map(Trouble::kind)
+}
+
+fn other_key_beside(matrix: &Matrix, id: CellId) -> bool {
+    let Some(leaf) = matrix.cell(id).leaf() else {
+        return false;
+    };
+    matrix.beside(id).any(|other| {
+        let other = matrix.cell(other);
+        other.verified()
+            && other
+                .leaf()
+                .is_some_and(|there| there.spki_sha256 != leaf.spki_sha256)
+    })
+}
+
+fn certificate_troubles(matrix: &Matrix, cells: &[CellId]) -> Vec<TroubleId> {
+    matrix.troubles_where(|trouble| {
+        trouble.cell.is_some_and(|cell| cells.contains(&cell)) && trouble.kind().is_some_and(is_certificate)
+    })
+}
+
+fn keys_seen(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
+    let line = |id: CellId| {
+        let cell = matrix.cell(id);
+        let leaf = cell.leaf()?;
+        Some(format!(
+            "{}: {} presents key {}… by {}",
+            matrix.name(id.vantage),
+            cell.socket(),
+            words::quote(leaf.spki_sha256.get(..12).unwrap_or(&leaf.spki_sha256)),
+            words::quote(&leaf.issuer)
+        ))
+    };
+    let mut lines: Vec<String> = cells.iter().filter_map(|&id| line(id)).collect();
+    if let Some(&first) = cells.first() {
+        lines.extend(
+            matrix
+                .beside(first)
+                .filter(|&other| matrix.cell(other).verified())
+                .filter_map(line)
+                .take(3),
+        );
+    }
+    fact::first(lines)
+}
+
+fn side(extent: &Extent) -> Segment {
+    if extent.affected.len() == 1 {
+        Segment::VantageEdge
+    } else {
+        Segment::Unknown
+    }
+}

@@ -1,0 +1,373 @@
+//! What holds for any observations at all.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_diagnosis::{Question, conclude, experiments};
+use parallax_model::certificate::CertificateFacts;
+use parallax_model::evidence::{
+    AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, DnsQuery, Evidence, IcmpError, ImapReply,
+    ResolveEvidence, TcpInfo, TlsEvidence,
+};
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::fault::{
+    AgentFault, AuthFault, DnsFault, Fault, FaultKind, ImapFault, MailboxFault, TcpFault, TlsFault,
+};
+use parallax_model::finding::{Severity, Verdict};
+use parallax_model::observation::{Attempt, ClockFacts, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::spec::Depth;
+use parallax_model::stage::{Outcome, Stage, StageName};
+use parallax_model::target::{Endpoint, Security, Target};
+use parallax_model::vantage::Labels;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let kind = prop_oneof![
+        select(DnsFault::ALL).prop_map(FaultKind::Dns),
+        select(TcpFault::ALL).prop_map(FaultKind::Tcp),
+        select(TlsFault::ALL).prop_map(FaultKind::Tls),
+        select(ImapFault::ALL).prop_map(FaultKind::Imap),
+        select(AuthFault::ALL).prop_map(FaultKind::Auth),
+        select(MailboxFault::ALL).prop_map(FaultKind::Mailbox),
+        select(AgentFault::ALL).prop_map(FaultKind::Agent),
+    ];
+    (kind, any::<String>(), any::<Option<String>>()).prop_map(|(kind, message, raw)| Fault {
+        kind,
+        message,
+        raw,
+    })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        4 => Just(Outcome::Ok),
+        1 => fault().prop_map(Outcome::Degraded),
+        3 => fault().prop_map(Outcome::Failed),
+        1 => any::<String>().prop_map(Outcome::Skipped),
+        1 => Just(Outcome::NotReached),
+    ]
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    select(vec![
+        "10.9.0.10",
+        "10.9.0.11",
+        "fd00:9::10",
+        "127.0.0.1",
+        "10.1.0.1",
+    ])
+    .prop_map(|text| text.parse().unwrap())
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![0..50_000_u64, 2_400_000..4_600_000_u64, Just(u64::MAX)].prop_map(Duration::from_micros)
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![
+        Just(Timestamp::MIN),
+        Just(Timestamp::MAX),
+        (1_780_000_000..1_800_000_000_i64).prop_map(|second| Timestamp::from_second(second).unwrap()),
+    ]
+}
+
+fn tcp() -> impl Strategy<Value = TcpInfo> {
+    (
+        0..8_u32,
+        0..4_u32,
+        0..3_u32,
+        0..3_u32,
+        0..1000_u64,
+        prop::option::of(0..2_u32),
+    )
+        .prop_map(
+            |(segs_out, segs_in, unacked, rcv_ooopack, bytes_acked, snd_wnd)| TcpInfo {
+                segs_out,
+                segs_in,
+                unacked,
+                total_retransmits: unacked,
+                rcv_ooopack,
+                bytes_acked,
+                snd_wnd,
+                ..TcpInfo::default()
+            },
+        )
+}
+
+fn certificate() -> impl Strategy<Value = CertificateFacts> {
+    (
+        time(),
+        time(),
+        select(vec!["a", "b", "kéy"]),
+        any::<bool>(),
+        any::<String>(),
+    )
+        .prop_map(
+            |(not_before, not_after, key, self_signed, issuer)| CertificateFacts {
+                subject: "CN=x".into(),
+                issuer,
+                serial: "1".into(),
+                not_before,
+                not_after,
+                dns_names: Vec::new(),
+                ip_addresses: Vec::new(),
+                key: "RSA 2048".into(),
+                signature_algorithm: "x".into(),
+                sha256: key.into(),
+                spki_sha256: key.into(),
+                is_ca: false,
+                self_signed,
+            },
+        )
+}
+
+fn evidence(peer: SocketAddr) -> impl Strategy<Value = Option<Evidence>> {
+    let icmp = (0..12_u8, 0..14_u8, address()).prop_map(|(kind, code, from)| IcmpError {
+        kind,
+        code,
+        name: "x".into(),
+        from,
+    });
+    let connect = (prop::option::of(icmp), prop::option::of(address())).prop_map(move |(icmp, local)| {
+        Evidence::Connect(ConnectEvidence {
+            peer,
+            local: local.map(|local| SocketAddr::new(local, 4000)),
+            errno: Some("EHOSTUNREACH".into()),
+            icmp,
+        })
+    });
+    let tls = (
+        prop::collection::vec(certificate(), 0..3),
+        prop::collection::vec(fault(), 0..3),
+        any::<bool>(),
+        prop::option::of("[0-9a-z]{0,9}"),
+    )
+        .prop_map(|(chain, certificate_faults, verified, first_bytes)| {
+            Evidence::Tls(Box::new(TlsEvidence {
+                chain,
+                certificate_faults,
+                verified,
+                first_bytes,
+                ..TlsEvidence::default()
+            }))
+        });
+    let reply = any::<String>().prop_map(|text| {
+        Evidence::Authenticate(AuthenticateEvidence {
+            reply: Some(ImapReply {
+                status: "NO".into(),
+                text,
+                ..ImapReply::default()
+            }),
+            ..AuthenticateEvidence::default()
+        })
+    });
+    let capabilities = prop::collection::vec(any::<String>(), 0..3).prop_map(|capabilities| {
+        Evidence::Capability(CapabilityEvidence {
+            capabilities,
+            reply: None,
+        })
+    });
+    prop::option::of(prop_oneof![connect, tls, reply, capabilities])
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let place = (address(), select(vec![993_u16, 143, 7]), select(Security::ALL));
+    place.prop_flat_map(|(address, port, security)| {
+        let peer = SocketAddr::new(address, port);
+        let stage = (
+            select(StageName::ALL),
+            outcome(),
+            duration(),
+            evidence(peer),
+            prop::option::of(tcp()),
+        )
+            .prop_map(|(name, outcome, duration, evidence, tcp)| Stage {
+                evidence,
+                tcp,
+                ..Stage::new(name, outcome, Duration::ZERO, duration)
+            });
+        let connect =
+            (outcome(), duration(), prop::option::of(tcp())).prop_map(|(outcome, duration, tcp)| Stage {
+                tcp,
+                ..Stage::new(StageName::Connect, outcome, Duration::ZERO, duration)
+            });
+        (
+            prop::option::of(select(ExperimentKind::ALL)),
+            prop::option::of(connect),
+            prop::collection::vec(stage, 0..4),
+        )
+            .prop_map(move |(experiment, connect, others)| Attempt {
+                address,
+                endpoint: Endpoint { port, security },
+                purpose: if experiment.is_some() {
+                    Purpose::FollowUp
+                } else {
+                    Purpose::Requested
+                },
+                experiment,
+                stages: connect.into_iter().chain(others).collect(),
+                transcript: Vec::new(),
+            })
+    })
+}
+
+fn resolve() -> impl Strategy<Value = Stage> {
+    let query =
+        (prop::option::of(fault()), duration(), address()).prop_map(|(fault, duration, resolver)| DnsQuery {
+            name: "x".into(),
+            record_type: "A".into(),
+            resolver: SocketAddr::new(resolver, 53),
+            transport: "udp".into(),
+            rcode: None,
+            addresses: Vec::new(),
+            cname_chain: Vec::new(),
+            ttl_s: None,
+            duration,
+            fault,
+        });
+    let facts = (
+        select(vec!["dns", "hosts", "literal"]),
+        prop::collection::vec(address(), 0..3),
+        prop::collection::vec(query, 0..3),
+    );
+    (outcome(), duration(), prop::option::of(facts)).prop_map(|(outcome, duration, facts)| Stage {
+        evidence: facts.map(|(source, addresses, queries)| {
+            Evidence::Resolve(ResolveEvidence {
+                source: source.into(),
+                addresses,
+                queries,
+            })
+        }),
+        ..Stage::new(StageName::Resolve, outcome, Duration::ZERO, duration)
+    })
+}
+
+fn observation() -> impl Strategy<Value = Observation> {
+    (
+        select(vec!["ams", "fra", "lon", "par"]),
+        prop_oneof![6 => Just(None), 1 => select(VantageOutcome::ALL).prop_map(Some)],
+        prop::option::of(select(Reason::ALL)),
+        prop::option::of(any::<f64>()),
+        prop::option::of(resolve()),
+        prop::collection::vec(attempt(), 0..4),
+    )
+        .prop_map(
+            |(agent, outcome, reason, offset_ms, resolve, attempts)| Observation {
+                agent: agent.parse().unwrap(),
+                labels: Labels::new(),
+                outcome: outcome
+                    .unwrap_or_else(|| Observation::conclude_outcome(resolve.as_ref(), &attempts)),
+                reason,
+                note: None,
+                clock: offset_ms.map(|offset_ms| ClockFacts {
+                    offset_ms,
+                    start_skew_ms: 0.0,
+                }),
+                resolve,
+                attempts,
+            },
+        )
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    (
+        select(vec!["imap.example.org", "10.9.0.10", "[fd00:9::10]:993"]),
+        select(Depth::ALL),
+        any::<bool>(),
+        time(),
+    )
+        .prop_map(|(target, depth, login, now)| Question {
+            target: Target::parse(target, None).unwrap(),
+            depth,
+            login,
+            now,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_conclusion_never_contradicts_itself(
+        question in question(),
+        observations in prop::collection::vec(observation(), 0..5),
+    ) {
+        let conclusion = conclude(&question, &observations);
+        let asked: Vec<_> = observations.iter().map(|seen| &seen.agent).collect();
+        let answered = observations.iter().filter(|seen| seen.answered()).count();
+        let serious = conclusion.findings.iter().any(|finding| finding.severity != Severity::Info);
+        match conclusion.verdict {
+            Verdict::Healthy => prop_assert!(!serious && answered == observations.len() && answered > 0),
+            Verdict::Down => prop_assert!(answered > 0 && conclusion.findings[0].severity == Severity::Critical),
+            Verdict::Partial => prop_assert!(answered > 0 && serious),
+            Verdict::Inconclusive => {}
+        }
+        prop_assert!(answered > 0 || conclusion.verdict == Verdict::Inconclusive);
+        prop_assert!(!conclusion.summary.is_empty());
+        prop_assert!(!conclusion.summary.contains(|letter: char| letter.is_control()));
+        for finding in &conclusion.findings {
+            prop_assert!((0.0..=1.0).contains(&finding.confidence));
+            prop_assert!(!finding.summary.is_empty(), "{:?}", finding.kind);
+            prop_assert!(!finding.because.is_empty(), "{:?}", finding.kind);
+            prop_assert!(!finding.scope.affected.is_empty(), "{:?}", finding.kind);
+            for name in finding.scope.affected.iter().chain(&finding.scope.unaffected) {
+                prop_assert!(asked.contains(&name));
+            }
+            prop_assert!(finding.alternatives.iter().all(|other| (0.0..=1.0).contains(&other.confidence)));
+            prop_assert!(finding.alternatives.iter().all(|other| !other.told_apart_by.is_empty()), "{:?}", finding);
+            for line in finding.because.iter().chain(&finding.next_steps) {
+                prop_assert!(!line.contains(|letter: char| letter.is_control()), "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_failed_is_told(
+        question in question(),
+        observations in prop::collection::vec(observation(), 1..5),
+    ) {
+        let conclusion = conclude(&question, &observations);
+        for seen in &observations {
+            let told = conclusion.findings.iter().any(|finding| finding.scope.affected.contains(&seen.agent));
+            prop_assert!(told || seen.outcome == VantageOutcome::Ok || seen.answered() && seen.requested().next().is_some()
+                && seen.requested().all(|attempt| attempt.failed_stage().is_none() && !attempt.stages.is_empty()), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn experiments_are_few_new_and_only_where_somebody_answered(
+        question in question(),
+        observations in prop::collection::vec(observation(), 0..5),
+    ) {
+        let planned = experiments(&question, &observations);
+        for wish in &planned {
+            let mut agents = observations.iter().filter(|seen| seen.agent == wish.agent && seen.answered());
+            prop_assert!(agents.next().is_some());
+            prop_assert!(planned.iter().filter(|other| other.agent == wish.agent).count() <= 2);
+            let made = observations.iter().filter(|seen| seen.agent == wish.agent).flat_map(|seen| seen.experiments(wish.kind));
+            prop_assert!(made.into_iter().all(|attempt| attempt.address != wish.address || attempt.endpoint != wish.endpoint));
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_answers_does_not_matter(
+        question in question(),
+        observations in prop::collection::vec(observation(), 0..5),
+    ) {
+        let mut names = std::collections::BTreeSet::new();
+        let observations: Vec<_> = observations.into_iter().filter(|seen| names.insert(seen.agent.clone())).collect();
+        let forwards = conclude(&question, &observations);
+        let backwards = conclude(&question, &observations.into_iter().rev().collect::<Vec<_>>());
+        prop_assert_eq!(forwards.verdict, backwards.verdict);
+        let kinds = |conclusion: &parallax_model::finding::Conclusion| {
+            let mut kinds: Vec<_> = conclusion.findings.iter().map(|finding| finding.kind).collect();
+            kinds.sort();
+            kinds
+        };
+        prop_assert_eq!(kinds(&forwards), kinds(&backwards));
+    }
+}

@@ -1,0 +1,451 @@
+//! One attempt from one line: `ok`, `silent`, `reset 21ms`, `icmp 3/13 from 10.1.0.1`, `tls hostname_mismatch`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_model::certificate::CertificateFacts;
+use parallax_model::evidence::{
+    AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, Evidence, GreetingEvidence, IcmpError,
+    ImapReply, SelectEvidence, StarttlsEvidence, TcpInfo, TlsEvidence,
+};
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::fault::{Fault, FaultKind};
+use parallax_model::observation::{Attempt, Purpose};
+use parallax_model::spec::Depth;
+use parallax_model::stage::{Outcome, Stage, StageName};
+use parallax_model::target::{Endpoint, Security};
+use serde::Deserialize;
+
+/// What holds for every attempt of one vantage point.
+pub struct Setting<'a> {
+    pub depth: Depth,
+    pub login: bool,
+    pub chains: &'a BTreeMap<String, ChainSpec>,
+    pub local: [IpAddr; 2],
+}
+
+/// A chain of one certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChainSpec {
+    pub issuer: String,
+    pub key: String,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub names: Vec<String>,
+    pub self_signed: bool,
+}
+
+impl Default for ChainSpec {
+    fn default() -> Self {
+        Self {
+            issuer: "CN=Example CA".to_owned(),
+            key: "aaaaaaaaaaaaaaaa".to_owned(),
+            from: "2026-09-15T00:00:00Z".parse().expect("a time"),
+            to: "2026-12-14T00:00:00Z".parse().expect("a time"),
+            names: vec!["imap.example.org".to_owned()],
+            self_signed: false,
+        }
+    }
+}
+
+/// The words of a line: the outcome, its arguments, `key=value` options; `text=` takes the rest.
+struct Line<'a> {
+    words: Vec<&'a str>,
+    options: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn read(text: &'a str) -> Self {
+        let (head, tail) = text
+            .split_once("text=")
+            .map_or((text, None), |(head, tail)| (head, Some(tail)));
+        let mut line = Self {
+            words: Vec::new(),
+            options: BTreeMap::new(),
+        };
+        for word in head.split_whitespace() {
+            match word.split_once('=') {
+                Some((key, value)) => drop(line.options.insert(key, value)),
+                None => line.words.push(word),
+            }
+        }
+        if let Some(tail) = tail {
+            line.options.insert("text", tail);
+        }
+        line
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.options.get(key).map(|value| value.parse().expect(key))
+    }
+
+    fn duration(&self, fallback: &str) -> Duration {
+        let text = self.options.get("in").copied().unwrap_or(fallback);
+        if let Some(millis) = text.strip_suffix("ms") {
+            Duration::try_from_secs_f64(millis.parse::<f64>().expect(text) / 1e3).expect(text)
+        } else {
+            Duration::try_from_secs_f64(text.strip_suffix('s').expect(text).parse().expect(text)).expect(text)
+        }
+    }
+
+    fn reply(&self, status: &str) -> Option<ImapReply> {
+        (self.options.contains_key("code") || self.options.contains_key("text")).then(|| ImapReply {
+            status: status.to_owned(),
+            code: self.options.get("code").map(|code| (*code).to_owned()),
+            text: self
+                .options
+                .get("text")
+                .map(|text| (*text).to_owned())
+                .unwrap_or_default(),
+            cause: self.options.get("code").map(|code| format!("what {code} means")),
+            next_step: self
+                .options
+                .get("code")
+                .map(|code| format!("what to do about {code}")),
+        })
+    }
+}
+
+/// Builds one attempt.
+pub fn build(
+    setting: &Setting,
+    purpose: Purpose,
+    experiment: Option<ExperimentKind>,
+    socket: SocketAddr,
+    endpoint: Endpoint,
+    text: &str,
+) -> Attempt {
+    let line = Line::read(text);
+    let local = SocketAddr::new(setting.local[usize::from(socket.is_ipv6())], 40_000);
+    let depth = if experiment == Some(ExperimentKind::ControlPort) {
+        Depth::Connect
+    } else {
+        setting.depth
+    };
+    let login = setting.login && purpose == Purpose::Requested;
+    let stages = match line.words[0] {
+        "none" => Vec::new(),
+        "ok" => passed(
+            setting,
+            &line,
+            socket,
+            local,
+            endpoint,
+            plan(depth, endpoint, login),
+            None,
+        ),
+        "silent" | "reset" | "icmp" | "local" | "own_icmp" => {
+            let mut stages = vec![connect_failure(&line, socket, local)];
+            stages.extend(
+                plan(depth, endpoint, login)
+                    .into_iter()
+                    .skip(1)
+                    .map(|name| Stage::not_reached(name, Duration::ZERO)),
+            );
+            stages
+        }
+        stage => {
+            let name = StageName::known(stage).expect(stage);
+            passed(
+                setting,
+                &line,
+                socket,
+                local,
+                endpoint,
+                plan(depth, endpoint, login),
+                Some(name),
+            )
+        }
+    };
+    Attempt {
+        address: socket.ip(),
+        endpoint,
+        purpose,
+        experiment,
+        stages,
+        transcript: Vec::new(),
+    }
+}
+
+fn plan(depth: Depth, endpoint: Endpoint, login: bool) -> Vec<StageName> {
+    StageName::ALL
+        .iter()
+        .copied()
+        .filter(|&stage| stage != StageName::Resolve && depth.includes(stage))
+        .filter(|&stage| match endpoint.security {
+            Security::Tls => stage != StageName::Starttls,
+            Security::Starttls => stage != StageName::Tls,
+            Security::Plaintext => stage != StageName::Starttls && stage != StageName::Tls,
+        })
+        .filter(|&stage| login || !(StageName::Authenticate..StageName::Logout).contains(&stage))
+        .collect()
+}
+
+fn connect_failure(line: &Line, socket: SocketAddr, local: SocketAddr) -> Stage {
+    let (kind, errno, fallback) = match line.words[0] {
+        "silent" => ("timed_out", "ETIMEDOUT", "5s"),
+        "reset" => (
+            "connection_refused",
+            "ECONNREFUSED",
+            line.words.get(1).copied().unwrap_or("21ms"),
+        ),
+        "local" => match line.words[1] {
+            "ENETUNREACH" => ("network_unreachable", "ENETUNREACH", "0.05ms"),
+            "EHOSTUNREACH" => ("host_unreachable", "EHOSTUNREACH", "0.05ms"),
+            "EACCES" => ("permission_denied", "EACCES", "0.05ms"),
+            other => ("local_address", other, "0.05ms"),
+        },
+        _ => icmp_errno(line.words[1], socket.is_ipv6()),
+    };
+    let from = match line.words[0] {
+        "own_icmp" => Some(local.ip()),
+        "icmp" => Some(line.words[3].parse().expect("an address")),
+        _ => None,
+    };
+    let icmp = from.map(|from| {
+        let (kind, code) = line.words[1].split_once('/').expect("type/code");
+        IcmpError {
+            kind: kind.parse().expect("a type"),
+            code: code.parse().expect("a code"),
+            name: format!("icmp_{kind}_{code}"),
+            from,
+        }
+    });
+    let fault = Fault::new(
+        FaultKind::from_names("tcp", kind),
+        format!("connect to {socket}: {errno}"),
+    );
+    let mut stage = Stage::new(
+        StageName::Connect,
+        Outcome::Failed(fault),
+        Duration::ZERO,
+        line.duration(fallback),
+    );
+    stage.tcp = (line.options.get("tcp") != Some(&"none")).then(|| TcpInfo {
+        segs_out: match line.words[0] {
+            "local" => 0,
+            "silent" => 6,
+            _ => 1,
+        },
+        segs_in: u32::from(line.words[0] == "reset"),
+        ..TcpInfo::default()
+    });
+    stage.evidence = Some(Evidence::Connect(ConnectEvidence {
+        peer: socket,
+        local: Some(local),
+        errno: Some(errno.to_owned()),
+        icmp,
+    }));
+    stage
+}
+
+fn icmp_errno(code: &str, v6: bool) -> (&'static str, &'static str, &'static str) {
+    match (v6, code) {
+        (false, "3/3") | (true, "1/4") => ("connection_refused", "ECONNREFUSED", "20ms"),
+        (false, "3/0" | "3/9") | (true, "1/0" | "3/0") => ("network_unreachable", "ENETUNREACH", "20ms"),
+        (true, "1/1" | "1/5" | "1/6") => ("permission_denied", "EACCES", "20ms"),
+        (false, "3/2") => ("protocol_unreachable", "ENOPROTOOPT", "20ms"),
+        _ => ("host_unreachable", "EHOSTUNREACH", "20ms"),
+    }
+}
+
+fn passed(
+    setting: &Setting,
+    line: &Line,
+    socket: SocketAddr,
+    local: SocketAddr,
+    endpoint: Endpoint,
+    plan: Vec<StageName>,
+    failing: Option<StageName>,
+) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    let mut reached = true;
+    for name in plan {
+        let here = failing == Some(name);
+        let outcome = if !reached {
+            Outcome::NotReached
+        } else if here {
+            faulty(line, name)
+        } else if name == StageName::Authenticate && endpoint.security == Security::Plaintext {
+            Outcome::Skipped("a credential is never sent in clear".to_owned())
+        } else {
+            Outcome::Ok
+        };
+        let goes_on = matches!(outcome, Outcome::Ok | Outcome::Degraded(_) | Outcome::Skipped(_));
+        let took = if here {
+            line.duration("25ms")
+        } else {
+            Duration::from_millis(21)
+        };
+        let mut stage = Stage::new(name, outcome, Duration::ZERO, took);
+        if reached {
+            stage.evidence = evidence(setting, line, name, here, socket, local);
+            stage.tcp = Some(counters(line, here));
+        }
+        reached = reached && goes_on;
+        stages.push(stage);
+    }
+    stages
+}
+
+fn faulty(line: &Line, name: StageName) -> Outcome {
+    let kind = line.words[1];
+    if kind == "skipped" {
+        return Outcome::Skipped(
+            line.options
+                .get("text")
+                .copied()
+                .unwrap_or("held back")
+                .to_owned(),
+        );
+    }
+    let layer = line.options.get("layer").copied().unwrap_or(match name {
+        StageName::Connect => "tcp",
+        StageName::Tls => "tls",
+        StageName::Authenticate => "auth",
+        StageName::List | StageName::Select | StageName::Fetch => "mailbox",
+        _ => "imap",
+    });
+    let known = FaultKind::from_names(layer, kind);
+    assert_eq!(known.as_str(), kind, "not a fault of {layer}");
+    let fault = Fault::new(known, format!("{name}: {kind}"));
+    if line.options.contains_key("degraded") {
+        Outcome::Degraded(fault)
+    } else {
+        Outcome::Failed(fault)
+    }
+}
+
+fn counters(line: &Line, here: bool) -> TcpInfo {
+    let number = |key: &str, otherwise: u64| {
+        if here {
+            line.number(key).unwrap_or(otherwise)
+        } else {
+            otherwise
+        }
+    };
+    let small = |key: &str| u32::try_from(number(key, 0)).expect(key);
+    TcpInfo {
+        state: "ESTABLISHED".to_owned(),
+        rtt: Duration::from_millis(20),
+        total_retransmits: small("rtx"),
+        unacked: small("unacked"),
+        rcv_ooopack: small("ooo"),
+        segs_out: 10,
+        segs_in: 10,
+        bytes_acked: number("acked", 518),
+        bytes_received: number("received", 0),
+        snd_wnd: line
+            .number("wnd")
+            .filter(|_| here)
+            .map(|wnd| u32::try_from(wnd).expect("wnd")),
+        ..TcpInfo::default()
+    }
+}
+
+fn evidence(
+    setting: &Setting,
+    line: &Line,
+    name: StageName,
+    here: bool,
+    socket: SocketAddr,
+    local: SocketAddr,
+) -> Option<Evidence> {
+    match name {
+        StageName::Connect => Some(Evidence::Connect(ConnectEvidence {
+            peer: socket,
+            local: Some(local),
+            errno: None,
+            icmp: None,
+        })),
+        StageName::Tls => Some(Evidence::Tls(Box::new(handshake(setting, line, here)))),
+        StageName::Starttls => Some(Evidence::Starttls(Box::new(StarttlsEvidence {
+            reply: if here { line.reply("NO") } else { None },
+            tls: (!here || line.options.get("layer") == Some(&"tls")).then(|| handshake(setting, line, here)),
+            capabilities: Vec::new(),
+        }))),
+        StageName::Greeting => Some(Evidence::Greeting(GreetingEvidence {
+            reply: if here { line.reply("BYE") } else { None },
+            service: line.options.get("service").map(|service| (*service).to_owned()),
+            ..GreetingEvidence::default()
+        })),
+        StageName::Capability => Some(Evidence::Capability(CapabilityEvidence {
+            capabilities: line
+                .options
+                .get("caps")
+                .copied()
+                .unwrap_or("IMAP4rev1,STARTTLS,LOGINDISABLED")
+                .split(',')
+                .map(str::to_owned)
+                .collect(),
+            reply: None,
+        })),
+        StageName::Authenticate if !(here && line.words.get(1) == Some(&"skipped")) => {
+            Some(Evidence::Authenticate(AuthenticateEvidence {
+                mechanism: "PLAIN".to_owned(),
+                initial_response: true,
+                reply: if here { line.reply("NO") } else { None },
+                capabilities: Vec::new(),
+            }))
+        }
+        StageName::Select => Some(Evidence::Select(SelectEvidence {
+            command: "EXAMINE".to_owned(),
+            reply: if here { line.reply("NO") } else { None },
+            ..SelectEvidence::default()
+        })),
+        _ => None,
+    }
+}
+
+fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
+    let failed = here && !line.options.contains_key("degraded");
+    let kind = line.words.get(1).copied().unwrap_or_default();
+    let presented = !failed || kind.starts_with("certificate") || kind == "hostname_mismatch";
+    let chain = presented.then(|| leaf(setting, line.options.get("chain").copied().unwrap_or("good")));
+    let also = line.options.get("also").copied().unwrap_or_default();
+    let faults = if here { also } else { "" };
+    TlsEvidence {
+        server_name: Some("imap.example.org".to_owned()),
+        verified: !failed,
+        chain: chain.into_iter().collect(),
+        bytes_received: line.number("received").unwrap_or(0),
+        first_bytes: line.options.get("bytes").map(|text| {
+            text.replace('_', " ")
+                .bytes()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        }),
+        certificate_faults: faults
+            .split(',')
+            .filter(|kind| !kind.is_empty())
+            .map(|kind| Fault::new(FaultKind::from_names("tls", kind), kind.to_owned()))
+            .collect(),
+        ..TlsEvidence::default()
+    }
+}
+
+fn leaf(setting: &Setting, name: &str) -> CertificateFacts {
+    let spec = match setting.chains.get(name) {
+        Some(spec) => spec.clone(),
+        None if name == "good" => ChainSpec::default(),
+        None => panic!("no chain is called {name}"),
+    };
+    CertificateFacts {
+        subject: format!("CN={}", spec.names.first().cloned().unwrap_or_default()),
+        issuer: spec.issuer,
+        serial: "01".to_owned(),
+        not_before: spec.from,
+        not_after: spec.to,
+        dns_names: spec.names,
+        ip_addresses: Vec::new(),
+        key: "EC P-256".to_owned(),
+        signature_algorithm: "ecdsa-with-SHA256".to_owned(),
+        sha256: format!("{}{}", spec.key, spec.to.as_second()),
+        spki_sha256: spec.key,
+        is_ca: false,
+        self_signed: spec.self_signed,
+    }
+}

@@ -1,0 +1,5 @@
+//! Observations in shorthand, and what is expected of their conclusion.
+
+pub mod attempt;
+pub mod case;
+pub mod expect;
