@@ -72,7 +72,7 @@ impl Candidate {
             because: Vec::new(),
             alternatives: Vec::new(),
             next_steps: Vec::new(),
-            told_apart_by: String::new(),
+            told_apart_by: "the same stage at other vantage points".to_owned(),
         }
     }
 
@@ -182,7 +182,7 @@ impl Candidate {
             stage: self.stage,
             location: self.location,
             because: self.because,
-            alternatives: ordered(self.alternatives),
+            alternatives: ordered(self.alternatives, 1.0 - self.confidence),
             next_steps: distinct(self.next_steps),
         }
     }
@@ -212,13 +212,19 @@ fn names(matrix: &Matrix, vantages: &[usize]) -> Vec<AgentName> {
     names
 }
 
-fn ordered(mut alternatives: Vec<Alternative>) -> Vec<Alternative> {
-    for alternative in &mut alternatives {
-        alternative.confidence = rounded(alternative.confidence);
-    }
+/// The likeliest first, each kind once, and together no likelier than what the finding leaves open.
+fn ordered(mut alternatives: Vec<Alternative>, left: f64) -> Vec<Alternative> {
     alternatives.sort_by(|one, other| other.confidence.total_cmp(&one.confidence));
     let mut seen = BTreeSet::new();
     alternatives.retain(|alternative| seen.insert(alternative.kind));
+    let sum: f64 = alternatives
+        .iter()
+        .map(|alternative| alternative.confidence)
+        .sum();
+    let scale = if sum > left { left.max(0.0) / sum } else { 1.0 };
+    for alternative in &mut alternatives {
+        alternative.confidence = rounded(alternative.confidence * scale);
+    }
     alternatives
 }
 

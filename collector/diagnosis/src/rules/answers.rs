@@ -153,7 +153,7 @@ fn confidence(matrix: &Matrix, odd: &OddAddress, troubles: &[TroubleId]) -> f64 
         .iter()
         .filter_map(|&vantage| resolver_of(matrix, Some(vantage)))
         .collect();
-    let mut confidence: f64 = if another_service { 0.75 } else { 0.6 };
+    let mut confidence: f64 = if another_service { 0.75 } else { 0.65 };
     if odd.given.len() > 1 && resolvers.len() > 1 {
         confidence -= 0.25;
     }

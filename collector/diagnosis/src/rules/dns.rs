@@ -156,12 +156,12 @@ fn segment(matrix: &Matrix, answer: Answer, extent: &Extent) -> Segment {
     let resolvers = resolvers(matrix, &extent.affected);
     let on_host = !resolvers.is_empty() && resolvers.iter().all(|resolver| resolver.ip().is_loopback());
     let about_the_name = matches!(answer, Answer::Nxdomain | Answer::NoAddress);
-    if extent.partly() {
-        if on_host {
-            Segment::Agent
-        } else {
-            Segment::VantageEdge
-        }
+    if extent.partly() && on_host {
+        Segment::Agent
+    } else if extent.partly() && extent.affected.len() == 1 {
+        Segment::VantageEdge
+    } else if extent.partly() {
+        Segment::Unknown
     } else if about_the_name || (extent.everywhere() && resolvers.len() > 1) {
         Segment::Service
     } else {
@@ -322,10 +322,8 @@ fn half(matrix: &Matrix, kind: FindingKind, vantages: Vec<usize>) -> Candidate {
             .resolve()
             .map(|facts| facts.queries.as_slice())
             .unwrap_or_default();
-        queries
-            .iter()
-            .map(|query| fact::query(vantage.name(), query))
-            .collect::<Vec<_>>()
+        let asked = queries.iter().map(|query| fact::query(vantage.name(), query));
+        asked.chain(took(vantage)).collect::<Vec<_>>()
     });
     let names: Vec<&str> = vantages.iter().map(|&vantage| matrix.name(vantage)).collect();
     let first = names.first().copied().unwrap_or_default();
@@ -348,6 +346,15 @@ fn half(matrix: &Matrix, kind: FindingKind, vantages: Vec<usize>) -> Candidate {
             command::on(first, &command::dig(matrix, None, "A")),
             command::on(first, &command::dig(matrix, None, "AAAA")),
         ])
+}
+
+fn took(vantage: &Vantage) -> Option<String> {
+    let stage = vantage.seen.resolve.as_ref()?;
+    Some(format!(
+        "{}: resolving took {}",
+        vantage.name(),
+        words::time(stage.duration)
+    ))
 }
 
 fn half_answers(vantage: &Vantage) -> BTreeSet<FindingKind> {

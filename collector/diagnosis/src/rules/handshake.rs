@@ -202,10 +202,17 @@ fn look_alikes(found: Candidate, end: End, extent: &Extent) -> Candidate {
         End::ZeroWindow => found
             .or(FindingKind::PacketsDropped, 0.25, "whether the server behind the proxy is reached from its own network")
             .or(FindingKind::HostDown, 0.2, "whether the server behind the proxy is up"),
-        End::Silent => found
-            .or(FindingKind::NoGreeting, 0.15, "the login processes on the mail host: whether they are stuck")
-            .or(FindingKind::ServerOverloaded, 0.15, "repeating over minutes: an overloaded server lets some through")
-            .or(FindingKind::MtuBlackHole, 0.15, SMALL),
+        End::Silent => {
+            let found = found
+                .or(FindingKind::NoGreeting, 0.15, "the login processes on the mail host: whether they are stuck")
+                .or(FindingKind::ServerOverloaded, 0.1, "repeating over minutes: an overloaded server lets some through")
+                .or(FindingKind::MtuBlackHole, 0.1, SMALL);
+            if extent.partly() {
+                found.or(FindingKind::SourceBanned, 0.15, SOURCE)
+            } else {
+                found
+            }
+        }
         End::TimedOut => found
             .or(FindingKind::MtuBlackHole, 0.2, SMALL)
             .or(FindingKind::SniFiltered, 0.15, NAME),

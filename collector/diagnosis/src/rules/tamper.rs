@@ -40,7 +40,12 @@ fn interception(matrix: &Matrix, cells: &[CellId]) -> Candidate {
         .iter()
         .map(|&vantage| matrix.name(vantage))
         .collect();
-    let confidence = if extent.spared.len() > 1 { 0.8 } else { 0.65 };
+    let misnamed = cells.iter().any(|&id| kinds(matrix, id).any(is_misnamed));
+    let confidence = match (misnamed, extent.spared.len()) {
+        (true, _) => 0.5,
+        (false, 0 | 1) => 0.65,
+        (false, _) => 0.8,
+    };
     let issuer = cells
         .first()
         .and_then(|&id| matrix.cell(id).leaf())
@@ -125,12 +130,15 @@ fn answered_by_another(matrix: &Matrix, id: CellId) -> bool {
             FaultKind::Tls(TlsFault::NotTls) | FaultKind::Imap(ImapFault::WrongService)
         )
     });
-    let misnamed = kinds(matrix, id).any(|kind| kind == FaultKind::Tls(TlsFault::HostnameMismatch))
-        && kinds(matrix, id).filter(|&kind| is_certificate(kind)).count() == 1
-        && other_key_beside(matrix, id);
+    let misnamed = kinds(matrix, id).any(is_misnamed) && other_key_beside(matrix, id);
     let greets_itself = said_bye(matrix, id);
     let right_beside = matrix.beside(id).any(|other| matrix.served(other));
     (foreign || misnamed) && right_beside && !greets_itself
+}
+
+/// Who puts a certificate in makes it out to the right name; who is somebody else does not.
+const fn is_misnamed(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Tls(TlsFault::HostnameMismatch))
 }
 
 /// A BYE in clear is the server's own refusal, not another service.

@@ -206,15 +206,20 @@ fn segment(view: &View, cells: &[CellId], from: &BTreeSet<IpAddr>) -> Segment {
         .iter()
         .all(|&id| sender(view, id).is_some_and(|from| next_door(view, id, from)));
     if from.contains(&view.address) {
-        Segment::Service
-    } else if all_next_door || (!several && !nobody_connects && !from.is_empty()) {
-        Segment::VantageEdge
-    } else if nobody_connects && several && from.len() == 1 {
-        Segment::SiteEdge
-    } else if several && !from.is_empty() {
-        Segment::Transit
-    } else {
-        Segment::Unknown
+        return Segment::Service;
+    }
+    match (several, from.len()) {
+        (_, 0) => Segment::Unknown,
+        (false, _) if all_next_door => Segment::VantageEdge,
+        (true, 1) if all_next_door => Segment::Transit,
+        (_, 1) if from.iter().all(|&from| on_link(from, view.address)) => Segment::SiteEdge,
+        (false, _) if nobody_connects => Segment::Unknown,
+        (false, _) => Segment::VantageEdge,
+        (true, 1) if nobody_connects => Segment::SiteEdge,
+        (true, 1) => Segment::Unknown,
+        (true, _) if all_next_door => Segment::VantageEdge,
+        (true, _) if nobody_connects => Segment::Transit,
+        (true, _) => Segment::Unknown,
     }
 }
 
@@ -232,7 +237,8 @@ fn senders(view: &View, cells: &[CellId]) -> BTreeSet<IpAddr> {
 /// Whether the sender stands on the agent's own link, and the target does not.
 fn next_door(view: &View, id: CellId, from: IpAddr) -> bool {
     let local = view.matrix.cell(id).connect().and_then(|facts| facts.local);
-    local.is_some_and(|local| on_link(local.ip(), from) && !on_link(local.ip(), view.address))
+    let link_local = matches!(from, IpAddr::V6(from) if from.is_unicast_link_local());
+    link_local || local.is_some_and(|local| on_link(local.ip(), from) && !on_link(local.ip(), view.address))
 }
 
 fn steps(view: &View, cells: &[CellId], speaker: &str) -> Vec<String> {
