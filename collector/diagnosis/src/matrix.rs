@@ -7,6 +7,7 @@ use std::time::Duration;
 use parallax_model::certificate::CertificateFacts;
 use parallax_model::evidence::{ConnectEvidence, Evidence, ResolveEvidence, TlsEvidence};
 use parallax_model::experiment::ExperimentKind;
+use parallax_model::fault::FaultKind;
 use parallax_model::observation::{Attempt, Family, Observation};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::Endpoint;
@@ -55,6 +56,7 @@ pub(crate) struct Matrix<'a> {
     pub(crate) vantages: Vec<Vantage<'a>>,
     /// What is to be explained.
     pub(crate) troubles: Vec<Trouble<'a>>,
+    by_cell: BTreeMap<CellId, Vec<TroubleId>>,
 }
 
 impl<'a> Cell<'a> {
@@ -163,15 +165,22 @@ impl<'a> Matrix<'a> {
     /// Lays out what was seen.
     pub(crate) fn new(question: &'a Question, observations: &'a [Observation]) -> Self {
         let vantages: Vec<_> = observations.iter().map(Vantage::new).collect();
-        let troubles = vantages
+        let troubles: Vec<Trouble> = vantages
             .iter()
             .enumerate()
             .flat_map(|(index, vantage)| trouble::collect(question, index, vantage))
             .collect();
+        let mut by_cell: BTreeMap<CellId, Vec<TroubleId>> = BTreeMap::new();
+        for (id, trouble) in troubles.iter().enumerate() {
+            if let Some(cell) = trouble.cell {
+                by_cell.entry(cell).or_default().push(id);
+            }
+        }
         Self {
             question,
             vantages,
             troubles,
+            by_cell,
         }
     }
 
@@ -249,8 +258,15 @@ impl<'a> Matrix<'a> {
     }
 
     /// The troubles of one cell.
-    pub(crate) fn troubles_of(&self, cell: CellId) -> Vec<TroubleId> {
-        self.troubles_where(|trouble| trouble.cell == Some(cell))
+    pub(crate) fn troubles_of(&self, cell: CellId) -> &[TroubleId] {
+        self.by_cell.get(&cell).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the troubles of one cell are faults of.
+    pub(crate) fn kinds_of(&self, cell: CellId) -> impl Iterator<Item = FaultKind> {
+        self.troubles_of(cell)
+            .iter()
+            .filter_map(|&id| self.troubles[id].kind())
     }
 
     /// Whether the right service answers where this attempt went, as far as it is known before a login.

@@ -98,7 +98,11 @@ pub(crate) fn wrong_address(matrix: &Matrix) -> Vec<Candidate> {
                 .filter(|&id| matrix.cell(id).attempt.address == odd.address)
                 .filter(|id| odd.given.contains(&id.vantage))
                 .collect();
-            let troubles: Vec<TroubleId> = cells.iter().flat_map(|&id| matrix.troubles_of(id)).collect();
+            let troubles: Vec<TroubleId> = cells
+                .iter()
+                .flat_map(|&id| matrix.troubles_of(id))
+                .copied()
+                .collect();
             (!troubles.is_empty()).then(|| wrong(matrix, odd, &cells, troubles))
         })
         .collect()
@@ -111,10 +115,13 @@ fn wrong(matrix: &Matrix, odd: &OddAddress, cells: &[CellId], troubles: Vec<Trou
     let serving: Vec<String> = odd.serving.iter().map(IpAddr::to_string).collect();
     let confidence = confidence(matrix, odd, &troubles);
     let record_type = if odd.address.is_ipv4() { "A" } else { "AAAA" };
+    let beyond_connect = troubles
+        .iter()
+        .filter(|&&id| matrix.troubles[id].stage > Some(StageName::Connect));
     let lines = cells
         .iter()
         .map(|&id| fact::reach(matrix, id))
-        .chain(troubles.iter().map(|&id| fact::trouble(matrix, id)));
+        .chain(beyond_connect.map(|&id| fact::trouble(matrix, id)));
     let found = Candidate::new(
         matrix,
         FindingKind::DnsWrongAddress,

@@ -166,12 +166,12 @@ fn steps(matrix: &Matrix, kind: FindingKind, tried: &[TroubleId]) -> Vec<String>
         .map(|cell| matrix.cell(cell).attempt.address.to_string())
         .unwrap_or_default();
     let command = match kind {
-        FindingKind::ConnectionLimit => "doveadm who; doveconf -n mail_max_userip_connections",
+        FindingKind::ConnectionLimit => "doveadm who; doveconf mail_max_userip_connections",
         FindingKind::AuthBackendUnavailable | FindingKind::ServiceDown => {
             "journalctl -u dovecot -n 100; doveadm log errors"
         }
         FindingKind::MechanismUnavailable | FindingKind::OauthRequired | FindingKind::LoginDisabled => {
-            "doveconf -n auth_mechanisms disable_plaintext_auth"
+            "doveconf -a | grep -E 'auth_mechanisms|plaintext_auth|allow_cleartext'"
         }
         _ => "doveadm auth test USER; journalctl -u dovecot -n 100",
     };

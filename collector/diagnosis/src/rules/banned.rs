@@ -9,7 +9,7 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
-use crate::trouble::{Trouble, TroubleId};
+use crate::trouble::TroubleId;
 use crate::words;
 
 /// Claim: the server itself turns away these sources, again when asked again, and serves others at the same
@@ -21,14 +21,20 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
         .filter(|&id| turned_away(matrix, id) && turned_away_again(matrix, id))
         .filter(|&id| matrix.beside(id).any(|other| matrix.served(other)))
         .collect();
-    let troubles: Vec<TroubleId> = cells.iter().flat_map(|&id| matrix.troubles_of(id)).collect();
+    let troubles: Vec<TroubleId> = cells
+        .iter()
+        .flat_map(|&id| matrix.troubles_of(id))
+        .copied()
+        .collect();
     if troubles.is_empty() {
         return Vec::new();
     }
     let extent = Extent::of(matrix, &troubles);
-    let in_words = cells
-        .iter()
-        .all(|&id| kinds(matrix, id).any(|kind| kind == FaultKind::Imap(ImapFault::Bye)));
+    let in_words = cells.iter().all(|&id| {
+        matrix
+            .kinds_of(id)
+            .any(|kind| kind == FaultKind::Imap(ImapFault::Bye))
+    });
     let names: Vec<&str> = extent
         .affected
         .iter()
@@ -70,7 +76,7 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn turned_away(matrix: &Matrix, id: CellId) -> bool {
-    kinds(matrix, id).any(|kind| {
+    matrix.kinds_of(id).any(|kind| {
         matches!(
             kind,
             FaultKind::Imap(ImapFault::Bye | ImapFault::ConnectionClosed)
@@ -85,12 +91,4 @@ fn turned_away_again(matrix: &Matrix, id: CellId) -> bool {
         again.attempt.outcome() == AttemptOutcome::Failed
             && again.attempt.failed_stage().map(|stage| stage.name) == failed
     })
-}
-
-fn kinds(matrix: &Matrix, id: CellId) -> impl Iterator<Item = FaultKind> {
-    matrix
-        .troubles
-        .iter()
-        .filter(move |trouble| trouble.cell == Some(id))
-        .filter_map(Trouble::kind)
 }

@@ -129,7 +129,10 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         .summary(format!(
             "{}: {}",
             super::session::who_fails(matrix, &extent, stage, troubles),
-            phrase(kind)
+            cells
+                .first()
+                .and_then(|&id| phrase_of(matrix, kind, id))
+                .unwrap_or_else(|| phrase(kind).to_owned())
         ))
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .because(cells.first().and_then(|&id| presented(matrix, id)))
@@ -239,6 +242,32 @@ fn verified_beside(matrix: &Matrix, cells: &[CellId], same: bool) -> bool {
     })
 }
 
+/// What is wrong, with the certificate's own dates and names.
+fn phrase_of(matrix: &Matrix, kind: FindingKind, id: CellId) -> Option<String> {
+    let leaf = matrix.cell(id).leaf()?;
+    let from_now = |when: Timestamp| words::span(when.as_second() - matrix.question.now.as_second());
+    match kind {
+        FindingKind::CertificateExpired if leaf.not_after < matrix.question.now => Some(format!(
+            "the certificate expired {} ago",
+            from_now(leaf.not_after)
+        )),
+        FindingKind::CertificateNotYetValid if leaf.not_before > matrix.question.now => Some(format!(
+            "the certificate is not valid before {} from now",
+            from_now(leaf.not_before)
+        )),
+        FindingKind::CertificateNameMismatch => Some(format!(
+            "the certificate is for {}, not for {}",
+            names_in(leaf),
+            matrix.host()
+        )),
+        FindingKind::CertificateUntrusted => Some(format!(
+            "no trust anchor vouches for the certificate, issued by {}",
+            words::quote(&leaf.issuer)
+        )),
+        _ => None,
+    }
+}
+
 const fn phrase(kind: FindingKind) -> &'static str {
     match kind {
         FindingKind::CertificateExpired => "the certificate has expired",
@@ -288,10 +317,7 @@ fn steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
             matrix.name(id.vantage),
             &command::certificate(matrix, attempt.address, attempt.endpoint),
         ),
-        command::on(
-            &attempt.address.to_string(),
-            "doveconf -n ssl_cert ssl_server; systemctl reload dovecot",
-        ),
+        command::on(&attempt.address.to_string(), "doveconf -n | grep -i ssl"),
     ]
 }
 

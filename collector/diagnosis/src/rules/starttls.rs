@@ -154,7 +154,8 @@ pub(crate) fn cleartext_login(matrix: &Matrix) -> Vec<Candidate> {
         .summary(format!("{} takes passwords before TLS", matrix.host()))
         .because(fact::first(cells.iter().filter_map(|&id| offered(matrix, id))))
         .next([
-            "on the mail host: doveconf -n disable_plaintext_auth ssl   # want yes and required".to_owned(),
+            "on the mail host: doveconf -a | grep -E '^(ssl|disable_plaintext_auth|auth_allow_cleartext) '"
+                .to_owned(),
         ]);
     vec![found]
 }

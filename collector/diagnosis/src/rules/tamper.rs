@@ -11,7 +11,7 @@ use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
-use crate::trouble::{Trouble, TroubleId};
+use crate::trouble::TroubleId;
 use crate::words;
 
 /// Claim: at one address, these vantage points see a certificate of another key that nobody vouches for, while
@@ -20,7 +20,7 @@ use crate::words;
 pub(crate) fn intercepted(matrix: &Matrix) -> Vec<Candidate> {
     let mut groups: BTreeMap<&str, Vec<CellId>> = BTreeMap::new();
     for id in matrix.cells() {
-        let untrusted = kinds(matrix, id).any(is_trust);
+        let untrusted = matrix.kinds_of(id).any(is_trust);
         if let Some(leaf) = matrix
             .cell(id)
             .leaf()
@@ -40,7 +40,7 @@ fn interception(matrix: &Matrix, cells: &[CellId]) -> Candidate {
         .iter()
         .map(|&vantage| matrix.name(vantage))
         .collect();
-    let misnamed = cells.iter().any(|&id| kinds(matrix, id).any(is_misnamed));
+    let misnamed = cells.iter().any(|&id| matrix.kinds_of(id).any(is_misnamed));
     let confidence = match (misnamed, extent.spared.len()) {
         (true, _) => 0.5,
         (false, 0 | 1) => 0.65,
@@ -82,7 +82,11 @@ pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
         .cells()
         .filter(|&id| answered_by_another(matrix, id))
         .collect();
-    let troubles: Vec<TroubleId> = cells.iter().flat_map(|&id| matrix.troubles_of(id)).collect();
+    let troubles: Vec<TroubleId> = cells
+        .iter()
+        .flat_map(|&id| matrix.troubles_of(id))
+        .copied()
+        .collect();
     if troubles.is_empty() {
         return Vec::new();
     }
@@ -92,7 +96,7 @@ pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
         .iter()
         .map(|&vantage| matrix.name(vantage))
         .collect();
-    let only_by_name = cells.iter().all(|&id| kinds(matrix, id).any(is_certificate));
+    let only_by_name = cells.iter().all(|&id| matrix.kinds_of(id).any(is_certificate));
     let confidence = match (only_by_name, extent.spared.len()) {
         (true, _) => 0.6,
         (false, 0 | 1) => 0.7,
@@ -124,13 +128,13 @@ pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn answered_by_another(matrix: &Matrix, id: CellId) -> bool {
-    let foreign = kinds(matrix, id).any(|kind| {
+    let foreign = matrix.kinds_of(id).any(|kind| {
         matches!(
             kind,
             FaultKind::Tls(TlsFault::NotTls) | FaultKind::Imap(ImapFault::WrongService)
         )
     });
-    let misnamed = kinds(matrix, id).any(is_misnamed) && other_key_beside(matrix, id);
+    let misnamed = matrix.kinds_of(id).any(is_misnamed) && other_key_beside(matrix, id);
     let greets_itself = said_bye(matrix, id);
     let right_beside = matrix.beside(id).any(|other| matrix.served(other));
     (foreign || misnamed) && right_beside && !greets_itself
@@ -149,14 +153,6 @@ fn said_bye(matrix: &Matrix, id: CellId) -> bool {
             .as_deref()
             .is_some_and(|bytes| bytes.replace(' ', "").starts_with("2a20"))
     })
-}
-
-fn kinds(matrix: &Matrix, id: CellId) -> impl Iterator<Item = FaultKind> {
-    matrix
-        .troubles
-        .iter()
-        .filter(move |trouble| trouble.cell == Some(id))
-        .filter_map(Trouble::kind)
 }
 
 fn other_key_beside(matrix: &Matrix, id: CellId) -> bool {

@@ -7,7 +7,7 @@ use parallax_model::observation::Family;
 
 use super::claim::Claim;
 use super::column::vantages;
-use crate::candidate::Candidate;
+use crate::candidate::{Blame, Candidate};
 use crate::matrix::Matrix;
 use crate::symptom::Reach;
 use crate::words;
@@ -22,6 +22,9 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         return None;
     };
     let affected = vantages(&claim.cells);
+    if claim.blame == Blame::Agent {
+        return None;
+    }
     if !affected
         .iter()
         .all(|&vantage| only_family(matrix, claim, vantage, family))
@@ -29,7 +32,6 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         return None;
     }
     let works = words::family(other(family));
-    let how = reach.because.first().cloned().unwrap_or_default();
     let mut found = reach.clone();
     found.kind = FindingKind::FamilyBroken;
     found.confidence = (claim.confidence + 0.05).min(0.95);
@@ -44,16 +46,16 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         .because
         .push(format!("{works} connects at the same vantage points"));
     found.alternatives.clear();
+    let left = 1.0 - found.confidence;
     found = found.or(
         claim.kind,
-        (1.0 - found_confidence(claim)).max(0.1),
-        format!("it names how the family fails ({how}); a single filter rule would hit one port only"),
+        left,
+        format!(
+            "whether other hosts are reached over {} from there: then it is this host alone",
+            words::family(family)
+        ),
     );
     Some(found)
-}
-
-fn found_confidence(claim: &Claim) -> f64 {
-    (claim.confidence + 0.05).min(0.95)
 }
 
 fn only_family(matrix: &Matrix, claim: &Claim, vantage: usize, family: Family) -> bool {

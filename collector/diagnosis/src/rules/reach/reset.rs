@@ -142,7 +142,7 @@ fn closed(view: &View) -> Claim {
         )
         .next([
             command::on(&host, &command::listening(port)),
-            command::on(&host, "systemctl status dovecot; doveconf -n service/imap-login"),
+            command::on(&host, "systemctl status dovecot; doveconf service/imap-login"),
             command::on(&host, &command::filter(port)),
         ])
 }
