@@ -39,7 +39,7 @@ fn starttls_on_143_is_healthy_too() {
             ["10.9.0.10:143", "[fd00:9::10]:143"],
             "{document}"
         );
-        for stage in ["greeting", "starttls", "tls", "logout"] {
+        for stage in ["greeting", "capability", "starttls", "logout"] {
             assert_eq!(vantage.outcomes_of(stage), ["ok", "ok"], "{stage} {document}");
         }
     }
