@@ -1,7 +1,7 @@
 //! From the observations of several vantage points to a verdict, and to the experiment that would tell
 //! candidates apart.
 //!
-//! Pure: no socket, no clock, no state. The observations become a [`matrix`] of vantage point, address, endpoint
+//! Pure: no socket, no clock, no state. The observations become a matrix of vantage point, address, endpoint
 //! and stage; whatever in it is not as it should be is a *trouble*. Rules turn troubles into candidates, each with
 //! the troubles it would explain; the best explanations become findings, the others their alternatives.
 //! A trouble that no rule explains is still a finding: nothing that was seen gets lost.

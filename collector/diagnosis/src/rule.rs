@@ -4,8 +4,8 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, banned, certificate, clock, dns, greeting, handshake, latency, local, mailbox,
-    reach, session, starttls, tamper,
+    agent, answers, auth, banned, certificate, clock, dns, expiry, greeting, half_answers, handshake, keys,
+    latency, local, mailbox, not_tls, reach, session, starttls, tamper,
 };
 
 /// From what was seen to what it could be.
@@ -19,17 +19,17 @@ pub(crate) const RULES: &[Rule] = &[
     clock::skewed_validity,
     clock::off,
     dns::unresolved,
-    dns::partly_unresolved,
+    half_answers::partly_unresolved,
     dns::network_down,
     answers::differ,
     answers::wrong_address,
     local::unable,
     reach::unreachable,
     handshake::failed,
-    handshake::not_tls,
+    not_tls::other_speech,
     certificate::faulty,
-    certificate::expiring,
-    certificate::differs,
+    expiry::expiring,
+    keys::differ,
     tamper::intercepted,
     tamper::redirected,
     starttls::unavailable,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use parallax_model::evidence::Evidence;
-use parallax_model::fault::{Fault, FaultKind};
+use parallax_model::fault::{Fault, FaultKind, TlsFault};
 use parallax_model::observation::{Attempt, VantageOutcome};
 use parallax_model::stage::{Outcome, Stage, StageName};
 
@@ -163,13 +163,8 @@ fn of_stage<'a>(vantage: usize, cell: Option<CellId>, stage: &'a Stage) -> Vec<T
         Outcome::Ok | Outcome::Skipped(_) | Outcome::NotReached => return Vec::new(),
     };
     let mut kinds = BTreeSet::new();
-    certificate_faults(stage)
-        .iter()
-        .fold(vec![fault], |mut all, more| {
-            all.push(more);
-            all
-        })
-        .into_iter()
+    std::iter::once(fault)
+        .chain(certificate_faults(stage))
         .filter(|fault| kinds.insert(fault.kind))
         .map(|fault| Trouble {
             vantage,
@@ -180,10 +175,11 @@ fn of_stage<'a>(vantage: usize, cell: Option<CellId>, stage: &'a Stage) -> Vec<T
         .collect()
 }
 
-fn certificate_faults(stage: &Stage) -> &[Fault] {
-    stage
-        .evidence
-        .as_ref()
-        .and_then(Evidence::tls)
-        .map_or(&[], |facts| facts.certificate_faults.as_slice())
+/// What is wrong with the certificates; an odd order or a surplus one, which clients cope with, is not.
+fn certificate_faults(stage: &Stage) -> impl Iterator<Item = &Fault> {
+    let facts = stage.evidence.as_ref().and_then(Evidence::tls);
+    let faults = facts.map_or(&[][..], |facts| &facts.certificate_faults);
+    faults
+        .iter()
+        .filter(|fault| fault.kind != FaultKind::Tls(TlsFault::Other))
 }

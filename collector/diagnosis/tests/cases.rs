@@ -5,12 +5,25 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use parallax_diagnosis::conclude;
+use parallax_model::observation::Observation;
 use support::case::Case;
 
 #[test]
-fn every_case_is_concluded_as_it_should_be() {
+fn what_was_stored_is_judged_as_it_was_when_it_was_seen() {
+    for path in files() {
+        let case: Case = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let (question, seen) = (case.question(), case.observations());
+        let stored = serde_json::to_string(&seen).unwrap();
+        let read: Vec<Observation> = serde_json::from_str(&stored).unwrap();
+        let path = path.display();
+        assert_eq!(conclude(&question, &seen), conclude(&question, &read), "{path}");
+    }
+}
+
+fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -19,8 +32,13 @@ fn every_case_is_concluded_as_it_should_be() {
         .collect();
     files.sort();
     assert!(!files.is_empty(), "no case was found");
+    files
+}
+
+#[test]
+fn every_case_is_concluded_as_it_should_be() {
     let mut report = String::new();
-    for path in files {
+    for path in files() {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let case: Case = match toml::from_str(&text) {
@@ -31,7 +49,7 @@ fn every_case_is_concluded_as_it_should_be() {
             }
         };
         let (question, observations) = (case.question(), case.observations());
-        let conclusion = parallax_diagnosis::conclude(&question, &observations);
+        let conclusion = conclude(&question, &observations);
         let experiments = parallax_diagnosis::experiments(&question, &observations);
         let wrong = case.expect.differences(&conclusion, &experiments);
         if !wrong.is_empty() {

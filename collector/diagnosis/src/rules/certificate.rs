@@ -1,7 +1,6 @@
 //! Certificates: what is wrong with them, and when they end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use parallax_model::certificate::CertificateFacts;
@@ -17,11 +16,6 @@ use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::trouble::{Trouble, TroubleId};
 use crate::words;
-
-const DAY: i64 = 86_400;
-
-/// Certificates that live longer than this are also warned of by days, not by their share of life alone.
-const LONG_LIVED: i64 = 30 * DAY;
 
 /// Claim: the certificate that the server presents is at fault, in the way named. Every agent judges it by its own
 /// clock and its own trust anchors.
@@ -260,12 +254,21 @@ fn phrase_of(matrix: &Matrix, kind: FindingKind, id: CellId) -> Option<String> {
             names_in(leaf),
             matrix.host()
         )),
+        FindingKind::CertificateUntrusted if unusable(matrix, id) => {
+            Some("the certificate can't be used for a server".to_owned())
+        }
         FindingKind::CertificateUntrusted => Some(format!(
             "no trust anchor vouches for the certificate, issued by {}",
             words::quote(&leaf.issuer)
         )),
         _ => None,
     }
+}
+
+/// Whether trust was not the question: the certificate is of a kind that no client takes.
+fn unusable(matrix: &Matrix, id: CellId) -> bool {
+    let mut kinds = matrix.kinds_of(id).filter(|&kind| is_trust(kind));
+    kinds.all(|kind| kind == FaultKind::Tls(TlsFault::CertificateInvalid))
 }
 
 const fn phrase(kind: FindingKind) -> &'static str {
@@ -307,7 +310,7 @@ fn names_in(leaf: &CertificateFacts) -> String {
     }
 }
 
-fn steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
+pub(crate) fn steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
     let Some(&id) = cells.first() else {
         return Vec::new();
     };
@@ -319,126 +322,4 @@ fn steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
         ),
         command::on(&attempt.address.to_string(), "doveconf -n | grep -i ssl"),
     ]
-}
-
-/// Claim: a certificate of the chain will end soon, measured by its own lifetime.
-/// Disproved by: a renewed certificate.
-pub(crate) fn expiring(matrix: &Matrix) -> Vec<Candidate> {
-    let now = matrix.question.now;
-    let mut groups: BTreeMap<&str, (&CertificateFacts, Vec<CellId>)> = BTreeMap::new();
-    for id in matrix.cells() {
-        let Some((_, facts)) = matrix.cell(id).handshake() else {
-            continue;
-        };
-        let first_to_end = facts
-            .chain
-            .iter()
-            .filter(|one| !one.self_signed)
-            .min_by_key(|one| one.not_after);
-        let judged = matrix.troubles_of(id).iter().any(|&trouble| {
-            matrix.troubles[trouble].kind() == Some(FaultKind::Tls(TlsFault::CertificateExpired))
-        });
-        if let Some(certificate) = first_to_end.filter(|_| !judged) {
-            let entry = groups
-                .entry(&certificate.sha256)
-                .or_insert((certificate, Vec::new()));
-            entry.1.push(id);
-        }
-    }
-    groups
-        .into_values()
-        .filter_map(|(certificate, cells)| ends_soon(matrix, now, certificate, &cells))
-        .collect()
-}
-
-fn ends_soon(
-    matrix: &Matrix,
-    now: Timestamp,
-    certificate: &CertificateFacts,
-    cells: &[CellId],
-) -> Option<Candidate> {
-    let left = certificate.not_after.as_second() - now.as_second();
-    let (kind, severity) = ending(certificate, left)?;
-    let sockets: BTreeSet<SocketAddr> = cells.iter().map(|&id| matrix.cell(id).socket()).collect();
-    let what = if certificate.is_ca {
-        "an intermediate certificate"
-    } else {
-        "the certificate"
-    };
-    let when = if left < 0 {
-        format!("ended {} ago", words::span(left))
-    } else {
-        format!("ends in {}", words::span(left))
-    };
-    let found = Candidate::new(matrix, kind, 0.95, [])
-        .severity(severity)
-        .also(cells.iter().map(|id| id.vantage))
-        .sockets(sockets)
-        .stage(StageName::Tls)
-        .segment(Segment::Service)
-        .summary(format!("{what} of {} {when}", matrix.host()))
-        .because([format!(
-            "{what} {} is valid {} to {}, and it is {now} now",
-            words::quote(&certificate.subject),
-            certificate.not_before,
-            certificate.not_after
-        )])
-        .next(steps(matrix, cells));
-    Some(found)
-}
-
-fn ending(certificate: &CertificateFacts, left: i64) -> Option<(FindingKind, Severity)> {
-    let lifetime = certificate.not_after.as_second() - certificate.not_before.as_second();
-    if left < 0 {
-        Some((FindingKind::CertificateExpired, Severity::Critical))
-    } else if left < lifetime / 6 || (left < 7 * DAY && lifetime > LONG_LIVED) {
-        Some((FindingKind::CertificateExpiring, Severity::Warning))
-    } else if left < lifetime / 3 {
-        Some((FindingKind::CertificateExpiring, Severity::Info))
-    } else {
-        None
-    }
-}
-
-/// Claim: different certificates serve one target, all of them valid, which is how some services are built.
-/// Disproved by: one key everywhere.
-pub(crate) fn differs(matrix: &Matrix) -> Vec<Candidate> {
-    let mut keys: BTreeMap<&str, Vec<CellId>> = BTreeMap::new();
-    for id in matrix.cells().filter(|&id| matrix.cell(id).verified()) {
-        if let Some(leaf) = matrix.cell(id).leaf() {
-            keys.entry(&leaf.spki_sha256).or_default().push(id);
-        }
-    }
-    if keys.len() < 2 {
-        return Vec::new();
-    }
-    let lines = keys.values().filter_map(|cells| {
-        let &first = cells.first()?;
-        let seen: BTreeSet<String> = cells
-            .iter()
-            .map(|&id| format!("{} at {}", matrix.name(id.vantage), matrix.cell(id).socket()))
-            .collect();
-        let seen: Vec<String> = seen.into_iter().collect();
-        let leaf = matrix.cell(first).leaf()?;
-        Some(format!(
-            "key {}… until {} is seen by {}",
-            words::quote(leaf.spki_sha256.get(..12).unwrap_or(&leaf.spki_sha256)),
-            leaf.not_after,
-            words::list(&seen)
-        ))
-    });
-    let cells: Vec<CellId> = keys.values().flatten().copied().collect();
-    let found = Candidate::new(matrix, FindingKind::CertificateDiffers, 0.95, [])
-        .severity(Severity::Info)
-        .also(cells.iter().map(|id| id.vantage))
-        .sockets(cells.iter().map(|&id| matrix.cell(id).socket()))
-        .stage(StageName::Tls)
-        .segment(Segment::Service)
-        .summary(format!(
-            "{} is served with {} different keys, all of them valid",
-            matrix.host(),
-            keys.len()
-        ))
-        .because(fact::first(lines));
-    vec![found]
 }

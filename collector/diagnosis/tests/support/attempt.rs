@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use parallax_model::certificate::CertificateFacts;
+use super::chain::{ChainSpec, leaf};
+use super::line::Line;
 use parallax_model::evidence::{
     AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, Evidence, GreetingEvidence, IcmpError,
-    ImapReply, SelectEvidence, StarttlsEvidence, TcpInfo, TlsEvidence,
+    SelectEvidence, StarttlsEvidence, TcpInfo, TlsEvidence,
 };
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind};
@@ -16,7 +16,6 @@ use parallax_model::observation::{Attempt, Purpose};
 use parallax_model::spec::Depth;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Security};
-use serde::Deserialize;
 
 /// What holds for every attempt of one vantage point.
 pub struct Setting<'a> {
@@ -24,89 +23,6 @@ pub struct Setting<'a> {
     pub login: bool,
     pub chains: &'a BTreeMap<String, ChainSpec>,
     pub local: [IpAddr; 2],
-}
-
-/// A chain of one certificate.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ChainSpec {
-    pub issuer: String,
-    pub key: String,
-    pub from: Timestamp,
-    pub to: Timestamp,
-    pub names: Vec<String>,
-    pub self_signed: bool,
-}
-
-impl Default for ChainSpec {
-    fn default() -> Self {
-        Self {
-            issuer: "CN=Example CA".to_owned(),
-            key: "aaaaaaaaaaaaaaaa".to_owned(),
-            from: "2026-09-15T00:00:00Z".parse().expect("a time"),
-            to: "2026-12-14T00:00:00Z".parse().expect("a time"),
-            names: vec!["imap.example.org".to_owned()],
-            self_signed: false,
-        }
-    }
-}
-
-/// The words of a line: the outcome, its arguments, `key=value` options; `text=` takes the rest.
-struct Line<'a> {
-    words: Vec<&'a str>,
-    options: BTreeMap<&'a str, &'a str>,
-}
-
-impl<'a> Line<'a> {
-    fn read(text: &'a str) -> Self {
-        let (head, tail) = text
-            .split_once("text=")
-            .map_or((text, None), |(head, tail)| (head, Some(tail)));
-        let mut line = Self {
-            words: Vec::new(),
-            options: BTreeMap::new(),
-        };
-        for word in head.split_whitespace() {
-            match word.split_once('=') {
-                Some((key, value)) => drop(line.options.insert(key, value)),
-                None => line.words.push(word),
-            }
-        }
-        if let Some(tail) = tail {
-            line.options.insert("text", tail);
-        }
-        line
-    }
-
-    fn number(&self, key: &str) -> Option<u64> {
-        self.options.get(key).map(|value| value.parse().expect(key))
-    }
-
-    fn duration(&self, fallback: &str) -> Duration {
-        let text = self.options.get("in").copied().unwrap_or(fallback);
-        if let Some(millis) = text.strip_suffix("ms") {
-            Duration::try_from_secs_f64(millis.parse::<f64>().expect(text) / 1e3).expect(text)
-        } else {
-            Duration::try_from_secs_f64(text.strip_suffix('s').expect(text).parse().expect(text)).expect(text)
-        }
-    }
-
-    fn reply(&self, status: &str) -> Option<ImapReply> {
-        (self.options.contains_key("code") || self.options.contains_key("text")).then(|| ImapReply {
-            status: status.to_owned(),
-            code: self.options.get("code").map(|code| (*code).to_owned()),
-            text: self
-                .options
-                .get("text")
-                .map(|text| (*text).to_owned())
-                .unwrap_or_default(),
-            cause: self.options.get("code").map(|code| format!("what {code} means")),
-            next_step: self
-                .options
-                .get("code")
-                .map(|code| format!("what to do about {code}")),
-        })
-    }
 }
 
 /// Builds one attempt.
@@ -404,7 +320,12 @@ fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
     let failed = here && !line.options.contains_key("degraded");
     let kind = line.words.get(1).copied().unwrap_or_default();
     let presented = !failed || kind.starts_with("certificate") || kind == "hostname_mismatch";
-    let chain = presented.then(|| leaf(setting, line.options.get("chain").copied().unwrap_or("good")));
+    let chain = presented.then(|| {
+        leaf(
+            setting.chains,
+            line.options.get("chain").copied().unwrap_or("good"),
+        )
+    });
     let also = line.options.get("also").copied().unwrap_or_default();
     let faults = if here { also } else { "" };
     TlsEvidence {
@@ -424,28 +345,5 @@ fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
             .map(|kind| Fault::new(FaultKind::from_names("tls", kind), kind.to_owned()))
             .collect(),
         ..TlsEvidence::default()
-    }
-}
-
-fn leaf(setting: &Setting, name: &str) -> CertificateFacts {
-    let spec = match setting.chains.get(name) {
-        Some(spec) => spec.clone(),
-        None if name == "good" => ChainSpec::default(),
-        None => panic!("no chain is called {name}"),
-    };
-    CertificateFacts {
-        subject: format!("CN={}", spec.names.first().cloned().unwrap_or_default()),
-        issuer: spec.issuer,
-        serial: "01".to_owned(),
-        not_before: spec.from,
-        not_after: spec.to,
-        dns_names: spec.names,
-        ip_addresses: Vec::new(),
-        key: "EC P-256".to_owned(),
-        signature_algorithm: "ecdsa-with-SHA256".to_owned(),
-        sha256: format!("{}{}", spec.key, spec.to.as_second()),
-        spki_sha256: spec.key,
-        is_ca: false,
-        self_signed: spec.self_signed,
     }
 }

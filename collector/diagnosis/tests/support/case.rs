@@ -16,7 +16,8 @@ use parallax_model::target::{Endpoint, IMAP_PORT, Security, Target};
 use parallax_model::vantage::Labels;
 use serde::Deserialize;
 
-use super::attempt::{self, ChainSpec, Setting};
+use super::attempt::{self, Setting};
+use super::chain::ChainSpec;
 use super::expect::Expected;
 
 /// One case file. See `tests/cases/README.md` for the shorthand.

@@ -2,4 +2,6 @@
 
 pub mod attempt;
 pub mod case;
+pub mod chain;
 pub mod expect;
+pub mod line;

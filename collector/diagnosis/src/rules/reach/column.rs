@@ -85,6 +85,13 @@ impl<'m, 'a> View<'m, 'a> {
         self.signs.iter().any(|sign| sign.alive)
     }
 
+    /// Whether a router says that another address of the target has nobody behind it, while nobody connects to any.
+    pub(super) fn sibling_is_down(&self) -> bool {
+        let reaches = || self.matrix.cells().map(|id| self.matrix.cell(id).reach);
+        let down = |reach| matches!(reach, Reach::Icmp(icmp) if icmp.class == IcmpClass::HostDown);
+        reaches().any(down) && !reaches().any(|reach| matches!(reach, Reach::Connected | Reach::Reset))
+    }
+
     /// The shortest time in which the host itself is known to answer a vantage point.
     pub(super) fn host_rtt(&self, vantage: usize) -> Option<Duration> {
         let signs = self

@@ -13,6 +13,9 @@ use crate::matrix::CellId;
 /// A reset that is this much quicker than the host is known to be can't be the host's.
 const QUICKER: Duration = Duration::from_micros(1500);
 
+/// A host that answers within this time is so near that the time of a reset tells nothing.
+const NEAR_HOST: Duration = Duration::from_millis(5);
+
 /// A reset within this time never left the agent's host, if the host asked is known to be further.
 const ON_THE_HOST: Duration = Duration::from_micros(300);
 
@@ -51,7 +54,11 @@ fn nearness(view: &View) -> Nearness {
             let took = view.matrix.cell(id).connect_time()?;
             let host = view.host_rtt(id.vantage)?;
             Some(if host < took * 2 || host - took < QUICKER {
-                Nearness::AtTheHost
+                if host < NEAR_HOST {
+                    Nearness::Unknown
+                } else {
+                    Nearness::AtTheHost
+                }
             } else if took < ON_THE_HOST {
                 Nearness::OnTheAgent
             } else {

@@ -30,6 +30,8 @@ pub(super) fn claim(view: &View) -> Option<Claim> {
         None
     } else if view.lives() {
         Some(one_port(view))
+    } else if view.sibling_is_down() {
+        Some(as_its_sibling(view))
     } else if view.signs.is_empty() {
         Some(unknown(view))
     } else {
@@ -145,6 +147,20 @@ fn dead(view: &View) -> Claim {
     )
     .next(at_the_host(view))
     .next_on_the_path(view)
+}
+
+fn as_its_sibling(view: &View) -> Claim {
+    Claim::new(view, FindingKind::HostDown, 0.6, &view.silent)
+        .at(Location::segment(Segment::Service))
+        .phrase("the host does not answer, and a router calls another address of the same name down")
+        .told_apart_by("whether the addresses belong to one host")
+        .or(
+            FindingKind::PacketsDropped,
+            0.3,
+            "whether the host answers on another port of this address",
+        )
+        .next(at_the_host(view))
+        .next_on_the_path(view)
 }
 
 fn unknown(view: &View) -> Claim {
