@@ -1,1 +1,31 @@
-//! Who a process is: key, join token, certificate, mutual TLS, sealed secrets
+//! Who a process is: key, join token at work, certificate, mutual TLS, sealed secrets.
+//!
+//! All trust-critical code of the three programs is here, once. A process makes its key where it runs and sends only
+//! a certificate signing request; it knows the right collector from the fingerprint in its join token; afterwards
+//! both sides of every connection prove a SPIFFE identity.
+
+mod address;
+mod authority;
+mod dial;
+mod identity;
+mod join;
+mod key;
+mod peer;
+pub mod seal;
+mod server;
+mod store;
+
+pub use address::{AddressError, CollectorAddress, DEFAULT_PORT};
+pub use authority::{Authority, LEAF_LIFETIME};
+pub use dial::{DialError, Dialer};
+pub use identity::{Identity, IdentityError};
+pub use join::{JoinError, join, renew};
+pub use key::LocalKey;
+pub use peer::{PeerError, peer_identity};
+pub use server::server_config;
+
+/// Makes aws-lc-rs the process's crypto provider; a second call changes nothing.
+pub fn install_provider() {
+    // An error means that a provider is there already, which is what was asked for.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

@@ -1,0 +1,117 @@
+//! Secrets that only one agent can open: HPKE base mode (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
+//! ChaCha20-Poly1305.
+
+use std::path::Path;
+
+use parallax_model::credential::{SealContext, SealedSecret, Secret};
+use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_CHACHA20_POLY1305 as SUITE;
+use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
+use zeroize::Zeroizing;
+
+use crate::identity::IdentityError;
+use crate::store;
+
+const PUBLIC_KEY_BYTES: usize = 32;
+
+/// Why a secret could not be sealed or opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The key is not an X25519 key.
+    #[error("not a sealing key")]
+    Key,
+    /// Sealed for another agent, host or user, or altered on the way.
+    #[error("the secret was not sealed for this agent, host and user")]
+    NotForUs,
+}
+
+/// The key pair to which secrets for this process are sealed.
+pub struct SealingKey {
+    private: HpkePrivateKey,
+    public: Vec<u8>,
+}
+
+impl SealingKey {
+    /// A new key.
+    pub fn generate() -> Result<Self, SealError> {
+        let (public, private) = SUITE.generate_key_pair().map_err(|_| SealError::Key)?;
+        Ok(Self { private, public: public.0 })
+    }
+
+    /// The key in a file of mode 0600, made now if there is none.
+    pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
+        let wrong = |error: SealError| IdentityError::Certificate(format!("{}: {error}", path.display()));
+        let kept = store::read(path).map_err(|error| IdentityError::file(path, error))?;
+        if let Some(bytes) = kept {
+            let bytes = Zeroizing::new(bytes);
+            if bytes.len() <= PUBLIC_KEY_BYTES {
+                return Err(wrong(SealError::Key));
+            }
+            let (public, private) = bytes.split_at(PUBLIC_KEY_BYTES);
+            return Ok(Self { public: public.to_vec(), private: HpkePrivateKey::from(private.to_vec()) });
+        }
+        let key = Self::generate().map_err(wrong)?;
+        let mut bytes = Zeroizing::new(key.public.clone());
+        bytes.extend_from_slice(key.private.secret_bytes());
+        store::write_whole(path, &bytes, true).map_err(|error| IdentityError::file(path, error))?;
+        Ok(key)
+    }
+
+    /// The public half, for whoever seals.
+    pub fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// Opens a secret that was sealed for this key, host and user.
+    pub fn open(&self, context: &SealContext<'_>, sealed: &SealedSecret) -> Result<Secret, SealError> {
+        let encapsulated = EncapsulatedSecret(sealed.encapsulated_key.clone());
+        let clear = SUITE
+            .open(&encapsulated, &context.info(), &[], &sealed.ciphertext, &self.private)
+            .map_err(|_| SealError::NotForUs)?;
+        String::from_utf8(clear).map(Secret::new).map_err(|_| SealError::NotForUs)
+    }
+}
+
+/// Seals a secret so that only the holder of the private half can open it, and only for this host and user.
+pub fn seal(public: &[u8], context: &SealContext<'_>, secret: &Secret) -> Result<SealedSecret, SealError> {
+    if public.len() != PUBLIC_KEY_BYTES {
+        return Err(SealError::Key);
+    }
+    let key = HpkePublicKey(public.to_vec());
+    let (encapsulated, ciphertext) = SUITE
+        .seal(&context.info(), &[], secret.expose().as_bytes(), &key)
+        .map_err(|_| SealError::Key)?;
+    Ok(SealedSecret { encapsulated_key: encapsulated.0, ciphertext })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTEXT: SealContext<'static> = SealContext { host: "imap.example.org", user: "probe" };
+
+    #[test]
+    fn only_the_right_agent_opens_it_and_only_for_the_same_host_and_user() {
+        let (key, other) = (SealingKey::generate().unwrap(), SealingKey::generate().unwrap());
+        let sealed = seal(key.public(), &CONTEXT, &Secret::new("open sesame".into())).unwrap();
+        assert_eq!(key.open(&CONTEXT, &sealed).unwrap().expose(), "open sesame");
+        assert!(matches!(other.open(&CONTEXT, &sealed), Err(SealError::NotForUs)));
+        let elsewhere = SealContext { host: "evil.example", ..CONTEXT };
+        assert!(matches!(key.open(&elsewhere, &sealed), Err(SealError::NotForUs)));
+        let someone = SealContext { user: "root", ..CONTEXT };
+        assert!(matches!(key.open(&someone, &sealed), Err(SealError::NotForUs)));
+    }
+
+    #[test]
+    fn the_key_survives_a_restart_in_a_file_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sealing.key");
+        let sealed = {
+            let key = SealingKey::load_or_create(&path).unwrap();
+            seal(key.public(), &CONTEXT, &Secret::new("s".into())).unwrap()
+        };
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let key = SealingKey::load_or_create(&path).unwrap();
+        assert_eq!(key.open(&CONTEXT, &sealed).unwrap().expose(), "s");
+    }
+}
