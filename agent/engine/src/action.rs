@@ -5,7 +5,7 @@ use std::time::Duration;
 use parallax_model::observation::Attempt;
 use parallax_model::stage::Stage;
 
-use crate::imap::command::Outgoing;
+use crate::imap::Outgoing;
 
 /// The next thing to do for a session. All times count from the start of the probe.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 mod distinguished_name;
 mod fault;
 #[cfg(test)]
-mod forge;
+pub(crate) mod forge;
 mod host_name;
 mod key;
 mod read;

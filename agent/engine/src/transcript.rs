@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use parallax_model::text::escape;
+use parallax_model::observation::{Speaker as ModelSpeaker, TranscriptLine};
+use parallax_model::text::{escape, from_wire};
 
 use crate::imap::Framer;
 use crate::imap::frame::Frame;
@@ -105,6 +106,11 @@ impl Transcript {
         self.head.iter().chain(&self.tail)
     }
 
+    /// What was said, by either side, as the run document has it.
+    pub fn lines(&self) -> Vec<TranscriptLine> {
+        self.entries().filter_map(Entry::line).collect()
+    }
+
     /// How many entries between head and tail were not kept.
     pub fn left_out(&self) -> u64 {
         self.left_out
@@ -128,6 +134,26 @@ impl Transcript {
             self.left_out += 1;
         }
         self.tail.push_back(entry);
+    }
+}
+
+impl Entry {
+    /// The entry as a line of the run document; what merely happened is none.
+    fn line(&self) -> Option<TranscriptLine> {
+        let speaker = match self.speaker {
+            Speaker::Client => ModelSpeaker::Client,
+            Speaker::Server => ModelSpeaker::Server,
+            Speaker::Event => return None,
+        };
+        let mut text = from_wire(&self.bytes);
+        if self.left_out > 0 {
+            text.push_str(&format!("…(+{})", self.left_out));
+        }
+        Some(TranscriptLine {
+            at: self.at,
+            speaker,
+            text,
+        })
     }
 }
 
@@ -173,6 +199,7 @@ fn line(bytes: &[u8]) -> &[u8] {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::handshake::Verified;
     use crate::imap::command::Literals;
     use crate::imap::{Command, Limits, Tags};
     use parallax_model::credential::{Credential, Secret};
@@ -192,8 +219,13 @@ mod tests {
             user: "probe".into(),
             secret: Secret::new("hunter2".into()),
         };
-        let mut login =
-            Command::login(Tags::new(0).next_tag(), &credential, Literals::Synchronising).unwrap();
+        let mut login = Command::login(
+            &Verified::for_a_test(),
+            Tags::new(0).next_tag(),
+            &credential,
+            Literals::Synchronising,
+        )
+        .unwrap();
         let mut transcript = Transcript::default();
         server(&mut transcript, b"* OK \x1b[2Jready\r\n");
         transcript.conceal(login.concealed());

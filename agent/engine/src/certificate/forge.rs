@@ -5,24 +5,24 @@ use std::net::IpAddr;
 
 /// What a forged certificate says.
 #[derive(Debug, Clone)]
-pub(super) struct Forged {
-    pub(super) subject: &'static str,
-    pub(super) issuer: &'static str,
-    pub(super) not_before: &'static str,
-    pub(super) not_after: &'static str,
-    pub(super) dns: Vec<&'static str>,
-    pub(super) addresses: Vec<IpAddr>,
-    pub(super) srv: Option<&'static str>,
-    pub(super) authority: bool,
-    pub(super) client_only: bool,
-    pub(super) issuer_url: Option<&'static str>,
-    pub(super) must_staple: bool,
-    pub(super) rsa_bits: Option<usize>,
-    pub(super) sha1: bool,
+pub(crate) struct Forged {
+    pub(crate) subject: &'static str,
+    pub(crate) issuer: &'static str,
+    pub(crate) not_before: &'static str,
+    pub(crate) not_after: &'static str,
+    pub(crate) dns: Vec<&'static str>,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) srv: Option<&'static str>,
+    pub(crate) authority: bool,
+    pub(crate) client_only: bool,
+    pub(crate) issuer_url: Option<&'static str>,
+    pub(crate) must_staple: bool,
+    pub(crate) rsa_bits: Option<usize>,
+    pub(crate) sha1: bool,
 }
 
 impl Forged {
-    pub(super) fn leaf() -> Self {
+    pub(crate) fn leaf() -> Self {
         Self {
             subject: "imap.example.org",
             issuer: "Intermediate",
@@ -40,7 +40,7 @@ impl Forged {
         }
     }
 
-    pub(super) fn authority(subject: &'static str, issuer: &'static str) -> Self {
+    pub(crate) fn authority(subject: &'static str, issuer: &'static str) -> Self {
         Self {
             subject,
             issuer,
@@ -51,7 +51,7 @@ impl Forged {
         }
     }
 
-    pub(super) fn der(&self) -> Vec<u8> {
+    pub(crate) fn der(&self) -> Vec<u8> {
         let signature = sequence(&[&if self.sha1 {
             oid(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05])
         } else {

@@ -9,6 +9,7 @@ use super::outgoing::Outgoing;
 use super::redact::Concealed;
 use super::tag::Tag;
 use super::writer::Writer;
+use crate::handshake::Verified;
 
 /// The header bytes that a probe asks for, see [`Command::fetch_headers`].
 pub const HEADER_BYTES: u32 = 4_096;
@@ -131,11 +132,16 @@ impl Command {
         Ok(writer.finish())
     }
 
-    /// `LOGIN` (RFC 9051 section 6.2.3). Only over TLS whose certificate was verified.
+    /// `LOGIN` (RFC 9051 section 6.2.3). Only for a connection that is proven to be verified TLS.
     ///
     /// # Errors
     /// A control character in user name or password.
-    pub fn login(tag: Tag, credential: &Credential, literals: Literals) -> Result<Self, CommandError> {
+    pub fn login(
+        _proof: &Verified,
+        tag: Tag,
+        credential: &Credential,
+        literals: Literals,
+    ) -> Result<Self, CommandError> {
         let mut writer = Writer::new(tag, "LOGIN", literals);
         writer.raw(b" ");
         writer.secret(credential.user.as_bytes(), "user name", Concealed::name, "<user>")?;
@@ -150,11 +156,12 @@ impl Command {
     }
 
     /// `AUTHENTICATE PLAIN` (RFC 4616), with the secret in the command (SASL-IR, RFC 4959) or after the server's
-    /// `+`. No authorization identity is sent. Only over TLS whose certificate was verified.
+    /// `+`. No authorization identity is sent. Only for a connection that is proven to be verified TLS.
     ///
     /// # Errors
     /// A control character in user name or password.
     pub fn authenticate_plain(
+        _proof: &Verified,
         tag: Tag,
         credential: &Credential,
         initial_response: bool,
@@ -303,8 +310,13 @@ mod tests {
 
     #[test]
     fn a_login_is_quoted_and_never_shown() {
-        let command =
-            Command::login(tag(), &credential("pro\"be", "hunter2"), Literals::Synchronising).unwrap();
+        let command = Command::login(
+            &Verified::for_a_test(),
+            tag(),
+            &credential("pro\"be", "hunter2"),
+            Literals::Synchronising,
+        )
+        .unwrap();
         assert_eq!(
             parts(command),
             [(
@@ -317,7 +329,13 @@ mod tests {
     #[test]
     fn a_password_beyond_ascii_goes_as_a_literal_that_waits_when_it_must() {
         let credential = credential("probe", "p\u{e4}ss");
-        let waiting = Command::login(tag(), &credential, Literals::Synchronising).unwrap();
+        let waiting = Command::login(
+            &Verified::for_a_test(),
+            tag(),
+            &credential,
+            Literals::Synchronising,
+        )
+        .unwrap();
         assert_eq!(
             parts(waiting),
             [
@@ -328,14 +346,20 @@ mod tests {
                 ("p\u{e4}ss\r\n".into(), "<password>\r\n".into()),
             ]
         );
-        let at_once = Command::login(tag(), &credential, Literals::NonSynchronisingSmall).unwrap();
+        let at_once = Command::login(
+            &Verified::for_a_test(),
+            tag(),
+            &credential,
+            Literals::NonSynchronisingSmall,
+        )
+        .unwrap();
         assert_eq!(wire(at_once), ["aaaa0001 LOGIN \"probe\" {5+}\r\np\u{e4}ss\r\n"]);
     }
 
     #[test]
     fn plain_goes_with_the_command_or_after_the_plus() {
         let credential = credential("tim", "tanstaaftanstaaf");
-        let with = Command::authenticate_plain(tag(), &credential, true).unwrap();
+        let with = Command::authenticate_plain(&Verified::for_a_test(), tag(), &credential, true).unwrap();
         assert_eq!(
             parts(with),
             [(
@@ -343,7 +367,7 @@ mod tests {
                 "aaaa0001 AUTHENTICATE PLAIN <credentials>\r\n".into()
             )]
         );
-        let after = Command::authenticate_plain(tag(), &credential, false).unwrap();
+        let after = Command::authenticate_plain(&Verified::for_a_test(), tag(), &credential, false).unwrap();
         assert_eq!(
             wire(after),
             [
@@ -357,8 +381,14 @@ mod tests {
     fn whatever_a_server_repeats_of_a_login_is_masked() {
         let credential = credential("probe", "hun\"ter2");
         for mut command in [
-            Command::login(tag(), &credential, Literals::Synchronising).unwrap(),
-            Command::authenticate_plain(tag(), &credential, true).unwrap(),
+            Command::login(
+                &Verified::for_a_test(),
+                tag(),
+                &credential,
+                Literals::Synchronising,
+            )
+            .unwrap(),
+            Command::authenticate_plain(&Verified::for_a_test(), tag(), &credential, true).unwrap(),
         ] {
             let mut redactor = Redactor::default();
             for concealed in command.concealed() {
@@ -380,14 +410,28 @@ mod tests {
             let by_password = credential("probe", bad);
             let error = CommandError::ControlCharacter { what: "password" };
             assert_eq!(
-                Command::login(tag(), &by_password, Literals::NonSynchronising).unwrap_err(),
+                Command::login(
+                    &Verified::for_a_test(),
+                    tag(),
+                    &by_password,
+                    Literals::NonSynchronising
+                )
+                .unwrap_err(),
                 error
             );
             assert_eq!(
-                Command::authenticate_plain(tag(), &by_password, true).unwrap_err(),
+                Command::authenticate_plain(&Verified::for_a_test(), tag(), &by_password, true).unwrap_err(),
                 error
             );
-            assert!(Command::login(tag(), &credential(bad, "x"), Literals::Synchronising).is_err());
+            assert!(
+                Command::login(
+                    &Verified::for_a_test(),
+                    tag(),
+                    &credential(bad, "x"),
+                    Literals::Synchronising
+                )
+                .is_err()
+            );
             assert!(Command::examine(tag(), bad.as_bytes(), false, Literals::NonSynchronising).is_err());
             assert!(Command::id(tag(), &[("name", bad)]).is_err());
         }
@@ -395,8 +439,13 @@ mod tests {
 
     #[test]
     fn a_command_prints_without_its_secrets() {
-        let command =
-            Command::login(tag(), &credential("probe", "hunter2"), Literals::Synchronising).unwrap();
+        let command = Command::login(
+            &Verified::for_a_test(),
+            tag(),
+            &credential("probe", "hunter2"),
+            Literals::Synchronising,
+        )
+        .unwrap();
         assert!(!format!("{command:?}").contains("hunter2"));
     }
 }

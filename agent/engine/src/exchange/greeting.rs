@@ -1,0 +1,116 @@
+//! The server's first line (RFC 9051 section 7.1).
+
+use parallax_model::evidence::{Evidence, GreetingEvidence, ImapReply};
+use parallax_model::fault::{Fault, FaultKind, ImapFault};
+use parallax_model::stage::Outcome;
+use parallax_model::text::escape;
+
+use super::{Exchange, Lost, Turn, refusal};
+use crate::imap::sniff::{Expected, Service, wrong_service};
+use crate::imap::{Capabilities, Status, StatusLine};
+use crate::wire::{Heard, Wire};
+
+/// Waits for the first line.
+#[derive(Debug, Default)]
+pub(super) struct Greeting {
+    reply: Option<ImapReply>,
+    service: Option<Service>,
+}
+
+impl Exchange for Greeting {
+    fn begin(&mut self, _wire: &mut Wire) -> Turn {
+        Turn::Listen
+    }
+
+    fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn {
+        match heard {
+            Heard::Status(line) => self.greeted(&line, wire),
+            Heard::Reply(_) | Heard::Data(..) | Heard::Plus | Heard::Strange => {
+                Turn::failed(self.wrong(wire))
+            }
+        }
+    }
+
+    /// TLS records have no line end to wait for.
+    fn unfinished(&mut self, wire: &Wire) -> Option<Outcome> {
+        let service = wrong_service(wire.framer().first_bytes(), Expected::Imap)?;
+        is_tls(service).then(|| Outcome::Failed(self.wrong(wire)))
+    }
+
+    fn lost(&mut self, lost: Lost, wire: &Wire) -> Outcome {
+        let other = wrong_service(wire.framer().first_bytes(), Expected::Imap);
+        Outcome::Failed(match other {
+            Some(_) => self.wrong(wire),
+            None => lost.fault(wire),
+        })
+    }
+
+    fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
+        let first = wire.framer().first_bytes();
+        let unread = self.reply.is_none() && !first.is_empty();
+        Some(Evidence::Greeting(GreetingEvidence {
+            reply: self.reply.take(),
+            service: self.service.map(|service| service.as_str().to_owned()),
+            first_bytes: unread.then(|| hex::encode(first)),
+            bytes_received: wire.framer().received(),
+        }))
+    }
+}
+
+impl Greeting {
+    fn greeted(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
+        self.reply = Some(wire.evidence(line));
+        if let Some(announced) = line.code.as_ref().and_then(Capabilities::from_code) {
+            wire.capabilities = announced;
+        }
+        match line.status {
+            Status::Ok => {
+                wire.greeted = true;
+                Turn::ok()
+            }
+            Status::PreAuth => {
+                wire.greeted = true;
+                wire.logged_in = true;
+                Turn::degraded(Fault::new(
+                    FaultKind::Imap(ImapFault::Other),
+                    format!("{} lets everybody in without a login (PREAUTH)", wire.peer),
+                ))
+            }
+            Status::No | Status::Bad | Status::Bye => Turn::failed(refusal::of_command(line, wire)),
+        }
+    }
+
+    fn wrong(&mut self, wire: &Wire) -> Fault {
+        let first = wire.framer().first_bytes();
+        let shown = format!("\"{}\"", escape(first, first.len()));
+        self.service = wrong_service(first, Expected::Imap);
+        match self.service {
+            Some(service) if is_tls(service) => Fault::new(
+                FaultKind::Imap(ImapFault::TlsExpected),
+                format!("{} speaks TLS where a greeting in clear was expected", wire.peer),
+            )
+            .with_raw(hex::encode(first)),
+            Some(service) => Fault::new(
+                FaultKind::Imap(ImapFault::WrongService),
+                format!(
+                    "{} answers at {} instead of IMAP: {shown}",
+                    service.description(),
+                    wire.peer
+                ),
+            )
+            .with_raw(service.as_str()),
+            None => Fault::new(
+                FaultKind::Imap(ImapFault::ProtocolError),
+                format!(
+                    "the first line from {} is no greeting of IMAP: {shown}",
+                    wire.peer
+                ),
+            )
+            .with_raw(hex::encode(first)),
+        }
+    }
+}
+
+const fn is_tls(service: Service) -> bool {
+    matches!(service, Service::Tls | Service::TlsAlert(_))
+}

@@ -1,0 +1,80 @@
+//! Which mailboxes there are (RFC 9051 section 6.3.9): how many, and which of them have a role.
+
+use parallax_model::evidence::{Evidence, ListEvidence};
+use parallax_model::text::from_wire;
+
+use super::{Exchange, NOBODY_LOGGED_IN, Turn, refusal};
+use crate::imap::command::ListReturn;
+use crate::imap::listing::Listed;
+use crate::imap::{Command, Status, StatusLine};
+use crate::wire::{Heard, Wire};
+
+/// Asks for the delimiter, then for every mailbox.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    facts: ListEvidence,
+    all: bool,
+}
+
+impl Exchange for List {
+    fn begin(&mut self, wire: &mut Wire) -> Turn {
+        if !wire.logged_in {
+            return Turn::skipped(NOBODY_LOGGED_IN);
+        }
+        Turn::Ask(Command::list_delimiter(wire.tag()))
+    }
+
+    fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn {
+        match heard {
+            Heard::Data(frame, line) => {
+                match Listed::from_data(frame, &line) {
+                    Some(listed) => self.take(&listed),
+                    None if line.is("LIST") || line.is("XLIST") => self.facts.unparsed += 1,
+                    None => {}
+                }
+                Turn::Listen
+            }
+            Heard::Reply(line) => self.answered(&line, wire),
+            Heard::Status(_) | Heard::Plus | Heard::Strange => Turn::Listen,
+        }
+    }
+
+    fn evidence(&mut self, _wire: &Wire) -> Option<Evidence> {
+        Some(Evidence::List(std::mem::take(&mut self.facts)))
+    }
+}
+
+impl List {
+    fn take(&mut self, listed: &Listed) {
+        if let Some(delimiter) = &listed.delimiter {
+            self.facts.delimiter = Some(from_wire(delimiter));
+        }
+        if self.all {
+            self.facts.mailboxes += 1;
+            for role in listed.roles() {
+                *self.facts.roles.entry(role.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    fn answered(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
+        self.facts.reply = Some(wire.evidence(line));
+        if line.status != Status::Ok {
+            return Turn::failed(refusal::of_mailbox(line, wire));
+        }
+        if self.all {
+            return Turn::ok();
+        }
+        self.all = true;
+        Turn::Ask(Command::list_all(wire.tag(), returns(wire)))
+    }
+}
+
+/// A server that offers both takes them as return options (RFC 5258, RFC 6154 section 5.1).
+fn returns(wire: &Wire) -> ListReturn {
+    let extended = wire.capabilities.has("LIST-EXTENDED");
+    ListReturn {
+        special_use: extended && wire.capabilities.has("SPECIAL-USE"),
+        subscribed: extended,
+    }
+}

@@ -1,0 +1,146 @@
+//! One exchange with the server a file: what is asked, what the answer says, and how the stage ends.
+//!
+//! An exchange knows neither its neighbours nor the time; the session runs one after the other, and whatever breaks
+//! the connection comes to all of them in the same form, as [`Lost`].
+
+mod capability;
+mod fetch;
+mod greeting;
+mod id;
+mod list;
+mod login;
+mod logout;
+mod lost;
+mod namespace;
+mod refusal;
+mod select;
+mod starttls;
+mod tls;
+
+use parallax_model::evidence::Evidence;
+use parallax_model::fault::{AgentFault, Fault, FaultKind};
+use parallax_model::stage::{Outcome, StageName};
+
+use crate::handshake::Judgement;
+use crate::imap::{Command, Outgoing};
+use crate::wire::{Heard, Wire};
+
+pub(crate) use login::LoginRequest;
+pub(crate) use lost::{Lost, out_of_time, seconds};
+
+/// What an exchange wants next.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// The next reply.
+    Listen,
+    /// To send a command, and its reply.
+    Ask(Command),
+    /// To send something that is no command.
+    Say(Outgoing),
+    /// A TLS handshake.
+    Handshake,
+    /// Leave to try a secret.
+    AskLogin,
+    /// Nothing more.
+    End(Outcome),
+}
+
+impl Turn {
+    pub(crate) fn failed(fault: Fault) -> Self {
+        Self::End(Outcome::Failed(fault))
+    }
+
+    pub(crate) fn degraded(fault: Fault) -> Self {
+        Self::End(Outcome::Degraded(fault))
+    }
+
+    pub(crate) fn skipped(reason: impl Into<String>) -> Self {
+        Self::End(Outcome::Skipped(reason.into()))
+    }
+
+    pub(crate) const fn ok() -> Self {
+        Self::End(Outcome::Ok)
+    }
+}
+
+/// One stage's talk with the server.
+pub(crate) trait Exchange: Send {
+    /// What to do first.
+    fn begin(&mut self, wire: &mut Wire) -> Turn;
+
+    /// What the server said.
+    fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn;
+
+    /// What the handshake came to that was asked for.
+    fn secured(&mut self, _judgement: Judgement, _wire: &mut Wire) -> Turn {
+        Turn::failed(out_of_place("a handshake that was not asked for"))
+    }
+
+    /// The secret may be tried.
+    fn granted(&mut self, _wire: &mut Wire) -> Turn {
+        Turn::failed(out_of_place("a leave that was not asked for"))
+    }
+
+    /// Whether what came without a line end tells enough already.
+    fn unfinished(&mut self, _wire: &Wire) -> Option<Outcome> {
+        None
+    }
+
+    /// Whether a BYE is what is waited for.
+    fn awaits_bye(&self) -> bool {
+        false
+    }
+
+    /// How the stage ends when the connection does.
+    fn lost(&mut self, lost: Lost, wire: &Wire) -> Outcome {
+        Outcome::Failed(lost.fault(wire))
+    }
+
+    /// What was seen.
+    fn evidence(&mut self, wire: &Wire) -> Option<Evidence>;
+}
+
+/// The exchange of a stage.
+pub(crate) fn of(stage: StageName, login: LoginRequest) -> Box<dyn Exchange> {
+    match stage {
+        StageName::Tls => Box::new(tls::Tls::default()),
+        StageName::Greeting => Box::new(greeting::Greeting::default()),
+        StageName::Capability => Box::new(capability::Capability::default()),
+        StageName::Starttls => Box::new(starttls::Starttls::default()),
+        StageName::Id => Box::new(id::Id::default()),
+        StageName::Authenticate => Box::new(login::Login::new(login)),
+        StageName::Namespace => Box::new(namespace::Namespace::default()),
+        StageName::List => Box::new(list::List::default()),
+        StageName::Select => Box::new(select::Select::default()),
+        StageName::Fetch => Box::new(fetch::Fetch::default()),
+        StageName::Logout => Box::new(logout::Logout::default()),
+        StageName::Append | StageName::Sync | StageName::Idle | StageName::Hold => {
+            Box::new(LeftOut("this agent reads mailboxes and does not write to them"))
+        }
+        StageName::Resolve | StageName::Connect => Box::new(LeftOut("this stage is no talk with the server")),
+    }
+}
+
+/// A stage that is not done here, and why.
+struct LeftOut(&'static str);
+
+impl Exchange for LeftOut {
+    fn begin(&mut self, _wire: &mut Wire) -> Turn {
+        Turn::skipped(self.0)
+    }
+
+    fn hear(&mut self, _heard: Heard<'_>, _wire: &mut Wire) -> Turn {
+        Turn::skipped(self.0)
+    }
+
+    fn evidence(&mut self, _wire: &Wire) -> Option<Evidence> {
+        None
+    }
+}
+
+/// The reason for which everything behind a login is left out.
+pub(crate) const NOBODY_LOGGED_IN: &str = "nobody is logged in";
+
+fn out_of_place(what: &str) -> Fault {
+    Fault::new(FaultKind::Agent(AgentFault::Internal), what)
+}

@@ -1,0 +1,263 @@
+//! What a NO, BAD or BYE means at each place.
+
+use parallax_model::evidence::ImapReply;
+use parallax_model::fault::{AuthFault, Fault, FaultKind, ImapFault, MailboxFault};
+use parallax_model::text::escape_str;
+
+use crate::imap::{ResponseCode, Status, StatusLine};
+use crate::wire::Wire;
+
+/// Characters of a server's text in a message.
+const QUOTED: usize = 200;
+
+/// Texts that say what no code says, in lower case: the login cannot have been judged on its password.
+const LOGIN_TEXTS: &[(&str, AuthFault)] = &[
+    // Microsoft 365
+    ("basic authentication is disabled", AuthFault::OauthRequired),
+    ("request is throttled", AuthFault::LimitReached),
+    // Dovecot
+    ("maximum number of connections", AuthFault::LimitReached),
+    ("internal error occurred", AuthFault::BackendUnavailable),
+    (
+        "unsupported authentication mechanism",
+        AuthFault::MechanismUnavailable,
+    ),
+    ("plaintext authentication", AuthFault::PrivacyRequired),
+    ("cleartext authentication", AuthFault::PrivacyRequired),
+    // Gmail
+    ("too many simultaneous connections", AuthFault::LimitReached),
+    ("not enabled for imap", AuthFault::AccountDisabled),
+    ("log in via your web browser", AuthFault::AccountDisabled),
+    ("system error", AuthFault::BackendUnavailable),
+    // Cyrus
+    ("too many connections", AuthFault::LimitReached),
+    ("server(s) unavailable", AuthFault::BackendUnavailable),
+    // nginx mail proxy, Mailu
+    ("rate limit", AuthFault::LimitReached),
+    ("rate-limit", AuthFault::LimitReached),
+    ("temporary authentication failure", AuthFault::BackendUnavailable),
+    // any
+    ("password has expired", AuthFault::CredentialsExpired),
+    ("password expired", AuthFault::CredentialsExpired),
+    ("account is disabled", AuthFault::AccountDisabled),
+    ("account disabled", AuthFault::AccountDisabled),
+    ("temporarily unavailable", AuthFault::BackendUnavailable),
+];
+
+const MAILBOX_TEXTS: &[(&str, MailboxFault)] = &[
+    // Dovecot 2.3 gives no code
+    ("mailbox doesn't exist", MailboxFault::Missing),
+    ("mailbox does not exist", MailboxFault::Missing),
+    ("unknown mailbox", MailboxFault::Missing),
+    ("permission denied", MailboxFault::PermissionDenied),
+    ("access denied", MailboxFault::PermissionDenied),
+    ("mailbox is in use", MailboxFault::InUse),
+    ("mailbox is locked", MailboxFault::InUse),
+    // Cyrus
+    ("mailbox format corruption", MailboxFault::Corruption),
+    ("quota exceeded", MailboxFault::OverQuota),
+    ("over quota", MailboxFault::OverQuota),
+    ("internal error occurred", MailboxFault::Unavailable),
+    ("temporarily unavailable", MailboxFault::Unavailable),
+    ("temporarily not available", MailboxFault::Unavailable),
+];
+
+/// A refusal outside login and mailbox.
+pub(super) fn of_command(line: &StatusLine<'_>, wire: &Wire) -> Fault {
+    let kind = match line.status {
+        Status::No => ImapFault::No,
+        Status::Bad => ImapFault::Bad,
+        Status::Bye => ImapFault::Bye,
+        Status::Ok | Status::PreAuth => ImapFault::ProtocolError,
+    };
+    said(FaultKind::Imap(kind), line, wire)
+}
+
+/// A refused login.
+pub(super) fn of_login(line: &StatusLine<'_>, wire: &Wire) -> Fault {
+    let by_code = code(line).and_then(login_code);
+    let by_text = || listed(LOGIN_TEXTS, line.text);
+    match (by_code.or_else(by_text), line.status) {
+        (Some(kind), _) => said(FaultKind::Auth(kind), line, wire),
+        (None, Status::No) => said(FaultKind::Auth(unnamed_login(line)), line, wire),
+        (None, _) => of_command(line, wire),
+    }
+}
+
+/// A refused command on a mailbox.
+pub(super) fn of_mailbox(line: &StatusLine<'_>, wire: &Wire) -> Fault {
+    let by_code = code(line).and_then(mailbox_code);
+    let by_text = || listed(MAILBOX_TEXTS, line.text);
+    match (by_code.or_else(by_text), line.status) {
+        (Some(kind), _) => said(FaultKind::Mailbox(kind), line, wire),
+        (None, Status::No) => said(FaultKind::Mailbox(MailboxFault::Refused), line, wire),
+        (None, _) => of_command(line, wire),
+    }
+}
+
+/// `NO [NONEXISTENT] no such mailbox`, escaped and cut.
+pub(super) fn quote(reply: &ImapReply) -> String {
+    let code = reply
+        .code
+        .as_ref()
+        .map(|code| format!("[{}]", escape_str(code, QUOTED)));
+    let text = escape_str(&reply.text, QUOTED);
+    let words = [Some(reply.status.clone()), code, Some(text)];
+    let words: Vec<_> = words
+        .into_iter()
+        .flatten()
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ")
+}
+
+/// The line in its own words.
+pub(super) fn raw(reply: &ImapReply) -> String {
+    let code = reply
+        .code
+        .as_ref()
+        .map_or_else(String::new, |code| format!(" [{code}]"));
+    format!("{}{code} {}", reply.status, reply.text)
+}
+
+fn said(kind: FaultKind, line: &StatusLine<'_>, wire: &Wire) -> Fault {
+    let reply = wire.evidence(line);
+    let asked = match wire.asking() {
+        "" => "greeting",
+        command => command,
+    };
+    Fault::new(kind, format!("{asked} at {}: {}", wire.peer, quote(&reply))).with_raw(raw(&reply))
+}
+
+fn code<'l>(line: &'l StatusLine<'_>) -> Option<&'l ResponseCode> {
+    line.code.as_ref().map(|code| &code.name)
+}
+
+fn login_code(code: &ResponseCode) -> Option<AuthFault> {
+    match code {
+        ResponseCode::AuthenticationFailed => Some(AuthFault::CredentialsRejected),
+        ResponseCode::AuthorizationFailed => Some(AuthFault::AuthorizationFailed),
+        ResponseCode::Expired => Some(AuthFault::CredentialsExpired),
+        ResponseCode::ContactAdmin | ResponseCode::WebAlert => Some(AuthFault::AccountDisabled),
+        ResponseCode::Unavailable | ResponseCode::ServerBug | ResponseCode::TempFail => {
+            Some(AuthFault::BackendUnavailable)
+        }
+        ResponseCode::Limit | ResponseCode::InUse | ResponseCode::Throttled | ResponseCode::OverQuota => {
+            Some(AuthFault::LimitReached)
+        }
+        ResponseCode::PrivacyRequired => Some(AuthFault::PrivacyRequired),
+        ResponseCode::Referral => Some(AuthFault::Other),
+        _ => None,
+    }
+}
+
+/// A refusal that nothing explains is taken for what it mostly is; one that wants to be read by a person is not.
+fn unnamed_login(line: &StatusLine<'_>) -> AuthFault {
+    match code(line) {
+        None | Some(ResponseCode::Alert) => AuthFault::CredentialsRejected,
+        Some(_) => AuthFault::Other,
+    }
+}
+
+fn mailbox_code(code: &ResponseCode) -> Option<MailboxFault> {
+    match code {
+        ResponseCode::NonExistent | ResponseCode::TryCreate => Some(MailboxFault::Missing),
+        ResponseCode::NoPerm => Some(MailboxFault::PermissionDenied),
+        ResponseCode::Unavailable
+        | ResponseCode::Limit
+        | ResponseCode::Throttled
+        | ResponseCode::TempFail => Some(MailboxFault::Unavailable),
+        ResponseCode::InUse => Some(MailboxFault::InUse),
+        ResponseCode::Corruption => Some(MailboxFault::Corruption),
+        ResponseCode::OverQuota => Some(MailboxFault::OverQuota),
+        ResponseCode::ServerBug => Some(MailboxFault::ServerBug),
+        ResponseCode::ExpungeIssued | ResponseCode::UnknownCte | ResponseCode::Referral => {
+            Some(MailboxFault::Other)
+        }
+        _ => None,
+    }
+}
+
+fn listed<K: Copy>(texts: &[(&str, K)], text: &[u8]) -> Option<K> {
+    let text = text.to_ascii_lowercase();
+    let says = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
+    texts.iter().find(|(words, _)| says(words)).map(|(_, kind)| *kind)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::imap::{Framer, Limits, Reply};
+    use std::net::SocketAddr;
+
+    fn fault(line: &str, of: fn(&StatusLine<'_>, &Wire) -> Fault) -> Fault {
+        let wire = Wire::new(SocketAddr::from(([192, 0, 2, 1], 993)), 0);
+        let mut framer = Framer::new(Limits::default());
+        framer.push(format!("a1 {line}\r\n").as_bytes());
+        let frame = framer.next_frame().unwrap().unwrap();
+        let Reply::Tagged { line, .. } = Reply::of(&frame) else {
+            panic!("{line}")
+        };
+        of(&line, &wire)
+    }
+
+    fn login(line: &str) -> &'static str {
+        fault(line, of_login).kind.as_str()
+    }
+
+    fn mailbox(line: &str) -> &'static str {
+        fault(line, of_mailbox).kind.as_str()
+    }
+
+    #[test]
+    fn a_login_is_judged_by_its_code_before_its_text() {
+        assert_eq!(
+            login("NO [AUTHENTICATIONFAILED] rate limit"),
+            "credentials_rejected"
+        );
+        assert_eq!(login("NO [UNAVAILABLE] later"), "backend_unavailable");
+        assert_eq!(
+            login("BAD [UNAVAILABLE] Service temporarily unavailable"),
+            "backend_unavailable"
+        );
+        assert_eq!(login("NO [CONTACTADMIN] x"), "account_disabled");
+        assert_eq!(login("NO [LIMIT] x"), "limit_reached");
+        assert_eq!(login("NO [X-UNHEARD] x"), "other");
+    }
+
+    #[test]
+    fn the_texts_of_servers_without_codes_are_known() {
+        assert_eq!(login("NO AUTHENTICATE failed."), "credentials_rejected");
+        assert_eq!(login("NO Basic authentication is disabled."), "oauth_required");
+        assert_eq!(
+            login("NO [ALERT] Too many simultaneous connections. (Failure)"),
+            "limit_reached"
+        );
+        assert_eq!(
+            login("NO Temporary authentication failure (rate-limit)"),
+            "limit_reached"
+        );
+        assert_eq!(login("BAD what?"), "bad");
+    }
+
+    #[test]
+    fn a_mailbox_that_is_missing_is_told_from_one_that_is_closed_to_us() {
+        assert_eq!(mailbox("NO Mailbox doesn't exist: x"), "missing");
+        assert_eq!(mailbox("NO [NONEXISTENT] x"), "missing");
+        assert_eq!(mailbox("NO [NOPERM] x"), "permission_denied");
+        assert_eq!(mailbox("NO x"), "refused");
+        assert_eq!(mailbox("BAD x"), "bad");
+    }
+
+    #[test]
+    fn a_servers_text_is_escaped_in_messages_and_kept_in_its_own_words() {
+        let fault = fault("NO [NOPERM] \u{1b}[2J", of_mailbox);
+        assert!(
+            fault.message.ends_with("NO [NOPERM] \\x1b[2J"),
+            "{}",
+            fault.message
+        );
+        assert_eq!(fault.raw.unwrap(), "NO [NOPERM] \u{1b}[2J");
+    }
+}

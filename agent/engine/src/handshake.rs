@@ -1,0 +1,252 @@
+//! What a TLS handshake is worth: its facts, its faults, and whether a secret may follow it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_model::certificate::CertificateFacts;
+use parallax_model::evidence::TlsEvidence;
+use parallax_model::fault::{Fault, FaultKind, TlsFault};
+use parallax_model::stage::Outcome;
+use parallax_model::target::Host;
+
+use crate::certificate::{CertificateFault, Chain, faults};
+use crate::event::HandshakeFacts;
+use crate::imap::sniff::{Expected, wrong_service};
+
+const DAY: i64 = 86_400;
+
+/// Certificates that live longer than this are also warned of by days, not by their share of life alone.
+const LONG_LIVED: i64 = 30 * DAY;
+
+/// Proof that the connection is TLS whose certificate chain leads to a trust anchor and names the host, now. A
+/// secret can be sent only by somebody who shows it, and only [`judge`] makes one.
+#[derive(Debug)]
+pub struct Verified(());
+
+/// What a handshake came to.
+#[derive(Debug)]
+pub struct Judgement {
+    /// How the stage ends that it belongs to.
+    pub outcome: Outcome,
+    /// Its facts.
+    pub evidence: TlsEvidence,
+    /// The proof that a secret may be sent over it.
+    pub verified: Option<Verified>,
+}
+
+/// Judges a handshake with `host` at the time `at`: all that is wrong with the chain goes into the facts, the worst
+/// of it into the outcome.
+pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp) -> Judgement {
+    let chain = Chain::read(facts.chain.iter().map(Vec::as_slice));
+    let wrong = if facts.failure.is_some() && facts.chain.is_empty() {
+        Vec::new()
+    } else {
+        faults(&chain, host, at)
+    };
+    let outcome = outcome(&facts, &chain, &wrong, at);
+    let usable = matches!(outcome, Outcome::Ok | Outcome::Degraded(_));
+    let verified = (usable && facts.verified && !facts.trusted_by.is_empty()).then_some(Verified(()));
+    let mut certificate_faults: Vec<Fault> = wrong.into_iter().map(Fault::from).collect();
+    certificate_faults.extend(untrusted(&facts, &chain));
+    certificate_faults.sort_by_key(|fault| rank(fault.kind));
+    let evidence = TlsEvidence {
+        server_name: match host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Address(_) => None,
+        },
+        version: facts.version,
+        cipher_suite: facts.cipher_suite,
+        group: facts.group,
+        alpn: facts.alpn,
+        alert: facts.alert,
+        bytes_received: facts.bytes_received,
+        bytes_sent: facts.bytes_sent,
+        first_bytes: (!usable && !facts.first_bytes.is_empty()).then(|| hex::encode(&facts.first_bytes)),
+        verified: verified.is_some(),
+        trusted_by: facts.trusted_by,
+        chain: chain.facts(),
+        certificate_faults,
+        ocsp_stapled: facts.ocsp_stapled,
+    };
+    Judgement {
+        outcome,
+        evidence,
+        verified,
+    }
+}
+
+/// The wall clock `since` after `start`.
+pub(crate) fn wall(start: Timestamp, since: Duration) -> Timestamp {
+    start.checked_add(since).unwrap_or(start)
+}
+
+fn outcome(facts: &HandshakeFacts, chain: &Chain, wrong: &[CertificateFault], at: Timestamp) -> Outcome {
+    if let Some(failure) = &facts.failure {
+        return Outcome::Failed(renamed(failure, facts, wrong));
+    }
+    let worst = |fault: &&CertificateFault| rank(FaultKind::Tls(fault.kind()));
+    let fatal = wrong
+        .iter()
+        .filter(|fault| is_fatal(fault, facts))
+        .min_by_key(worst)
+        .cloned()
+        .map(Fault::from);
+    let fatal = fatal.into_iter().chain(untrusted(facts, chain));
+    if let Some(fault) = fatal.min_by_key(|fault| rank(fault.kind)) {
+        return Outcome::Failed(fault);
+    }
+    if !facts.verified {
+        return Outcome::Failed(Fault::new(
+            FaultKind::Tls(TlsFault::CertificateInvalid),
+            "the strict check of the TLS library refuses the certificate",
+        ));
+    }
+    let got_around = wrong
+        .iter()
+        .filter(|fault| position(fault) > 0 && worst(fault) < Rank::Odd)
+        .min_by_key(worst);
+    match got_around {
+        Some(fault) => Outcome::Degraded(fault.clone().into()),
+        None => expiry(&chain.facts(), at).map_or(Outcome::Ok, Outcome::Degraded),
+    }
+}
+
+/// The alert or error of a failed handshake often says less than its bytes do: another protocol, or a key so short
+/// that the library refuses its signature.
+fn renamed(failure: &Fault, facts: &HandshakeFacts, wrong: &[CertificateFault]) -> Fault {
+    if let Some(service) = wrong_service(&facts.first_bytes, Expected::Tls) {
+        return Fault::new(
+            FaultKind::Tls(TlsFault::NotTls),
+            format!("{} answers instead of TLS", service.description()),
+        )
+        .with_raw(hex::encode(&facts.first_bytes));
+    }
+    let says_little = matches!(
+        failure.kind,
+        FaultKind::Tls(TlsFault::HandshakeFailed | TlsFault::CertificateInvalid | TlsFault::Other)
+    );
+    let weak = wrong
+        .iter()
+        .find(|fault| fault.kind() == TlsFault::CertificateWeak && says_little);
+    match weak {
+        Some(weak) => {
+            Fault::from(weak.clone()).with_raw(failure.raw.clone().unwrap_or(failure.message.clone()))
+        }
+        None => failure.clone(),
+    }
+}
+
+/// Whether clients turn away. A trust anchor that vouches for the chain outweighs a missing issuer and a signature
+/// of its own; behind the server's own certificate only what the strict check refuses counts, since it may have
+/// found a way around.
+fn is_fatal(fault: &CertificateFault, facts: &HandshakeFacts) -> bool {
+    let trusted = !facts.trusted_by.is_empty();
+    match fault {
+        CertificateFault::SelfSigned | CertificateFault::ChainIncomplete { .. } => !trusted,
+        CertificateFault::WrongOrder { .. } | CertificateFault::Unrelated { .. } => false,
+        _ => position(fault) == 0 || !facts.verified,
+    }
+}
+
+fn untrusted(facts: &HandshakeFacts, chain: &Chain) -> Option<Fault> {
+    let leaf = chain.leaf()?;
+    let says_so = facts.failure.is_none() && facts.trusted_by.is_empty() && !leaf.facts.self_signed;
+    says_so.then(|| {
+        let issuer = parallax_model::text::escape_str(&leaf.facts.issuer, 128);
+        Fault::new(
+            FaultKind::Tls(TlsFault::CertificateUntrusted),
+            format!("no trust anchor of this agent vouches for the certificate, issued by {issuer}"),
+        )
+    })
+}
+
+/// What is left of the first certificate to end, measured by its own lifetime.
+fn expiry(chain: &[CertificateFacts], at: Timestamp) -> Option<Fault> {
+    let first = chain
+        .iter()
+        .filter(|one| !one.self_signed)
+        .min_by_key(|one| one.not_after)?;
+    let (start, end) = (first.not_before.as_second(), first.not_after.as_second());
+    let (left, lifetime) = (end - at.as_second(), end - start);
+    let soon = left < lifetime / 6 || (left < 7 * DAY && lifetime > LONG_LIVED);
+    (soon && left >= 0).then(|| {
+        let whose = if first.is_ca {
+            "an intermediate certificate"
+        } else {
+            "the certificate"
+        };
+        let days = left / DAY;
+        let unit = if days == 1 { "day" } else { "days" };
+        Fault::new(
+            FaultKind::Tls(TlsFault::Other),
+            format!("{whose} expires in {days} {unit}, at {}", first.not_after),
+        )
+    })
+}
+
+const fn position(fault: &CertificateFault) -> usize {
+    match fault {
+        CertificateFault::Unreadable { position, .. }
+        | CertificateFault::Expired { position, .. }
+        | CertificateFault::NotYetValid { position, .. }
+        | CertificateFault::WeakKey { position, .. }
+        | CertificateFault::WeakSignature { position, .. }
+        | CertificateFault::WrongOrder { position }
+        | CertificateFault::Unrelated { position } => *position,
+        CertificateFault::Missing
+        | CertificateFault::NameMismatch { .. }
+        | CertificateFault::SelfSigned
+        | CertificateFault::ChainIncomplete { .. }
+        | CertificateFault::AuthorityAsLeaf
+        | CertificateFault::NotForServers => 0,
+    }
+}
+
+/// Which fault an operator should hear of first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Expired,
+    NotYetValid,
+    Name,
+    SelfSigned,
+    Incomplete,
+    Untrusted,
+    Invalid,
+    Weak,
+    Odd,
+}
+
+const fn rank(kind: FaultKind) -> Rank {
+    let FaultKind::Tls(kind) = kind else {
+        return Rank::Odd;
+    };
+    match kind {
+        TlsFault::CertificateExpired => Rank::Expired,
+        TlsFault::CertificateNotYetValid => Rank::NotYetValid,
+        TlsFault::HostnameMismatch => Rank::Name,
+        TlsFault::CertificateSelfSigned => Rank::SelfSigned,
+        TlsFault::CertificateChainIncomplete => Rank::Incomplete,
+        TlsFault::CertificateUntrusted => Rank::Untrusted,
+        TlsFault::CertificateInvalid => Rank::Invalid,
+        TlsFault::CertificateWeak => Rank::Weak,
+        TlsFault::HandshakeFailed
+        | TlsFault::ProtocolVersion
+        | TlsFault::NotTls
+        | TlsFault::ConnectionClosed
+        | TlsFault::ConnectionReset
+        | TlsFault::TimedOut
+        | TlsFault::ClientCertificateRequired
+        | TlsFault::Other => Rank::Odd,
+    }
+}
+
+#[cfg(test)]
+impl Verified {
+    /// For tests of what a proof is needed for.
+    pub(crate) fn for_a_test() -> Self {
+        Self(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Which stages an attempt has.
+
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::spec::{Depth, ProbeSpec};
+use parallax_model::stage::StageName;
+use parallax_model::target::{Endpoint, Security};
+
+/// The stages of one attempt, in the order in which they run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    stages: Vec<StageName>,
+}
+
+impl Plan {
+    /// What the operator asked of an endpoint: every stage of the depth that the endpoint's security has.
+    pub fn requested(spec: &ProbeSpec, endpoint: Endpoint) -> Self {
+        Self::to(spec.depth, endpoint)
+    }
+
+    /// What a follow-up does. It never logs in: a secret is tried once, in the attempt that was asked for.
+    pub fn follow_up(kind: ExperimentKind, spec: &ProbeSpec, endpoint: Endpoint) -> Self {
+        let depth = match kind {
+            ExperimentKind::ControlPort => Depth::Connect,
+            ExperimentKind::Repeat | ExperimentKind::OtherPort | ExperimentKind::ForcedAddress => {
+                spec.depth.min(Depth::Greeting)
+            }
+        };
+        Self::to(depth, endpoint)
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> &[StageName] {
+        &self.stages
+    }
+
+    /// Whether a stage is among them.
+    pub fn has(&self, stage: StageName) -> bool {
+        self.stages.contains(&stage)
+    }
+
+    fn to(depth: Depth, endpoint: Endpoint) -> Self {
+        let on_this_endpoint = |stage| match (stage, endpoint.security) {
+            (StageName::Resolve, _) => false,
+            (StageName::Tls, security) => security == Security::Tls,
+            (StageName::Starttls, security) => security == Security::Starttls,
+            _ => true,
+        };
+        Self {
+            stages: StageName::ALL
+                .iter()
+                .copied()
+                .filter(|&stage| depth.includes(stage) && on_this_endpoint(stage))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use StageName::{
+        Authenticate, Capability, Connect, Fetch, Greeting, Id, List, Logout, Namespace, Select, Starttls,
+        Tls,
+    };
+    use parallax_model::spec::{DEFAULT_TIMEOUT, FamilyChoice};
+    use parallax_model::target::Target;
+
+    fn spec(target: &str, depth: Depth) -> ProbeSpec {
+        ProbeSpec {
+            target: Target::parse(target, None).expect("a target"),
+            depth,
+            family: FamilyChoice::Any,
+            addresses: Vec::new(),
+            timeout: DEFAULT_TIMEOUT,
+            login: None,
+            anchors: Vec::new(),
+        }
+    }
+
+    fn requested(target: &str, depth: Depth) -> Vec<StageName> {
+        let spec = spec(target, depth);
+        Plan::requested(&spec, spec.target.endpoints[0]).stages().to_vec()
+    }
+
+    #[test]
+    fn a_stage_that_the_endpoint_does_not_have_is_not_in_the_list() {
+        let tls = [Connect, Tls, Greeting, Capability, Id, Logout];
+        assert_eq!(requested("h", Depth::Greeting), tls);
+        let starttls = [Connect, Greeting, Capability, Starttls, Id, Logout];
+        assert_eq!(requested("imap://h", Depth::Greeting), starttls);
+        assert_eq!(requested("imap://h", Depth::Tls), [Connect]);
+    }
+
+    #[test]
+    fn a_mailbox_is_read_between_login_and_logout() {
+        let all = requested("h", Depth::Mailbox);
+        assert_eq!(all[5..], [Authenticate, Namespace, List, Select, Fetch, Logout]);
+    }
+
+    #[test]
+    fn a_follow_up_never_logs_in() {
+        let spec = spec("h", Depth::Mailbox);
+        let endpoint = spec.target.endpoints[0];
+        let repeat = Plan::follow_up(ExperimentKind::Repeat, &spec, endpoint);
+        assert!(repeat.has(Id) && repeat.has(Logout) && !repeat.has(Authenticate));
+        let control = Plan::follow_up(ExperimentKind::ControlPort, &spec, endpoint);
+        assert_eq!(control.stages(), [Connect]);
+    }
+}

@@ -1,0 +1,300 @@
+//! The connection as a dialogue: commands out, replies in, and what is known of the other side.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use parallax_model::evidence::ImapReply;
+
+use crate::handshake::Verified;
+use crate::imap::limits::{FRAMES_PER_COMMAND, FRAMES_PER_LIST};
+use crate::imap::{
+    Capabilities, Command, DataLine, Frame, Framer, LimitExceeded, Limits, Outgoing, Reply, Status,
+    StatusLine, Tag, Tags,
+};
+use crate::transcript::Transcript;
+
+/// A frame that grows slower than [`DRIP_BYTES`] in this time comes from somebody who wastes ours.
+const DRIP_TIME: Duration = Duration::from_secs(20);
+/// See [`DRIP_TIME`].
+const DRIP_BYTES: u64 = 1024;
+
+/// Mailbox data, which no server sends before a login: somebody on the way put it there.
+const AFTER_LOGIN: [&str; 11] = [
+    "EXISTS", "RECENT", "EXPUNGE", "VANISHED", "FETCH", "FLAGS", "LIST", "LSUB", "STATUS", "SEARCH",
+    "ESEARCH",
+];
+
+/// What protects the connection.
+#[derive(Debug)]
+pub(crate) enum Channel {
+    /// Nothing.
+    Clear,
+    /// TLS with a certificate that may be anybody's.
+    Unverified,
+    /// TLS with the host that was asked for.
+    Verified(Verified),
+}
+
+/// One reply of the server, told apart.
+#[derive(Debug)]
+pub(crate) enum Heard<'f> {
+    /// The tagged reply to the command that was sent.
+    Reply(StatusLine<'f>),
+    /// An untagged status line.
+    Status(StatusLine<'f>),
+    /// An untagged line of data.
+    Data(&'f Frame, DataLine<'f>),
+    /// The server waits for more of the command.
+    Plus,
+    /// Nothing that belongs here: no IMAP, or the reply to a command that was not sent.
+    Strange,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// Where it goes.
+    pub(crate) peer: SocketAddr,
+    /// What protects it.
+    pub(crate) channel: Channel,
+    /// What the server last said it can do.
+    pub(crate) capabilities: Capabilities,
+    /// Whether the server greeted.
+    pub(crate) greeted: bool,
+    /// Whether somebody is logged in.
+    pub(crate) logged_in: bool,
+    /// Messages in the mailbox selected.
+    pub(crate) exists: Option<u64>,
+    /// The BYE that was said.
+    pub(crate) bye: Option<ImapReply>,
+    /// Mailbox data that came before a login, by its keyword.
+    pub(crate) smuggled: Option<&'static str>,
+    framer: Framer,
+    transcript: Transcript,
+    tags: Tags,
+    command: Option<Command>,
+    asking: &'static str,
+    asked_at: Duration,
+    first_byte: Option<Duration>,
+    drip: Option<(Duration, u64, u64)>,
+    ended: bool,
+    now: Duration,
+}
+
+impl Wire {
+    pub(crate) fn new(peer: SocketAddr, seed: u64) -> Self {
+        Self {
+            peer,
+            channel: Channel::Clear,
+            capabilities: Capabilities::default(),
+            greeted: false,
+            logged_in: false,
+            exists: None,
+            bye: None,
+            smuggled: None,
+            framer: Framer::new(Limits::default()),
+            transcript: Transcript::default(),
+            tags: Tags::new((seed ^ (seed >> 32)) as u32),
+            command: None,
+            asking: "",
+            asked_at: Duration::ZERO,
+            first_byte: None,
+            drip: None,
+            ended: false,
+            now: Duration::ZERO,
+        }
+    }
+
+    /// The time from now on.
+    pub(crate) fn tick(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// A tag for the next command.
+    pub(crate) fn tag(&mut self) -> Tag {
+        self.tags.next_tag()
+    }
+
+    /// Makes a command the one that is waited for, and gives what to send first.
+    pub(crate) fn ask(&mut self, mut command: Command) -> Outgoing {
+        let replies = match command.name() {
+            "LIST" => FRAMES_PER_LIST,
+            _ => FRAMES_PER_COMMAND,
+        };
+        self.framer.begin_command(replies);
+        self.transcript.conceal(command.concealed());
+        self.asking = command.name();
+        self.asked_at = self.now;
+        self.first_byte = None;
+        let part = command.next_part().unwrap_or_default();
+        self.command = Some(command);
+        part
+    }
+
+    /// The next part of the command, which the server now waits for.
+    pub(crate) fn more(&mut self) -> Option<Outgoing> {
+        self.command.as_mut()?.next_part()
+    }
+
+    /// Records what is sent.
+    pub(crate) fn sent(&mut self, outgoing: &Outgoing) {
+        self.transcript.client(self.now, outgoing);
+    }
+
+    /// The command that was sent last.
+    pub(crate) fn asking(&self) -> &'static str {
+        self.asking
+    }
+
+    /// From the command to the first byte of its answer.
+    pub(crate) fn to_first_byte(&self) -> Option<Duration> {
+        self.first_byte.map(|at| at.saturating_sub(self.asked_at))
+    }
+
+    /// Takes bytes as they came.
+    pub(crate) fn received(&mut self, bytes: &[u8]) {
+        self.first_byte.get_or_insert(self.now);
+        self.framer.push(bytes);
+    }
+
+    /// The next complete reply.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, LimitExceeded> {
+        let frame = self.framer.next_frame()?;
+        match &frame {
+            Some(frame) => self.transcript.server(self.now, frame),
+            None => self.watch(),
+        }
+        Ok(frame)
+    }
+
+    /// Whether the reply that is due comes so slowly that it is not worth the wait.
+    pub(crate) fn drips(&self) -> bool {
+        self.drip.is_some_and(|(since, bytes, _)| {
+            self.now.saturating_sub(since) >= DRIP_TIME && self.framer.received() < bytes + DRIP_BYTES
+        })
+    }
+
+    /// Tells a reply apart, and remembers what it says of the connection.
+    pub(crate) fn tell_apart<'f>(&mut self, frame: &'f Frame) -> Heard<'f> {
+        match Reply::of(frame) {
+            Reply::Tagged { tag, line } => {
+                if self.command.as_ref().is_some_and(|command| command.tag().is(tag)) {
+                    self.command = None;
+                    Heard::Reply(line)
+                } else {
+                    self.note("a reply to no command of this session, ignored");
+                    Heard::Strange
+                }
+            }
+            Reply::Status(line) => {
+                if line.status == Status::Bye {
+                    self.bye = Some(self.evidence(&line));
+                }
+                Heard::Status(line)
+            }
+            Reply::Data(line) => {
+                self.check_data(&line);
+                Heard::Data(frame, line)
+            }
+            Reply::Continuation(_) => Heard::Plus,
+            Reply::Other => {
+                self.note("no line of IMAP, ignored");
+                Heard::Strange
+            }
+        }
+    }
+
+    /// A status line as evidence, without what this session conceals.
+    pub(crate) fn evidence(&self, line: &StatusLine<'_>) -> ImapReply {
+        line.evidence(self.transcript.redactor())
+    }
+
+    /// Records something that is worth knowing and no fault.
+    pub(crate) fn note(&mut self, what: &str) {
+        self.transcript.event(self.now, what);
+    }
+
+    /// The connection is over, or nothing that comes from it can be understood any more.
+    pub(crate) fn end(&mut self) {
+        self.transcript.unfinished(self.now, &self.framer);
+        self.ended = true;
+    }
+
+    /// Whether a command can still be answered.
+    pub(crate) fn usable(&self) -> bool {
+        self.greeted && !self.ended && self.bye.is_none() && self.command.is_none()
+    }
+
+    pub(crate) fn framer(&self) -> &Framer {
+        &self.framer
+    }
+
+    pub(crate) fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// Starts the watch anew whenever a reply begins, or came on well.
+    fn watch(&mut self) {
+        let (bytes, frames) = (self.framer.received(), self.framer.frames());
+        self.drip = match self.drip {
+            _ if self.framer.unfinished().is_none() => None,
+            Some((since, from, frame)) if frame == frames && bytes < from + DRIP_BYTES => {
+                Some((since, from, frame))
+            }
+            _ => Some((self.now, bytes, frames)),
+        };
+    }
+
+    fn check_data(&mut self, line: &DataLine<'_>) {
+        let logs_in = matches!(self.asking, "LOGIN" | "AUTHENTICATE");
+        if self.logged_in || logs_in {
+            return;
+        }
+        if let Some(keyword) = AFTER_LOGIN.into_iter().find(|keyword| line.is(keyword)) {
+            self.note("mailbox data before a login");
+            self.smuggled = Some(keyword);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire() -> Wire {
+        Wire::new(SocketAddr::from(([192, 0, 2, 1], 993)), 0)
+    }
+
+    #[test]
+    fn a_reply_that_drips_is_noticed_and_one_that_flows_is_not() {
+        let mut wire = wire();
+        for second in 0..25 {
+            wire.tick(Duration::from_secs(second));
+            wire.received(b"* ");
+            assert_eq!(wire.next_frame(), Ok(None));
+            assert_eq!(wire.drips(), second >= 20, "{second}");
+        }
+        let mut wire = self::wire();
+        for second in 0..60 {
+            wire.tick(Duration::from_secs(second));
+            wire.received(&[b'x'; 100]);
+            assert_eq!(wire.next_frame(), Ok(None));
+            assert!(!wire.drips(), "{second}");
+        }
+    }
+
+    #[test]
+    fn a_stale_tag_is_not_the_answer() {
+        let mut wire = wire();
+        let tag = wire.tag();
+        wire.ask(Command::noop(tag));
+        wire.received(b"zzzz0001 NO stale\r\naaaa0001 OK done\r\n");
+        let heard = |wire: &mut Wire| {
+            let frame = wire.next_frame().expect("in limits").expect("a frame");
+            format!("{:?}", wire.tell_apart(&frame))
+        };
+        assert_eq!(heard(&mut wire), "Strange");
+        assert!(!wire.usable());
+        assert!(heard(&mut wire).starts_with("Reply"));
+    }
+}
