@@ -1,1 +1,32 @@
 //! Model to wire and back.
+//!
+//! Writing never fails: every model value has a wire form, for `&T` as for `T`. Reading fails with one
+//! [`WireError`] that names the field. A name of a kind that this program does not know is no error: it becomes
+//! the fallback of its set, so that a newer peer stays readable. Durations travel in microseconds and
+//! certificate times in seconds; what is finer is cut.
+
+mod agent;
+mod attempt;
+mod error;
+mod experiment;
+mod fault;
+mod finding;
+mod imap;
+mod mailbox;
+mod network;
+mod observation;
+mod read;
+mod run;
+#[cfg(test)]
+mod sample;
+mod secret;
+mod spec;
+mod stage;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod write;
+
+pub use error::WireError;
+pub use read::labels;

@@ -1,0 +1,131 @@
+//! Evidence of the IMAP dialogue behind the login.
+
+use parallax_model::evidence::{
+    FetchEvidence, ListEvidence, NamespaceEntry, NamespaceEvidence, SelectEvidence,
+};
+
+use super::error::WireError;
+use super::read::finite;
+use super::write::all;
+use crate::v1;
+
+impl From<NamespaceEntry> for v1::NamespaceEntry {
+    fn from(entry: NamespaceEntry) -> Self {
+        Self {
+            prefix: entry.prefix,
+            delimiter: entry.delimiter,
+        }
+    }
+}
+
+impl From<v1::NamespaceEntry> for NamespaceEntry {
+    fn from(wire: v1::NamespaceEntry) -> Self {
+        Self {
+            prefix: wire.prefix,
+            delimiter: wire.delimiter,
+        }
+    }
+}
+
+impl From<NamespaceEvidence> for v1::NamespaceEvidence {
+    fn from(facts: NamespaceEvidence) -> Self {
+        Self {
+            personal: all(facts.personal),
+            other_users: all(facts.other_users),
+            shared: all(facts.shared),
+            reply: facts.reply.map(Into::into),
+        }
+    }
+}
+
+impl From<v1::NamespaceEvidence> for NamespaceEvidence {
+    fn from(wire: v1::NamespaceEvidence) -> Self {
+        Self {
+            personal: all(wire.personal),
+            other_users: all(wire.other_users),
+            shared: all(wire.shared),
+            reply: wire.reply.map(Into::into),
+        }
+    }
+}
+
+impl From<ListEvidence> for v1::ListEvidence {
+    fn from(facts: ListEvidence) -> Self {
+        Self {
+            mailboxes: facts.mailboxes,
+            delimiter: facts.delimiter,
+            roles: facts.roles.into_iter().collect(),
+            unparsed: facts.unparsed,
+            reply: facts.reply.map(Into::into),
+        }
+    }
+}
+
+impl From<v1::ListEvidence> for ListEvidence {
+    fn from(wire: v1::ListEvidence) -> Self {
+        Self {
+            mailboxes: wire.mailboxes,
+            delimiter: wire.delimiter,
+            roles: wire.roles.into_iter().collect(),
+            unparsed: wire.unparsed,
+            reply: wire.reply.map(Into::into),
+        }
+    }
+}
+
+impl From<SelectEvidence> for v1::SelectEvidence {
+    fn from(facts: SelectEvidence) -> Self {
+        Self {
+            command: facts.command,
+            exists: facts.exists,
+            uid_validity: facts.uid_validity,
+            uid_next: facts.uid_next,
+            highest_modseq: facts.highest_modseq,
+            permanent_flags: facts.permanent_flags,
+            read_only: facts.read_only,
+            reply: facts.reply.map(Into::into),
+        }
+    }
+}
+
+impl From<v1::SelectEvidence> for SelectEvidence {
+    fn from(wire: v1::SelectEvidence) -> Self {
+        Self {
+            command: wire.command,
+            exists: wire.exists,
+            uid_validity: wire.uid_validity,
+            uid_next: wire.uid_next,
+            highest_modseq: wire.highest_modseq,
+            permanent_flags: wire.permanent_flags,
+            read_only: wire.read_only,
+            reply: wire.reply.map(Into::into),
+        }
+    }
+}
+
+impl From<FetchEvidence> for v1::FetchEvidence {
+    fn from(facts: FetchEvidence) -> Self {
+        Self {
+            uid: facts.uid,
+            size: facts.size,
+            literal_bytes: facts.literal_bytes,
+            first_byte_ms: facts.first_byte_ms,
+            reply: facts.reply.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::FetchEvidence> for FetchEvidence {
+    type Error = WireError;
+
+    fn try_from(wire: v1::FetchEvidence) -> Result<Self, WireError> {
+        let first_byte_ms = wire.first_byte_ms.map(|millis| finite("first_byte_ms", millis));
+        Ok(Self {
+            uid: wire.uid,
+            size: wire.size,
+            literal_bytes: wire.literal_bytes,
+            first_byte_ms: first_byte_ms.transpose()?,
+            reply: wire.reply.map(Into::into),
+        })
+    }
+}

@@ -1,0 +1,521 @@
+//! Model values for the round trips: in `full` every field has a value of its own, in `bare` every optional
+//! field is absent. Written out whole, so that a new field of the model does not compile until it is here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_model::certificate::CertificateFacts;
+use parallax_model::credential::{Mechanism, SealedSecret};
+use parallax_model::evidence::{
+    AuthenticateEvidence, CapabilityEvidence, CommandEvidence, ConnectEvidence, DnsQuery, Evidence,
+    FetchEvidence, GreetingEvidence, IcmpError, IdEvidence, ImapReply, ListEvidence, NamespaceEntry,
+    NamespaceEvidence, ResolveEvidence, SelectEvidence, StarttlsEvidence, TcpInfo, TlsEvidence,
+};
+use parallax_model::experiment::{Experiment, ExperimentKind};
+use parallax_model::fault::{Fault, FaultKind, TcpFault, TlsFault};
+use parallax_model::finding::{
+    Alternative, Finding, FindingKind, Location, Scope, Segment, Severity, Verdict,
+};
+use parallax_model::observation::{
+    Attempt, ClockFacts, Family, Observation, Purpose, Reason, Speaker, TranscriptLine, VantageOutcome,
+};
+use parallax_model::run::{AgentSummary, RUN_SCHEMA, RunDocument, RunSummary, RunTarget};
+use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeSpec};
+use parallax_model::stage::{Outcome, Stage, StageName};
+use parallax_model::target::{Endpoint, Host, Security, Target};
+use uuid::Uuid;
+
+pub(super) fn endpoint() -> Endpoint {
+    Endpoint {
+        port: 1143,
+        security: Security::Starttls,
+    }
+}
+
+pub(super) fn targets() -> Vec<Target> {
+    [Host::Name("mail.example.org".into()), Host::Address(v6())]
+        .map(|host| Target {
+            input: "imap://mail.example.org:1143".into(),
+            host,
+            endpoints: vec![
+                endpoint(),
+                Endpoint {
+                    port: 993,
+                    security: Security::Tls,
+                },
+            ],
+        })
+        .into()
+}
+
+pub(super) fn specs() -> Vec<ProbeSpec> {
+    let [named, literal] = targets().try_into().unwrap();
+    vec![
+        ProbeSpec {
+            target: named,
+            depth: Depth::Mailbox,
+            family: FamilyChoice::Ipv6,
+            addresses: vec![v4(), v6()],
+            timeout: Duration::from_millis(12_345),
+            login: Some(LoginSpec {
+                user: "probe@example.org".into(),
+                mechanism: Some(Mechanism::Plain),
+            }),
+            anchors: vec![vec![0x30, 0], vec![0x30, 1]],
+        },
+        ProbeSpec {
+            target: literal,
+            depth: Depth::Connect,
+            family: FamilyChoice::Any,
+            addresses: vec![],
+            timeout: Duration::from_millis(1),
+            login: Some(LoginSpec {
+                user: String::new(),
+                mechanism: None,
+            }),
+            anchors: vec![],
+        },
+    ]
+}
+
+pub(super) fn experiments() -> Vec<Experiment> {
+    ExperimentKind::ALL
+        .iter()
+        .map(|&kind| Experiment {
+            kind,
+            agent: "fra-1".parse().unwrap(),
+            address: v4(),
+            endpoint: endpoint(),
+        })
+        .collect()
+}
+
+pub(super) fn secret() -> SealedSecret {
+    SealedSecret {
+        encapsulated_key: vec![1; 32],
+        ciphertext: vec![2; 24],
+    }
+}
+
+pub(super) fn observations() -> Vec<Observation> {
+    let stages = stages();
+    vec![
+        Observation {
+            agent: "fra-1".parse().unwrap(),
+            labels: BTreeMap::from([("region".into(), "eu".into()), ("note".into(), String::new())]),
+            outcome: VantageOutcome::Degraded,
+            reason: Some(Reason::Overload),
+            note: Some("four probes are running".into()),
+            clock: Some(ClockFacts {
+                offset_ms: -12.5,
+                start_skew_ms: 0.25,
+            }),
+            resolve: stages.first().cloned(),
+            attempts: vec![
+                Attempt {
+                    address: v6(),
+                    endpoint: endpoint(),
+                    purpose: Purpose::FollowUp,
+                    experiment: Some(ExperimentKind::ControlPort),
+                    stages,
+                    transcript: vec![line(Speaker::Client, "a1 CAPABILITY"), line(Speaker::Server, "")],
+                },
+                Attempt {
+                    address: v4(),
+                    endpoint: endpoint(),
+                    purpose: Purpose::Requested,
+                    experiment: None,
+                    stages: vec![],
+                    transcript: vec![],
+                },
+            ],
+        },
+        Observation {
+            agent: "a".parse().unwrap(),
+            labels: BTreeMap::new(),
+            outcome: VantageOutcome::Missing,
+            reason: None,
+            note: None,
+            clock: None,
+            resolve: None,
+            attempts: vec![],
+        },
+    ]
+}
+
+/// Every stage, every outcome, every kind of evidence full and bare.
+pub(super) fn stages() -> Vec<Stage> {
+    let outcomes = [
+        Outcome::Ok,
+        Outcome::Degraded(fault()),
+        Outcome::Failed(Fault::new(FaultKind::Tls(TlsFault::NotTls), "no TLS")),
+        Outcome::Skipped("not asked for".into()),
+        Outcome::NotReached,
+    ];
+    let evidence = full_evidence()
+        .into_iter()
+        .chain(bare_evidence())
+        .map(Some)
+        .chain([None]);
+    let names = StageName::ALL.iter().cycle();
+    evidence
+        .zip(names)
+        .zip(outcomes.iter().cycle())
+        .enumerate()
+        .map(|(index, ((evidence, &name), outcome))| Stage {
+            name,
+            outcome: outcome.clone(),
+            start: Duration::from_micros(1_001),
+            duration: Duration::from_micros(20_000_002),
+            evidence,
+            tcp: (index % 2 == 0).then(tcp),
+        })
+        .collect()
+}
+
+pub(super) fn full_evidence() -> Vec<Evidence> {
+    vec![
+        Evidence::Resolve(ResolveEvidence {
+            source: "dns".into(),
+            addresses: vec![v6(), v4()],
+            queries: vec![query(Some(fault())), query(None)],
+        }),
+        Evidence::Connect(ConnectEvidence {
+            peer: "[2001:db8::1]:993".parse().unwrap(),
+            local: Some("[2001:db8::2]:50000".parse().unwrap()),
+            errno: Some("EHOSTUNREACH".into()),
+            icmp: Some(IcmpError {
+                kind: 3,
+                code: 13,
+                name: "admin_prohibited".into(),
+                from: v4(),
+            }),
+        }),
+        Evidence::Tls(Box::new(tls())),
+        Evidence::Greeting(GreetingEvidence {
+            reply: Some(reply()),
+            service: Some("smtp".into()),
+            first_bytes: Some("323230".into()),
+            bytes_received: 3,
+        }),
+        Evidence::Capability(CapabilityEvidence {
+            capabilities: capabilities(),
+            reply: Some(reply()),
+        }),
+        Evidence::Starttls(Box::new(StarttlsEvidence {
+            reply: Some(reply()),
+            tls: Some(tls()),
+            capabilities: capabilities(),
+        })),
+        Evidence::Id(IdEvidence {
+            server: BTreeMap::from([
+                ("name".into(), "Dovecot".into()),
+                ("version".into(), "2.4".into()),
+            ]),
+            reply: Some(reply()),
+        }),
+        Evidence::Authenticate(AuthenticateEvidence {
+            mechanism: "PLAIN".into(),
+            initial_response: true,
+            reply: Some(reply()),
+            capabilities: capabilities(),
+        }),
+        Evidence::Namespace(NamespaceEvidence {
+            personal: vec![entry("", Some("/"))],
+            other_users: vec![entry("Other/", None)],
+            shared: vec![entry("Shared/", Some(".")), entry("Public/", None)],
+            reply: Some(reply()),
+        }),
+        Evidence::List(ListEvidence {
+            mailboxes: 7,
+            delimiter: Some("/".into()),
+            roles: BTreeMap::from([("sent".into(), 1), ("trash".into(), 2)]),
+            unparsed: 3,
+            reply: Some(reply()),
+        }),
+        Evidence::Select(SelectEvidence {
+            command: "EXAMINE".into(),
+            exists: Some(1),
+            uid_validity: Some(2),
+            uid_next: Some(3),
+            highest_modseq: Some(u64::MAX),
+            permanent_flags: vec!["\\Seen".into()],
+            read_only: Some(true),
+            reply: Some(reply()),
+        }),
+        Evidence::Fetch(FetchEvidence {
+            uid: Some(1),
+            size: Some(2),
+            literal_bytes: 3,
+            first_byte_ms: Some(4.5),
+            reply: Some(reply()),
+        }),
+        Evidence::Command(CommandEvidence {
+            command: "LOGOUT".into(),
+            reply: Some(reply()),
+            bye: Some(ImapReply {
+                status: "BYE".into(),
+                code: None,
+                text: String::new(),
+                cause: None,
+                next_step: None,
+            }),
+        }),
+    ]
+}
+
+pub(super) fn bare_evidence() -> Vec<Evidence> {
+    vec![
+        Evidence::Resolve(ResolveEvidence::default()),
+        Evidence::Connect(ConnectEvidence {
+            peer: "192.0.2.1:143".parse().unwrap(),
+            local: None,
+            errno: None,
+            icmp: None,
+        }),
+        Evidence::Tls(Box::default()),
+        Evidence::Greeting(GreetingEvidence::default()),
+        Evidence::Capability(CapabilityEvidence::default()),
+        Evidence::Starttls(Box::default()),
+        Evidence::Id(IdEvidence::default()),
+        Evidence::Authenticate(AuthenticateEvidence::default()),
+        Evidence::Namespace(NamespaceEvidence::default()),
+        Evidence::List(ListEvidence::default()),
+        Evidence::Select(SelectEvidence::default()),
+        Evidence::Fetch(FetchEvidence::default()),
+        Evidence::Command(CommandEvidence::default()),
+    ]
+}
+
+pub(super) fn findings() -> Vec<Finding> {
+    vec![
+        Finding {
+            kind: FindingKind::PacketsDropped,
+            severity: Severity::Critical,
+            confidence: 0.875,
+            summary: "fra-1 cannot reach 993".into(),
+            scope: Scope {
+                affected: vec!["fra-1".parse().unwrap()],
+                unaffected: vec!["nyc-1".parse().unwrap(), "sin-1".parse().unwrap()],
+                endpoints: vec!["192.0.2.1:993".into()],
+                families: vec![Family::Ipv6],
+            },
+            stage: Some(StageName::Connect),
+            location: Location {
+                segment: Segment::VantageEdge,
+                after: Some(v4()),
+                before: Some(v6()),
+            },
+            because: vec!["5 SYNs, no answer".into()],
+            alternatives: vec![Alternative {
+                kind: FindingKind::HostDown,
+                confidence: 0.125,
+                told_apart_by: "a control port".into(),
+            }],
+            next_steps: vec!["look at the firewall".into()],
+        },
+        Finding {
+            kind: FindingKind::Inconclusive,
+            severity: Severity::Info,
+            confidence: 0.0,
+            summary: String::new(),
+            scope: Scope::default(),
+            stage: None,
+            location: Location::segment(Segment::Unknown),
+            because: vec![],
+            alternatives: vec![],
+            next_steps: vec![],
+        },
+    ]
+}
+
+pub(super) fn runs() -> Vec<RunDocument> {
+    let document = |trace_id, vantages, findings| RunDocument {
+        schema: RUN_SCHEMA.into(),
+        run_id: id(),
+        trace_id,
+        target: RunTarget {
+            input: "mail.example.org".into(),
+            host: "mail.example.org.".into(),
+            endpoints: vec![endpoint()],
+        },
+        depth: Depth::Sync,
+        started_at: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+        duration: Duration::from_micros(987_654),
+        vantages,
+        verdict: Verdict::Partial,
+        summary: "one of two".into(),
+        findings,
+    };
+    vec![
+        document(
+            Some("0af7651916cd43dd8448eb211c80319c".into()),
+            observations(),
+            findings(),
+        ),
+        document(None, vec![], vec![]),
+    ]
+}
+
+pub(super) fn summary() -> RunSummary {
+    RunSummary {
+        run_id: id(),
+        started_at: Timestamp::from_microsecond(-1).unwrap(),
+        target: "mail.example.org:993".into(),
+        verdict: Verdict::Down,
+        summary: "down everywhere".into(),
+    }
+}
+
+pub(super) fn agents() -> Vec<AgentSummary> {
+    vec![
+        AgentSummary {
+            name: "fra-1".parse().unwrap(),
+            labels: BTreeMap::from([("region".into(), "eu".into())]),
+            connected: true,
+            version: "0.1.0".into(),
+            last_seen: Some(Timestamp::from_microsecond(1_700_000_000_000_001).unwrap()),
+            peer: Some("192.0.2.7:40000".into()),
+            rtt_ms: Some(23.457),
+            clock_offset_ms: Some(-3.001),
+            probes_in_flight: 2,
+            sealing_key: Some("00ff10".into()),
+        },
+        AgentSummary {
+            name: "b".parse().unwrap(),
+            labels: BTreeMap::new(),
+            connected: false,
+            version: String::new(),
+            last_seen: None,
+            peer: None,
+            rtt_ms: None,
+            clock_offset_ms: None,
+            probes_in_flight: 0,
+            sealing_key: None,
+        },
+    ]
+}
+
+fn tls() -> TlsEvidence {
+    TlsEvidence {
+        server_name: Some("mail.example.org".into()),
+        version: Some("TLSv1.3".into()),
+        cipher_suite: Some("TLS_AES_128_GCM_SHA256".into()),
+        group: Some("x25519".into()),
+        alpn: Some("imap".into()),
+        alert: Some("handshake_failure".into()),
+        bytes_received: 11,
+        bytes_sent: 12,
+        first_bytes: Some("1603".into()),
+        verified: true,
+        trusted_by: vec!["system".into(), "ca_file".into()],
+        chain: vec![certificate(true, false), certificate(false, true)],
+        certificate_faults: vec![
+            fault(),
+            Fault::new(FaultKind::Tls(TlsFault::CertificateWeak), "weak"),
+        ],
+        ocsp_stapled: true,
+    }
+}
+
+fn certificate(is_ca: bool, self_signed: bool) -> CertificateFacts {
+    CertificateFacts {
+        subject: "CN=mail.example.org".into(),
+        issuer: "CN=CA".into(),
+        serial: "01ab".into(),
+        not_before: Timestamp::from_second(-2_208_988_800).unwrap(),
+        not_after: Timestamp::from_second(1_800_000_000).unwrap(),
+        dns_names: vec!["mail.example.org".into(), "*.example.org".into()],
+        ip_addresses: vec!["192.0.2.1".into()],
+        key: "EC P-256".into(),
+        signature_algorithm: "ecdsa-with-SHA256".into(),
+        sha256: "aa".into(),
+        spki_sha256: "bb".into(),
+        is_ca,
+        self_signed,
+    }
+}
+
+fn query(fault: Option<Fault>) -> DnsQuery {
+    let answered = fault.is_none();
+    DnsQuery {
+        name: "mail.example.org.".into(),
+        record_type: "AAAA".into(),
+        resolver: "192.0.2.53:53".parse().unwrap(),
+        transport: "tcp".into(),
+        rcode: answered.then(|| "NOERROR".into()),
+        addresses: if answered { vec![v6()] } else { vec![] },
+        cname_chain: if answered {
+            vec!["a.".into(), "b.".into()]
+        } else {
+            vec![]
+        },
+        ttl_s: answered.then_some(300),
+        duration: Duration::from_micros(4_321),
+        fault,
+    }
+}
+
+fn tcp() -> TcpInfo {
+    TcpInfo {
+        state: "ESTABLISHED".into(),
+        rtt: Duration::from_micros(1),
+        total_retransmits: 2,
+        retransmits: 3,
+        unacked: 4,
+        segs_out: 5,
+        segs_in: 6,
+        bytes_acked: 7,
+        bytes_received: 8,
+        rcv_ooopack: 9,
+        snd_mss: 10,
+        pmtu: 11,
+        snd_wnd: Some(12),
+    }
+}
+
+fn reply() -> ImapReply {
+    ImapReply {
+        status: "NO".into(),
+        code: Some("AUTHENTICATIONFAILED".into()),
+        text: "\u{202e}no\r".into(),
+        cause: Some("the password is wrong".into()),
+        next_step: Some("try another".into()),
+    }
+}
+
+fn fault() -> Fault {
+    Fault::new(FaultKind::Tcp(TcpFault::ConnectionRefused), "connect: refused").with_raw("ECONNREFUSED")
+}
+
+fn entry(prefix: &str, delimiter: Option<&str>) -> NamespaceEntry {
+    NamespaceEntry {
+        prefix: prefix.into(),
+        delimiter: delimiter.map(Into::into),
+    }
+}
+
+fn line(speaker: Speaker, text: &str) -> TranscriptLine {
+    TranscriptLine {
+        at: Duration::from_micros(1_500_001),
+        speaker,
+        text: text.into(),
+    }
+}
+
+fn capabilities() -> Vec<String> {
+    vec!["IMAP4rev1".into(), "SASL-IR".into()]
+}
+
+fn v4() -> std::net::IpAddr {
+    "192.0.2.1".parse().unwrap()
+}
+
+fn v6() -> std::net::IpAddr {
+    "2001:db8::1".parse().unwrap()
+}
+
+fn id() -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)
+}
