@@ -47,7 +47,8 @@ impl FromStr for CollectorAddress {
                 _ => (host, Some(tail.strip_prefix(':').ok_or_else(wrong)?)),
             }
         } else {
-            text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
+            text.split_once(':')
+                .map_or((text, None), |(host, port)| (host, Some(port)))
         };
         let port = match port {
             None => DEFAULT_PORT,
@@ -57,7 +58,10 @@ impl FromStr for CollectorAddress {
         if host.is_empty() || !host.bytes().all(fits) {
             return Err(wrong());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -83,7 +87,11 @@ mod tests {
             ("[2001:db8::1]:7143", "[2001:db8::1]:7143"),
             ("2001:db8::1", "[2001:db8::1]:7143"),
         ] {
-            assert_eq!(text.parse::<CollectorAddress>().map(|address| address.to_string()), Ok(shown.into()));
+            assert_eq!(
+                text.parse::<CollectorAddress>()
+                    .map(|address| address.to_string()),
+                Ok(shown.into())
+            );
         }
         for bad in ["", ":7143", "host:0", "host:x", "[::1", "https://host", "a b"] {
             assert!(bad.parse::<CollectorAddress>().is_err(), "{bad:?}");

@@ -4,31 +4,36 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use parallax_model::identity::SpiffeId;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use zeroize::Zeroizing;
 
 use crate::key::LocalKey;
-use crate::peer::peer_identity;
-use crate::{server, store};
+use crate::leaf::Leaf;
+use crate::store::{self, Readers};
+use crate::trust::Trust;
+use crate::{PeerError, server};
 
 const KEY_FILE: &str = "key.pem";
+/// A renewed key, until its certificate is in place.
+const NEXT_KEY_FILE: &str = "key.next.pem";
 const CERTIFICATE_FILE: &str = "cert.pem";
-const ANCHORS_FILE: &str = "anchors.pem";
+/// Below a directory of its own, so that the only certificates beside the key are its own chain.
+const ANCHORS_FILE: &str = "trust/anchors.pem";
 
 /// A process's identity: who it is, and whom it believes.
 pub struct Identity {
     key: PrivateKeyDer<'static>,
-    key_pem: zeroize::Zeroizing<String>,
+    key_pem: Zeroizing<String>,
     chain: Vec<CertificateDer<'static>>,
     anchors: Vec<CertificateDer<'static>>,
-    spiffe: SpiffeId,
-    not_before: SystemTime,
-    not_after: SystemTime,
+    leaf: Leaf,
 }
 
 /// What can be wrong with an identity.
@@ -48,6 +53,15 @@ pub enum IdentityError {
     /// The certificate is not one of ours.
     #[error("the certificate names no Parallax identity: {0}")]
     Foreign(String),
+    /// The certificate was issued for another key.
+    #[error("the certificate is not for this key")]
+    AnotherKey,
+    /// A certificate signing request that no joiner of ours makes.
+    #[error("the certificate signing request is not acceptable: {0}")]
+    Request(String),
+    /// Not a host name or an address that a certificate can be for.
+    #[error("{0:?} is neither a host name nor an address")]
+    HostName(String),
     /// Something is missing beside the key.
     #[error("{path} is incomplete: {what} is missing", path = .path.display())]
     Incomplete {
@@ -59,8 +73,13 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
-        Self::File { path: path.to_owned(), source }
+    /// Says which file it was: for `map_err`.
+    pub(crate) fn file(path: &Path) -> impl Fn(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File {
+            path: path.clone(),
+            source,
+        }
     }
 }
 
@@ -70,11 +89,23 @@ impl From<rcgen::Error> for IdentityError {
     }
 }
 
+impl From<rustls::Error> for IdentityError {
+    fn from(error: rustls::Error) -> Self {
+        Self::Certificate(error.to_string())
+    }
+}
+
+impl From<PeerError> for IdentityError {
+    fn from(error: PeerError) -> Self {
+        Self::Foreign(error.to_string())
+    }
+}
+
 impl Identity {
-    /// An identity of a key and the chain that was issued for it: leaf first, the CA last.
+    /// An identity of a key and the chain that was issued for it (leaf first, the CA last), with the CAs to believe.
     pub fn new(key: &LocalKey, chain: Vec<Vec<u8>>, anchors: Vec<Vec<u8>>) -> Result<Self, IdentityError> {
-        let chain: Vec<_> = chain.into_iter().map(CertificateDer::from).collect();
-        let anchors: Vec<_> = anchors.into_iter().map(CertificateDer::from).collect();
+        let chain = chain.into_iter().map(CertificateDer::from).collect();
+        let anchors = anchors.into_iter().map(CertificateDer::from).collect();
         Self::assemble(key, chain, anchors)
     }
 
@@ -83,72 +114,87 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         anchors: Vec<CertificateDer<'static>>,
     ) -> Result<Self, IdentityError> {
-        let spiffe = peer_identity(&chain).map_err(|error| IdentityError::Foreign(error.to_string()))?;
-        let leaf = chain.first().ok_or_else(|| IdentityError::Foreign("no certificate".into()))?;
-        let (_, parsed) =
-            X509Certificate::from_der(leaf).map_err(|error| IdentityError::Certificate(error.to_string()))?;
-        Ok(Self {
+        let leaf = Leaf::of(&chain)?;
+        if leaf.public_key != key.public_key() {
+            return Err(IdentityError::AnotherKey);
+        }
+        let identity = Self {
             key: key.der(),
-            key_pem: zeroize::Zeroizing::new(key.0.serialize_pem()),
-            spiffe,
-            not_before: system_time(parsed.validity().not_before.timestamp()),
-            not_after: system_time(parsed.validity().not_after.timestamp()),
-            chain: chain.clone(),
+            key_pem: key.pem(),
+            chain,
             anchors,
-        })
+            leaf,
+        };
+        if identity.roots()?.is_empty() {
+            return Err(IdentityError::Certificate("there is no trust anchor".into()));
+        }
+        Ok(identity)
     }
 
     /// The identity kept in a directory, or none if nothing is kept there.
     pub fn load(directory: &Path) -> Result<Option<Self>, IdentityError> {
-        let path = directory.join(CERTIFICATE_FILE);
-        let Some(chain) = store::read(&path).map_err(|error| IdentityError::file(&path, error))? else {
+        let Some(chain) = read_certificates(&directory.join(CERTIFICATE_FILE))? else {
             return Ok(None);
         };
-        let missing = |what| IdentityError::Incomplete { path: directory.to_owned(), what };
-        let key = LocalKey::load(&directory.join(KEY_FILE))?.ok_or_else(|| missing(KEY_FILE))?;
-        let path = directory.join(ANCHORS_FILE);
-        let anchors = store::read(&path)
-            .map_err(|error| IdentityError::file(&path, error))?
-            .ok_or_else(|| missing(ANCHORS_FILE))?;
-        Self::assemble(&key, certificates(&chain)?, certificates(&anchors)?).map(Some)
+        let missing = |what| IdentityError::Incomplete {
+            path: directory.to_owned(),
+            what,
+        };
+        let anchors =
+            read_certificates(&directory.join(ANCHORS_FILE))?.ok_or_else(|| missing(ANCHORS_FILE))?;
+        let key = key_of(&chain, directory)?.ok_or_else(|| missing(KEY_FILE))?;
+        Self::assemble(&key, chain, anchors).map(Some)
     }
 
-    /// Keeps the identity in a directory: `key.pem` (mode 0600), `cert.pem` (leaf first, then the CA), `anchors.pem`.
+    /// Keeps the identity in a directory: `key.pem` (mode 0600), `cert.pem` (leaf first, then the CA) and
+    /// `trust/anchors.pem`. Whenever it is cut short, [`Identity::load`] finds the old identity or the new.
     pub fn save(&self, directory: &Path) -> Result<(), IdentityError> {
-        let file = |path: &Path| {
-            let path = path.to_owned();
-            move |error| IdentityError::file(&path, error)
+        let write = |path: &Path, content: &str, readers| {
+            store::write_whole(path, content.as_bytes(), readers).map_err(IdentityError::file(path))
         };
-        store::private_dir(directory).map_err(file(directory))?;
-        let write = |name: &str, content: &str, secret| {
-            let path = directory.join(name);
-            store::write_whole(&path, content.as_bytes(), secret).map_err(file(&path))
-        };
-        write(KEY_FILE, &self.key_pem, true)?;
-        write(ANCHORS_FILE, &to_pem(&self.anchors), false)?;
-        // Last: a certificate file says that the rest is there.
-        write(CERTIFICATE_FILE, &to_pem(&self.chain), false)
+        let (key, next_key) = (directory.join(KEY_FILE), directory.join(NEXT_KEY_FILE));
+        let anchors = directory.join(ANCHORS_FILE);
+        let above = anchors.parent().unwrap_or(directory);
+        store::private_dir(above).map_err(IdentityError::file(above))?;
+        write(&anchors, &to_pem(&self.anchors), Readers::All)?;
+        write(&next_key, &self.key_pem, Readers::Owner)?;
+        write(
+            &directory.join(CERTIFICATE_FILE),
+            &to_pem(&self.chain),
+            Readers::All,
+        )?;
+        store::rename(&next_key, &key).map_err(IdentityError::file(&key))
     }
 
     /// Who this is.
     pub const fn spiffe(&self) -> &SpiffeId {
-        &self.spiffe
+        &self.leaf.spiffe
+    }
+
+    /// When the certificate begins.
+    pub const fn not_before(&self) -> SystemTime {
+        self.leaf.not_before
     }
 
     /// When the certificate ends.
     pub const fn not_after(&self) -> SystemTime {
-        self.not_after
+        self.leaf.not_after
     }
 
     /// When to renew: two thirds of the lifetime are over.
     pub fn renew_at(&self) -> SystemTime {
-        let lifetime = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        self.not_before + lifetime * 2 / 3
+        let (from, to) = (self.leaf.not_before, self.leaf.not_after);
+        from + to.duration_since(from).unwrap_or_default() * 2 / 3
     }
 
     /// Whether the certificate has ended.
     pub fn has_expired(&self, now: SystemTime) -> bool {
-        now >= self.not_after
+        now >= self.leaf.not_after
+    }
+
+    /// The certificate and what stands above it, DER: leaf first, the CA last.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
     }
 
     /// Trust anchors for the other side, DER.
@@ -158,11 +204,9 @@ impl Identity {
 
     /// TLS as a client: this identity, and only the collector of the same CA.
     pub fn client_config(&self) -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
-        let mut config = server::client_builder()?
-            .with_root_certificates(self.roots()?)
-            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Arc::new(config))
+        let config = server::client_builder(Trust::Anchors(self.anchors.clone()))?
+            .with_client_auth_cert(self.chain.clone(), self.key())?;
+        Ok(server::over_http2(config))
     }
 
     pub(crate) fn roots(&self) -> Result<RootCertStore, rustls::Error> {
@@ -173,10 +217,6 @@ impl Identity {
         Ok(roots)
     }
 
-    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        self.chain.clone()
-    }
-
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
     }
@@ -184,23 +224,42 @@ impl Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity({})", self.spiffe)
+        write!(f, "Identity({})", self.leaf.spiffe)
     }
 }
 
-pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| IdentityError::Certificate(error.to_string()))
+/// The key that the chain was issued for, if it is in the directory. A renewal that was cut short between the
+/// certificate and its key is ended here.
+fn key_of(chain: &[CertificateDer<'_>], directory: &Path) -> Result<Option<LocalKey>, IdentityError> {
+    let (path, next_path) = (directory.join(KEY_FILE), directory.join(NEXT_KEY_FILE));
+    let public_key = Leaf::of(chain)?.public_key;
+    if let Some(next) = LocalKey::load(&next_path)?.filter(|key| key.public_key() == public_key) {
+        store::rename(&next_path, &path).map_err(IdentityError::file(&path))?;
+        return Ok(Some(next));
+    }
+    LocalKey::load(&path)
+}
+
+/// The certificates in a PEM file, or none if there is no such file.
+pub(crate) fn read_certificates(path: &Path) -> Result<Option<Vec<CertificateDer<'static>>>, IdentityError> {
+    let Some(pem) = store::read(path).map_err(IdentityError::file(path))? else {
+        return Ok(None);
+    };
+    let unreadable = |what: String| IdentityError::Certificate(format!("{}: {what}", path.display()));
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unreadable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unreadable("there is no certificate in it".into()));
+    }
+    Ok(Some(certificates))
 }
 
 pub(crate) fn to_pem(certificates: &[CertificateDer<'_>]) -> String {
-    use base64::Engine as _;
     let mut text = String::new();
     for certificate in certificates {
         text.push_str("-----BEGIN CERTIFICATE-----\n");
-        let encoded = base64::engine::general_purpose::STANDARD.encode(certificate);
-        for line in encoded.as_bytes().chunks(64) {
+        for line in STANDARD.encode(certificate).as_bytes().chunks(64) {
             text.push_str(&String::from_utf8_lossy(line));
             text.push('\n');
         }
@@ -209,6 +268,111 @@ pub(crate) fn to_pem(certificates: &[CertificateDer<'_>]) -> String {
     text
 }
 
-fn system_time(seconds: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Authority, LEAF_LIFETIME};
+
+    fn identity(authority: &Authority, key: &LocalKey) -> Identity {
+        let id: SpiffeId = "spiffe://parallax.internal/agent/fra-1".parse().unwrap();
+        let chain = authority
+            .issue(&key.csr(&id.name).unwrap(), &id, LEAF_LIFETIME)
+            .unwrap();
+        Identity::new(key, chain, vec![authority.certificate().to_vec()]).unwrap()
+    }
+
+    #[test]
+    fn an_identity_survives_a_restart_with_its_key_for_the_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Identity::load(directory.path()).unwrap().is_none());
+        let key = LocalKey::load_or_create(&directory.path().join(KEY_FILE)).unwrap();
+        assert!(
+            Identity::load(directory.path()).unwrap().is_none(),
+            "a key alone is no identity"
+        );
+        let made = identity(&Authority::ephemeral().unwrap(), &key);
+        made.save(directory.path()).unwrap();
+        let loaded = Identity::load(directory.path()).unwrap().unwrap();
+        assert_eq!(
+            (loaded.spiffe(), loaded.not_after()),
+            (made.spiffe(), made.not_after())
+        );
+        assert_eq!((loaded.chain(), loaded.anchors()), (made.chain(), made.anchors()));
+        let mode = fs::metadata(directory.path().join(KEY_FILE))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// Outside tools take every PEM file of the directory, in whatever order the directory has them.
+    #[test]
+    fn beside_the_one_key_stand_its_own_certificate_and_the_ca_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        identity(&Authority::ephemeral().unwrap(), &LocalKey::generate().unwrap())
+            .save(directory.path())
+            .unwrap();
+        let mut files: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+            .map(|path| path.file_name().unwrap().to_owned())
+            .collect();
+        files.sort();
+        assert_eq!(files, ["cert.pem", "key.pem"]);
+    }
+
+    #[test]
+    fn a_renewal_cut_short_anywhere_leaves_the_old_identity_or_the_new() {
+        let authority = Authority::ephemeral().unwrap();
+        let (old, new) = (LocalKey::generate().unwrap(), LocalKey::generate().unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        identity(&authority, &old).save(directory.path()).unwrap();
+        let whose = || Identity::load(directory.path()).unwrap().unwrap().leaf.public_key;
+
+        new.save(&path(NEXT_KEY_FILE)).unwrap();
+        assert_eq!(whose(), old.public_key(), "before its certificate");
+        fs::write(path(CERTIFICATE_FILE), to_pem(&identity(&authority, &new).chain)).unwrap();
+        assert_eq!(whose(), new.public_key(), "after its certificate");
+        assert!(!path(NEXT_KEY_FILE).exists());
+        assert_eq!(whose(), new.public_key(), "and from then on");
+    }
+
+    #[test]
+    fn a_certificate_for_another_key_is_not_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        identity(&Authority::ephemeral().unwrap(), &LocalKey::generate().unwrap())
+            .save(directory.path())
+            .unwrap();
+        LocalKey::generate()
+            .unwrap()
+            .save(&directory.path().join(KEY_FILE))
+            .unwrap();
+        assert!(matches!(
+            Identity::load(directory.path()),
+            Err(IdentityError::AnotherKey)
+        ));
+        fs::remove_file(directory.path().join(KEY_FILE)).unwrap();
+        assert!(matches!(
+            Identity::load(directory.path()),
+            Err(IdentityError::Incomplete { .. })
+        ));
+    }
+
+    #[test]
+    fn renewal_is_due_when_two_thirds_of_the_lifetime_are_over() {
+        let identity = identity(&Authority::ephemeral().unwrap(), &LocalKey::generate().unwrap());
+        let left = identity.not_after().duration_since(identity.renew_at()).unwrap();
+        assert!(
+            left.abs_diff(LEAF_LIFETIME / 3) < Duration::from_secs(120),
+            "{left:?}"
+        );
+        assert!(!identity.has_expired(SystemTime::now()));
+        assert!(identity.has_expired(identity.not_after()));
+    }
 }

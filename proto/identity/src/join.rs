@@ -1,27 +1,32 @@
 //! Getting in with a token, and staying in.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parallax_model::text::escape_str;
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use parallax_proto::v1::identity_client::IdentityClient;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConfig;
 use sha2::{Digest as _, Sha256};
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
 use crate::address::CollectorAddress;
-use crate::dial::{DialError, Dialer};
+use crate::dial::{DialError, Dialer, explain};
 use crate::identity::{Identity, IdentityError};
 use crate::key::LocalKey;
 use crate::server;
+use crate::trust::{Trust, TrustError};
 
-/// Why a process did not get in.
+/// For the collector's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Characters of a collector's reason that are shown.
+const LONGEST_REASON: usize = 300;
+
+/// Why a process did not get in, or its identity was not renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// The collector could not be reached, or is not the one the token is for.
@@ -30,127 +35,253 @@ pub enum JoinError {
     /// The collector refused.
     #[error("join: the collector refused the token: {0}")]
     Refused(String),
+    /// The collector refused to renew.
+    #[error("renew: the collector refused: {0}")]
+    NotRenewed(String),
     /// The collector could not answer just now.
-    #[error("join: {0}")]
+    #[error("the collector gave no certificate: {0}")]
     Unavailable(String),
+    /// What came back is not what was asked for.
+    #[error("the collector gave another certificate than the one that was asked for: {0}")]
+    Answer(String),
     /// The key or what came back is not usable.
     #[error("join: {0}")]
     Identity(#[from] IdentityError),
 }
 
 impl JoinError {
-    /// Whether trying again with the same token can help.
+    /// Whether trying again with the same token, or the same certificate, can help.
     pub const fn may_retry(&self) -> bool {
         match self {
-            Self::Dial(DialError::Unreachable { .. }) | Self::Unavailable(_) => true,
-            Self::Dial(DialError::Tls { .. }) | Self::Refused(_) | Self::Identity(_) => false,
+            Self::Unavailable(_) | Self::Dial(DialError::Unreachable { .. } | DialError::OwnNotValidYet) => {
+                true
+            }
+            // A clock is set right by others, some time after the start of a host.
+            Self::Dial(DialError::Untrusted { reason, .. }) => {
+                matches!(reason, TrustError::NotValidYet | TrustError::Expired)
+            }
+            Self::Dial(DialError::Tls { .. } | DialError::OwnExpired)
+            | Self::Refused(_)
+            | Self::NotRenewed(_)
+            | Self::Answer(_)
+            | Self::Identity(_) => false,
         }
     }
 }
 
-/// Buys an identity. The collector must show the CA whose fingerprint is in the token before it is told the token's
-/// secret.
+/// Buys an identity. The collector must show the CA whose fingerprint is in the token, and a certificate from it for
+/// the host that was dialled, before it is told the token's secret.
 pub async fn join(
     address: &CollectorAddress,
     token: &JoinToken,
     name: &AgentName,
     key: &LocalKey,
 ) -> Result<Identity, JoinError> {
-    let config = pinned_config(*token.ca_sha256())
-        .map_err(|error| JoinError::Identity(IdentityError::Certificate(error.to_string())))?;
-    let channel = Dialer::with_config(address.clone(), Arc::new(config)).connect().await?;
+    let config = pinned_config(*token.ca_sha256()).map_err(IdentityError::from)?;
+    let csr_der = key.csr(name)?;
+    let channel = Dialer::anonymous(address.clone(), config).connect().await?;
     let request = v1::JoinRequest {
         token_secret: token.secret().to_vec(),
         name: name.to_string(),
-        csr_der: key.csr(name)?,
+        csr_der,
     };
-    let answer = IdentityClient::new(channel).join(request).await.map_err(refused)?.into_inner();
-    let pinned = answer.anchors_der.iter().any(|anchor| Sha256::digest(anchor)[..] == token.ca_sha256()[..]);
-    if !pinned {
-        return Err(JoinError::Refused("the answer does not carry the token's CA".into()));
+    let answer = in_time(IdentityClient::new(channel).join(request), JoinError::Refused).await?;
+    if !answer
+        .anchors_der
+        .iter()
+        .any(|anchor| Sha256::digest(anchor)[..] == token.ca_sha256()[..])
+    {
+        return Err(JoinError::Answer("it does not trust the token's CA".into()));
     }
-    Ok(Identity::new(key, answer.chain_der, answer.anchors_der)?)
+    let identity = Identity::new(key, answer.chain_der, answer.anchors_der)?;
+    if &identity.spiffe().name != name {
+        return Err(JoinError::Answer(format!("it is for {}", identity.spiffe())));
+    }
+    Ok(identity)
 }
 
 /// Renews the identity over a channel that was dialled with it.
 pub async fn renew(channel: Channel, identity: &Identity, key: &LocalKey) -> Result<Identity, JoinError> {
-    let request = v1::RenewRequest { csr_der: key.csr(&identity.spiffe().name)? };
-    let answer = IdentityClient::new(channel).renew(request).await.map_err(refused)?.into_inner();
-    Ok(Identity::new(key, answer.chain_der, answer.anchors_der)?)
+    let request = v1::RenewRequest {
+        csr_der: key.csr(&identity.spiffe().name)?,
+    };
+    let answer = in_time(IdentityClient::new(channel).renew(request), JoinError::NotRenewed).await?;
+    let renewed = Identity::new(key, answer.chain_der, answer.anchors_der)?;
+    if renewed.spiffe() != identity.spiffe() {
+        return Err(JoinError::Answer(format!("it is for {}", renewed.spiffe())));
+    }
+    Ok(renewed)
 }
 
-fn refused(status: Status) -> JoinError {
+async fn in_time(
+    call: impl Future<Output = Result<Response<v1::Certificate>, Status>>,
+    refused: impl FnOnce(String) -> JoinError,
+) -> Result<v1::Certificate, JoinError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(judged(&status, refused)),
+        Err(_) => Err(JoinError::Unavailable(format!(
+            "no answer within {} s",
+            ANSWER_TIMEOUT.as_secs()
+        ))),
+    }
+}
+
+fn judged(status: &Status, refused: impl FnOnce(String) -> JoinError) -> JoinError {
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown | Code::Cancelled => {
-            JoinError::Unavailable(status.message().to_owned())
+        Code::Unauthenticated
+        | Code::PermissionDenied
+        | Code::InvalidArgument
+        | Code::AlreadyExists
+        | Code::NotFound
+        | Code::FailedPrecondition
+        | Code::Unimplemented
+        | Code::OutOfRange
+        | Code::Ok => refused(escape_str(status.message(), LONGEST_REASON)),
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Internal
+        | Code::Unknown
+        | Code::Cancelled
+        | Code::Aborted
+        | Code::ResourceExhausted
+        | Code::DataLoss => JoinError::Unavailable(escape_str(&explain(status), LONGEST_REASON)),
+    }
+}
+
+fn pinned_config(ca_sha256: [u8; 32]) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let config = server::client_builder(Trust::Fingerprint(ca_sha256))?.with_no_client_auth();
+    Ok(server::over_http2(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Collector, SECRET, agent_id, collector_beside, collector_id, token};
+    use crate::{Authority, PeerError};
+
+    fn authority() -> Arc<Authority> {
+        Arc::new(Authority::ephemeral().unwrap())
+    }
+
+    async fn join_at(collector: &Collector, token: &JoinToken) -> Result<Identity, JoinError> {
+        join(
+            &collector.address,
+            token,
+            &agent_id().name,
+            &LocalKey::generate().unwrap(),
+        )
+        .await
+    }
+
+    fn reason(error: &JoinError) -> &TrustError {
+        match error {
+            JoinError::Dial(DialError::Untrusted { reason, .. }) => reason,
+            other => panic!("{other:?}"),
         }
-        _ => JoinError::Refused(status.message().to_owned()),
-    }
-}
-
-fn pinned_config(ca_sha256: [u8; 32]) -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let verifier = PinnedAuthority { ca_sha256, algorithms: provider.signature_verification_algorithms };
-    let mut config = server::client_builder()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
-}
-
-/// Trusts whoever presents the CA of this fingerprint and a certificate for the host from it.
-#[derive(Debug)]
-struct PinnedAuthority {
-    ca_sha256: [u8; 32],
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for PinnedAuthority {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let authority = intermediates
-            .iter()
-            .find(|certificate| Sha256::digest(certificate)[..] == self.ca_sha256)
-            .ok_or_else(|| {
-                rustls::Error::General(
-                    "this is not the collector the token is for: it shows another CA".into(),
-                )
-            })?;
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone().into_owned())?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        strict.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    #[tokio::test]
+    async fn the_right_token_buys_an_identity_that_then_renews_itself() {
+        let authority = authority();
+        let collector = Collector::start(&authority).await;
+        let identity = join_at(&collector, &token(&authority)).await.unwrap();
+        assert_eq!(identity.spiffe(), &agent_id());
+        assert_eq!(collector.seen.secrets(), [SECRET]);
+
+        let channel = Dialer::new(collector.address.clone(), &identity)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let next_key = LocalKey::generate().unwrap();
+        let renewed = renew(channel, &identity, &next_key).await.unwrap();
+        assert_eq!(renewed.spiffe(), identity.spiffe());
+        assert_ne!(renewed.chain(), identity.chain());
+        assert_eq!(collector.seen.peers(), [Err(PeerError::Absent), Ok(agent_id())]);
     }
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    #[tokio::test]
+    async fn another_ca_of_the_same_name_is_refused_before_it_is_told_the_secret() {
+        let (ours, theirs) = (authority(), authority());
+        let impostor = Collector::start(&theirs).await;
+        let error = join_at(&impostor, &token(&ours)).await.unwrap_err();
+        assert_eq!(reason(&error), &TrustError::NotTheCollector);
+        assert!(!error.may_retry());
+        assert!(error.to_string().contains("token"), "{error}");
+        assert!(impostor.seen.secrets().is_empty());
     }
 
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+    /// The CA's certificate is no secret: anybody who ever connected can show it.
+    #[tokio::test]
+    async fn showing_our_ca_beside_a_certificate_of_another_is_refused_before_it_is_told_the_secret() {
+        let (ours, theirs) = (authority(), authority());
+        let identity = collector_beside(&theirs, &ours);
+        let impostor = Collector::start_as(&theirs, &identity).await;
+        let error = join_at(&impostor, &token(&ours)).await.unwrap_err();
+        assert_eq!(reason(&error), &TrustError::NotTheCollector);
+        assert!(impostor.seen.secrets().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_host_that_the_certificate_does_not_name_is_refused_with_the_names_it_has() {
+        let authority = authority();
+        let names = ["collector.example", "10.0.0.1"].map(str::to_owned);
+        let identity = authority.issue_server(&collector_id(), &names).unwrap();
+        let collector = Collector::start_as(&authority, &identity).await;
+        let error = join_at(&collector, &token(&authority)).await.unwrap_err();
+        let expected = TrustError::NameNotCovered {
+            host: "127.0.0.1".into(),
+            names: names.to_vec(),
+        };
+        assert_eq!(reason(&error), &expected);
+        assert!(
+            error
+                .to_string()
+                .contains("but for collector.example, 10.0.0.1: "),
+            "{error}"
+        );
+        assert!(collector.seen.secrets().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_used_up_is_refused_for_good() {
+        let authority = authority();
+        let collector = Collector::start(&authority).await;
+        let used_up = JoinToken::new([1; 24], authority.fingerprint());
+        let error = join_at(&collector, &used_up).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "join: the collector refused the token: it is used up"
+        );
+        assert!(!error.may_retry());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_another_name_is_not_taken() {
+        let authority = authority();
+        let collector = Collector::start(&authority).await;
+        let (name, key) = ("ams-1".parse().unwrap(), LocalKey::generate().unwrap());
+        let error = join(&collector.address, &token(&authority), &name, &key)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, JoinError::Answer(what) if what.contains("fra-1")),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_is_not_there_yet_is_tried_again() {
+        let authority = authority();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: CollectorAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
+        drop(listener);
+        let key = LocalKey::generate().unwrap();
+        let error = join(&address, &token(&authority), &agent_id().name, &key)
+            .await
+            .unwrap_err();
+        assert!(error.may_retry(), "{error}");
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
 }

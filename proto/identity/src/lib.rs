@@ -10,19 +10,25 @@ mod dial;
 mod identity;
 mod join;
 mod key;
+mod leaf;
 mod peer;
+mod reach;
 pub mod seal;
 mod server;
 mod store;
+#[cfg(test)]
+mod testing;
+mod trust;
 
 pub use address::{AddressError, CollectorAddress, DEFAULT_PORT};
 pub use authority::{Authority, LEAF_LIFETIME};
-pub use dial::{DialError, Dialer};
+pub use dial::{DialError, Dialer, explain};
 pub use identity::{Identity, IdentityError};
 pub use join::{JoinError, join, renew};
 pub use key::LocalKey;
 pub use peer::{PeerError, peer_identity};
-pub use server::server_config;
+pub use server::{accept, server_config};
+pub use trust::TrustError;
 
 /// Makes aws-lc-rs the process's crypto provider; a second call changes nothing.
 pub fn install_provider() {

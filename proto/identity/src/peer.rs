@@ -1,9 +1,11 @@
 //! Who is at the other end.
 
+use std::time::SystemTime;
+
 use parallax_model::identity::SpiffeId;
 use rustls::pki_types::CertificateDer;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::leaf::Leaf;
 
 /// Why a certificate says no identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,22 +19,62 @@ pub enum PeerError {
     /// It has not exactly one URI among its names (SPIFFE X.509-SVID, section 2).
     #[error("the certificate has not exactly one SPIFFE URI of this trust domain")]
     NotSpiffe,
+    /// It is over, or has not begun.
+    #[error("the certificate is not valid now")]
+    NotNow,
 }
 
 /// The identity in a chain that TLS has already verified, leaf first.
+///
+/// Its dates are looked at once more: a resumed TLS session is not verified again (RFC 8446 section 2.2), so that a
+/// certificate can be over although the handshake went well.
 pub fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError> {
-    let leaf = chain.first().ok_or(PeerError::Absent)?;
-    let (_, certificate) = X509Certificate::from_der(leaf).map_err(|_| PeerError::Unreadable)?;
-    let names = certificate
-        .subject_alternative_name()
-        .map_err(|_| PeerError::Unreadable)?
-        .ok_or(PeerError::NotSpiffe)?;
-    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    });
-    match (uris.next(), uris.next()) {
-        (Some(uri), None) => uri.parse().map_err(|_| PeerError::NotSpiffe),
-        _ => Err(PeerError::NotSpiffe),
+    peer_identity_at(chain, SystemTime::now())
+}
+
+fn peer_identity_at(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<SpiffeId, PeerError> {
+    let leaf = Leaf::of(chain)?;
+    if (leaf.not_before..=leaf.not_after).contains(&now) {
+        Ok(leaf.spiffe)
+    } else {
+        Err(PeerError::NotNow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Authority, LEAF_LIFETIME, LocalKey};
+
+    fn chain(spiffe: &str) -> Vec<CertificateDer<'static>> {
+        let authority = Authority::ephemeral().unwrap();
+        let id: SpiffeId = spiffe.parse().unwrap();
+        let csr = LocalKey::generate().unwrap().csr(&id.name).unwrap();
+        let issued = authority.issue(&csr, &id, LEAF_LIFETIME).unwrap();
+        issued.into_iter().map(CertificateDer::from).collect()
+    }
+
+    #[test]
+    fn the_identity_is_read_while_the_certificate_lasts() {
+        let chain = chain("spiffe://parallax.internal/agent/fra-1");
+        let id = peer_identity(&chain).unwrap();
+        assert_eq!(id.to_string(), "spiffe://parallax.internal/agent/fra-1");
+        let later = SystemTime::now() + LEAF_LIFETIME + Duration::from_secs(1);
+        assert_eq!(peer_identity_at(&chain, later), Err(PeerError::NotNow));
+        let earlier = SystemTime::now() - Duration::from_secs(600);
+        assert_eq!(peer_identity_at(&chain, earlier), Err(PeerError::NotNow));
+    }
+
+    #[test]
+    fn a_certificate_without_an_identity_is_nobody() {
+        let chain = chain("spiffe://parallax.internal/agent/fra-1");
+        assert_eq!(peer_identity(&[]), Err(PeerError::Absent));
+        assert_eq!(peer_identity(&chain[1..]), Err(PeerError::NotSpiffe));
+        assert_eq!(
+            peer_identity(&[CertificateDer::from(&b"junk"[..])]),
+            Err(PeerError::Unreadable)
+        );
     }
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use parallax_model::credential::{SealContext, SealedSecret, Secret};
 use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_CHACHA20_POLY1305 as SUITE;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::identity::IdentityError;
-use crate::store;
+use crate::store::{self, Readers};
 
 const PUBLIC_KEY_BYTES: usize = 32;
 
@@ -34,25 +34,36 @@ impl SealingKey {
     /// A new key.
     pub fn generate() -> Result<Self, SealError> {
         let (public, private) = SUITE.generate_key_pair().map_err(|_| SealError::Key)?;
-        Ok(Self { private, public: public.0 })
+        Ok(Self {
+            private,
+            public: public.0,
+        })
     }
 
-    /// The key in a file of mode 0600, made now if there is none.
+    /// The key in a file of mode 0600 (the public half's 32 bytes, then the private half's), made now if there is none.
     pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
         let wrong = |error: SealError| IdentityError::Certificate(format!("{}: {error}", path.display()));
-        let kept = store::read(path).map_err(|error| IdentityError::file(path, error))?;
+        let kept = store::read_secret(path).map_err(IdentityError::file(path))?;
         if let Some(bytes) = kept {
-            let bytes = Zeroizing::new(bytes);
-            if bytes.len() <= PUBLIC_KEY_BYTES {
-                return Err(wrong(SealError::Key));
-            }
-            let (public, private) = bytes.split_at(PUBLIC_KEY_BYTES);
-            return Ok(Self { public: public.to_vec(), private: HpkePrivateKey::from(private.to_vec()) });
+            return Self::from_bytes(&Zeroizing::new(bytes)).map_err(wrong);
         }
         let key = Self::generate().map_err(wrong)?;
         let mut bytes = Zeroizing::new(key.public.clone());
         bytes.extend_from_slice(key.private.secret_bytes());
-        store::write_whole(path, &bytes, true).map_err(|error| IdentityError::file(path, error))?;
+        store::write_whole(path, &bytes, Readers::Owner).map_err(IdentityError::file(path))?;
+        Ok(key)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, SealError> {
+        let (public, private) = bytes.split_at_checked(PUBLIC_KEY_BYTES).ok_or(SealError::Key)?;
+        let key = Self {
+            public: public.to_vec(),
+            private: HpkePrivateKey::from(private.to_vec()),
+        };
+        // Halves that do not belong together would turn every secret away, one login at a time.
+        let context = SealContext { host: "", user: "" };
+        let sealed = seal(&key.public, &context, &Secret::new(String::new()))?;
+        key.open(&context, &sealed).map_err(|_| SealError::Key)?;
         Ok(key)
     }
 
@@ -65,9 +76,18 @@ impl SealingKey {
     pub fn open(&self, context: &SealContext<'_>, sealed: &SealedSecret) -> Result<Secret, SealError> {
         let encapsulated = EncapsulatedSecret(sealed.encapsulated_key.clone());
         let clear = SUITE
-            .open(&encapsulated, &context.info(), &[], &sealed.ciphertext, &self.private)
+            .open(
+                &encapsulated,
+                &context.info(),
+                &[],
+                &sealed.ciphertext,
+                &self.private,
+            )
             .map_err(|_| SealError::NotForUs)?;
-        String::from_utf8(clear).map(Secret::new).map_err(|_| SealError::NotForUs)
+        String::from_utf8(clear).map(Secret::new).map_err(|error| {
+            error.into_bytes().zeroize();
+            SealError::NotForUs
+        })
     }
 }
 
@@ -80,14 +100,20 @@ pub fn seal(public: &[u8], context: &SealContext<'_>, secret: &Secret) -> Result
     let (encapsulated, ciphertext) = SUITE
         .seal(&context.info(), &[], secret.expose().as_bytes(), &key)
         .map_err(|_| SealError::Key)?;
-    Ok(SealedSecret { encapsulated_key: encapsulated.0, ciphertext })
+    Ok(SealedSecret {
+        encapsulated_key: encapsulated.0,
+        ciphertext,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const CONTEXT: SealContext<'static> = SealContext { host: "imap.example.org", user: "probe" };
+    const CONTEXT: SealContext<'static> = SealContext {
+        host: "imap.example.org",
+        user: "probe",
+    };
 
     #[test]
     fn only_the_right_agent_opens_it_and_only_for_the_same_host_and_user() {
@@ -95,9 +121,15 @@ mod tests {
         let sealed = seal(key.public(), &CONTEXT, &Secret::new("open sesame".into())).unwrap();
         assert_eq!(key.open(&CONTEXT, &sealed).unwrap().expose(), "open sesame");
         assert!(matches!(other.open(&CONTEXT, &sealed), Err(SealError::NotForUs)));
-        let elsewhere = SealContext { host: "evil.example", ..CONTEXT };
+        let elsewhere = SealContext {
+            host: "evil.example",
+            ..CONTEXT
+        };
         assert!(matches!(key.open(&elsewhere, &sealed), Err(SealError::NotForUs)));
-        let someone = SealContext { user: "root", ..CONTEXT };
+        let someone = SealContext {
+            user: "root",
+            ..CONTEXT
+        };
         assert!(matches!(key.open(&someone, &sealed), Err(SealError::NotForUs)));
     }
 
@@ -110,7 +142,10 @@ mod tests {
             let key = SealingKey::load_or_create(&path).unwrap();
             seal(key.public(), &CONTEXT, &Secret::new("s".into())).unwrap()
         };
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let key = SealingKey::load_or_create(&path).unwrap();
         assert_eq!(key.open(&CONTEXT, &sealed).unwrap().expose(), "s");
     }

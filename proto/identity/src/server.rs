@@ -1,33 +1,91 @@
 //! TLS between our own programs: version 1.3 only, HTTP/2 only.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::client::WantsClientCert;
+use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
+use rustls::{ClientConfig, ConfigBuilder, ServerConfig};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::identity::{Identity, IdentityError};
+use crate::trust::{CollectorVerifier, Trust};
+
+const HTTP2: &[u8] = b"h2";
+/// A caller that is slower than this is not one of ours.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a refused caller to hear why.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Of what a refused caller goes on to say.
+const FAREWELL_BYTES: u64 = 64 * 1024;
 
 /// The collector's side. A client may come without a certificate, since a joiner has none yet; one that is given
-/// must lead to an anchor. What each may do is decided by the identity in it, call by call.
+/// must lead to an anchor and be valid now. What each may do is decided by the identity in it, call by call.
+///
+/// It serves as long as the identity's certificate lasts: at [`Identity::renew_at`] a new one is made, and given to
+/// the connections accepted from then on.
 pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, IdentityError> {
     let wrong = |error: &dyn std::fmt::Display| IdentityError::Certificate(error.to_string());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let roots: RootCertStore = identity.roots().map_err(|error| wrong(&error))?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+    let roots = Arc::new(identity.roots()?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
         .allow_unauthenticated()
         .build()
         .map_err(|error| wrong(&error))?;
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| wrong(&error))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain(), identity.key())
+        .with_single_cert(identity.chain().to_vec(), identity.key())
         .map_err(|error| wrong(&error))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec()];
     Ok(Arc::new(config))
 }
 
-pub(crate) fn client_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])
+/// The TLS handshake with one caller, within five seconds. A caller that is refused is told why: it has already begun
+/// to speak HTTP/2, and a socket closed over unread bytes sends a reset that overtakes the alert.
+pub async fn accept<S>(config: Arc<ServerConfig>, stream: S) -> io::Result<TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let handshake = TlsAcceptor::from(config).accept(stream).into_fallible();
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err((error, stream))) => {
+            // The first error is the news; how the farewell goes is not.
+            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, say_farewell(stream)).await;
+            Err(error)
+        }
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+async fn say_farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(FAREWELL_BYTES), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// The dialler's side, before it says who it is.
+pub(crate) fn client_builder(
+    trust: Trust,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    let verifier = CollectorVerifier::new(trust, provider());
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier)))
+}
+
+/// Ends what [`client_builder`] began.
+pub(crate) fn over_http2(mut config: ClientConfig) -> Arc<ClientConfig> {
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    Arc::new(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
