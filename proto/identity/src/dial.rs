@@ -5,16 +5,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use crate::address::CollectorAddress;
+use crate::explain::explain;
 use crate::identity::Identity;
 use crate::reach::reach;
 use crate::trust::TrustError;
@@ -120,7 +120,7 @@ impl Dialer {
     /// Connects now. A connection that is lost is not made again: the caller dials.
     ///
     /// In TLS 1.3 the collector judges our certificate after our handshake is over, so that a refusal shows in the
-    /// first call: [`explain`] puts it in words.
+    /// first call: [`explain`](crate::explain) puts it in words.
     pub async fn connect(&self) -> Result<Channel, DialError> {
         let stream = self.open().await?;
         let mut once = Some(TokioIo::new(stream));
@@ -229,45 +229,6 @@ impl Caller {
             _ => Ok(()),
         }
     }
-}
-
-/// An error of a call or a connection with everything below it in one line; what TLS says of certificates in words
-/// an operator can act on.
-pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error
-        .downcast_ref::<Status>()
-        .map_or_else(|| error.to_string(), |status| status.message().to_owned());
-    let mut below = error.source();
-    while let Some(error) = below {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        below = error.source();
-    }
-    // HTTP/2 keeps of an error of TLS below it nothing but its text.
-    match ALERTS
-        .iter()
-        .find(|(alert, _)| text.contains(&alert_text(*alert)))
-    {
-        Some((_, words)) => (*words).to_owned(),
-        None => text,
-    }
-}
-
-/// How a collector refuses a certificate of ours (RFC 8446 section 6.2).
-const ALERTS: [(AlertDescription, &str); 4] = [
-    (AlertDescription::CertificateExpired, REFUSED_EXPIRED),
-    (AlertDescription::UnknownCA, REFUSED_UNKNOWN),
-    (AlertDescription::BadCertificate, REFUSED_UNKNOWN),
-    (AlertDescription::DecryptError, REFUSED_UNKNOWN),
-];
-const REFUSED_EXPIRED: &str = "the collector takes this process's certificate for expired: set the clock right, or join again with a new token";
-const REFUSED_UNKNOWN: &str =
-    "the collector does not know this process's certificate: join again with a new token";
-
-fn alert_text(alert: AlertDescription) -> String {
-    rustls::Error::AlertReceived(alert).to_string()
 }
 
 #[cfg(test)]
@@ -395,7 +356,8 @@ mod tests {
         dialer.replace(&new).unwrap();
         collector.hang_up().await;
         // The first call after a loss may be the one that finds it out.
-        while call(&channel, &new).await.is_err() {}
+        let back = async { while call(&channel, &new).await.is_err() {} };
+        tokio::time::timeout(CONNECT_TIMEOUT, back).await.unwrap();
         assert!(collector.seen.peers().len() >= 2);
     }
 

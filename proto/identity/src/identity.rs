@@ -324,6 +324,10 @@ mod tests {
             .collect();
         files.sort();
         assert_eq!(files, ["cert.pem", "key.pem"]);
+        let chain = read_certificates(&directory.path().join(CERTIFICATE_FILE))
+            .unwrap()
+            .unwrap();
+        assert_eq!(chain.len(), 2);
     }
 
     #[test]

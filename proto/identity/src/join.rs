@@ -15,7 +15,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::address::CollectorAddress;
-use crate::dial::{DialError, Dialer, explain};
+use crate::dial::{DialError, Dialer};
+use crate::explain::explain;
 use crate::identity::{Identity, IdentityError};
 use crate::key::LocalKey;
 use crate::server;

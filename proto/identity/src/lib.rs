@@ -7,6 +7,7 @@
 mod address;
 mod authority;
 mod dial;
+mod explain;
 mod identity;
 mod join;
 mod key;
@@ -22,7 +23,8 @@ mod trust;
 
 pub use address::{AddressError, CollectorAddress, DEFAULT_PORT};
 pub use authority::{Authority, LEAF_LIFETIME};
-pub use dial::{DialError, Dialer, explain};
+pub use dial::{DialError, Dialer};
+pub use explain::explain;
 pub use identity::{Identity, IdentityError};
 pub use join::{JoinError, join, renew};
 pub use key::LocalKey;
