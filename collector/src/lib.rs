@@ -1,1 +1,30 @@
-//! Holds the agents' streams, fans a question out, concludes
+//! Holds the agents' streams, fans a question out, concludes.
+//!
+//! [`Collector::start`] is the process; [`Collector::in_process`] is the same machinery without a port, a file or a
+//! certificate, over pipes inside another program.
+
+mod agents;
+mod clock;
+mod collector;
+pub mod config;
+mod data_dir;
+mod error;
+mod hub;
+mod identity;
+mod metrics;
+mod peer;
+mod relay;
+mod runs;
+mod server;
+mod service;
+mod store;
+mod telemetry;
+pub mod token;
+mod web;
+
+pub use collector::{Collector, Connector, InProcessOptions};
+pub use error::StartError;
+pub use peer::Peer;
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,132 @@
-//! Program entry.
+//! The collector's process.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use parallax_collector::Collector;
+use parallax_collector::config::{Args, Command, Config, LogFormat, ServeArgs, TokenArgs, TokenCommand};
+use parallax_collector::config::{ConfigError, default_data_dir};
+use parallax_collector::token::{self, TokenOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The command line or the configuration makes no sense.
+const USAGE: u8 = 3;
+
+/// It could not start, or not go on.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(FAILED, &format!("start: {error}")),
+    };
+    match args.command {
+        Command::Serve(args) => match Config::load(&args) {
+            Err(error) => complain(USAGE, &error.to_string()),
+            Ok(config) => runtime.block_on(serve(&args, config)),
+        },
+        Command::Token(TokenCommand::Create(args)) => runtime.block_on(create_token(args)),
+    }
+}
+
+async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
+    if args.print_config {
+        return print(config.to_toml());
+    }
+    if args.check_config {
+        return ExitCode::SUCCESS;
+    }
+    init_logs(config.log_format);
+    // Before anything else: a stop that comes during the start is a stop too.
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => return complain(FAILED, &format!("signals: {error}")),
+        };
+    let collector = match Collector::start(&config).await {
+        Ok(collector) => collector,
+        Err(error) => return complain(FAILED, &error.to_string()),
+    };
+    say_ready(&collector, config.log_format);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    collector.shutdown().await;
+    ExitCode::SUCCESS
+}
+
+async fn create_token(args: TokenArgs) -> ExitCode {
+    let data_dir = args.data_dir.unwrap_or_else(default_data_dir);
+    let options = TokenOptions {
+        role: args.role,
+        name: args.name,
+        ttl: args.ttl,
+        uses: args.uses,
+    };
+    match token::create(&data_dir, options).await {
+        Ok(token) => print(Ok(format!("{token}\n"))),
+        Err(error) => complain(FAILED, &format!("token create: {error:#}")),
+    }
+}
+
+fn init_logs(format: LogFormat) {
+    let format = match format {
+        LogFormat::Text => parallax_telemetry::logs::LogFormat::Text,
+        LogFormat::Json => parallax_telemetry::logs::LogFormat::Json,
+    };
+    parallax_telemetry::logs::init(format, None);
+}
+
+fn say_ready(collector: &Collector, format: LogFormat) {
+    let show = |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
+    let grpc = show(collector.listen_addr()).unwrap_or_default();
+    let http = show(collector.http_addr()).unwrap_or_default();
+    match format {
+        LogFormat::Text => eprintln!("parallax-collector is ready: gRPC on {grpc}, HTTP on {http}"),
+        LogFormat::Json => {
+            eprintln!("{}", serde_json::json!({"message": "ready", "grpc": grpc, "http": http}));
+        }
+    }
+}
+
+fn print(text: Result<String, ConfigError>) -> ExitCode {
+    match text {
+        Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(FAILED, &format!("standard output: {error}")),
+        },
+        Err(error) => complain(USAGE, &error.to_string()),
+    }
+}
+
+fn complain(status: u8, problem: &str) -> ExitCode {
+    eprintln!("parallax-collector: {problem}");
+    ExitCode::from(status)
+}
+
+/// Help and version go to standard output; anything else is one line and the status of a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return print(Ok(error.to_string()));
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return complain(USAGE, "a command is missing; see --help");
+    }
+    let text = error.to_string();
+    let told: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let line = told.join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    complain(USAGE, line)
+}

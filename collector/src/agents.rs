@@ -1,0 +1,310 @@
+//! Who is there: every agent ever seen and not removed, and the link of those that are connected.
+
+mod selection;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parallax_model::run::AgentSummary;
+use parallax_model::vantage::{AgentName, Labels};
+
+pub(crate) use selection::{Choice, Selection};
+
+/// How often either side of a link gives a sign of life.
+pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long without one until a link counts as lost.
+pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// One connection of one agent; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkId(pub(crate) u64);
+
+/// What an agent says of itself when it connects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Introduction {
+    /// Version of its program, for people.
+    pub(crate) version: String,
+    /// What it can do.
+    pub(crate) capabilities: BTreeSet<String>,
+    /// Labels of the vantage point.
+    pub(crate) labels: Labels,
+    /// Key to which secrets are sealed; empty without one.
+    pub(crate) sealing_key: Vec<u8>,
+    /// Tells a reconnect from a second process of the same name.
+    pub(crate) instance: String,
+}
+
+/// What an agent measured of its link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pulse {
+    /// Round trip, microseconds.
+    pub(crate) rtt_us: Option<u64>,
+    /// Its wall clock minus the collector's, microseconds.
+    pub(crate) wall_offset_us: Option<i64>,
+    /// Probes it runs now.
+    pub(crate) probes_in_flight: u32,
+}
+
+/// One agent, as it is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Agent {
+    /// What it last said of itself.
+    pub(crate) introduction: Introduction,
+    /// When it was last heard of.
+    pub(crate) last_seen: Option<Timestamp>,
+    /// Its connection, while there is one.
+    pub(crate) link: Option<Link>,
+}
+
+/// The connection of an agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    id: LinkId,
+    peer: String,
+    heard_at: Instant,
+    pulse: Pulse,
+}
+
+/// A link that a newer one of the same identity took the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Superseded {
+    /// The link to cut.
+    pub(crate) link: LinkId,
+    /// Whether the newer one is the same process again.
+    pub(crate) same_process: bool,
+}
+
+/// Every agent by name, and every link by its number.
+#[derive(Debug, Default)]
+pub(crate) struct Agents {
+    known: BTreeMap<AgentName, Agent>,
+    links: BTreeMap<LinkId, AgentName>,
+}
+
+impl Agents {
+    /// Begins with those that the store remembers; none of them is connected.
+    pub(crate) fn remembered(agents: impl IntoIterator<Item = (AgentName, Agent)>) -> Self {
+        Self {
+            known: agents.into_iter().collect(),
+            links: BTreeMap::new(),
+        }
+    }
+
+    /// An agent has connected. The newest connection of an identity is the one that counts.
+    pub(crate) fn connected(
+        &mut self,
+        name: AgentName,
+        id: LinkId,
+        introduction: Introduction,
+        peer: String,
+        now: Instant,
+    ) -> Option<Superseded> {
+        let superseded = self.known.get(&name).and_then(|agent| {
+            agent.link.as_ref().map(|link| Superseded {
+                link: link.id,
+                same_process: agent.introduction.instance == introduction.instance,
+            })
+        });
+        if let Some(old) = &superseded {
+            self.links.remove(&old.link);
+        }
+        self.links.insert(id, name.clone());
+        let link = Link {
+            id,
+            peer,
+            heard_at: now,
+            pulse: Pulse::default(),
+        };
+        let agent = Agent {
+            introduction,
+            last_seen: None,
+            link: Some(link),
+        };
+        self.known.insert(name, agent);
+        superseded
+    }
+
+    /// Something came over a link. `None` when the link does not count any more.
+    pub(crate) fn heard(&mut self, id: LinkId, now: Instant) -> Option<AgentName> {
+        let name = self.links.get(&id)?.clone();
+        if let Some(link) = self.link_mut(&name) {
+            link.heard_at = now;
+        }
+        Some(name)
+    }
+
+    /// An agent says how its link is.
+    pub(crate) fn pulse(&mut self, id: LinkId, pulse: Pulse) {
+        if let Some(name) = self.links.get(&id).cloned()
+            && let Some(link) = self.link_mut(&name)
+        {
+            link.pulse = pulse;
+        }
+    }
+
+    /// A link has ended. `None` when it did not count any more.
+    pub(crate) fn disconnected(&mut self, id: LinkId, wall: Timestamp) -> Option<AgentName> {
+        let name = self.links.remove(&id)?;
+        if let Some(agent) = self.known.get_mut(&name) {
+            agent.link = None;
+            agent.last_seen = Some(wall);
+        }
+        Some(name)
+    }
+
+    /// An agent does not take part any more. The link to cut, if it had one.
+    pub(crate) fn remove(&mut self, name: &AgentName) -> Option<LinkId> {
+        let link = self.known.remove(name)?.link?;
+        self.links.remove(&link.id);
+        Some(link.id)
+    }
+
+    /// The links from which nothing came for too long.
+    pub(crate) fn silent(&self, now: Instant) -> Vec<LinkId> {
+        self.connected_agents()
+            .filter(|(_, link)| now.saturating_duration_since(link.heard_at) >= HEARTBEAT_TIMEOUT)
+            .map(|(_, link)| link.id)
+            .collect()
+    }
+
+    /// One agent.
+    pub(crate) fn get(&self, name: &AgentName) -> Option<&Agent> {
+        self.known.get(name)
+    }
+
+    /// The link that counts for an agent.
+    pub(crate) fn link_of(&self, name: &AgentName) -> Option<LinkId> {
+        Some(self.known.get(name)?.link.as_ref()?.id)
+    }
+
+    /// Every known agent.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&AgentName, &Agent)> {
+        self.known.iter()
+    }
+
+    /// The names of those that are connected.
+    pub(crate) fn connected_names(&self) -> impl Iterator<Item = &AgentName> {
+        self.connected_agents().map(|(name, _)| name)
+    }
+
+    fn connected_agents(&self) -> impl Iterator<Item = (&AgentName, &Link)> {
+        self.known
+            .iter()
+            .filter_map(|(name, agent)| Some((name, agent.link.as_ref()?)))
+    }
+
+    fn link_mut(&mut self, name: &AgentName) -> Option<&mut Link> {
+        self.known.get_mut(name)?.link.as_mut()
+    }
+}
+
+impl Agent {
+    /// An agent that is known from the store.
+    pub(crate) const fn remembered(introduction: Introduction, last_seen: Option<Timestamp>) -> Self {
+        Self {
+            introduction,
+            last_seen,
+            link: None,
+        }
+    }
+
+    /// Round trip of its link, as far as it was measured.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        Some(Duration::from_micros(self.link.as_ref()?.pulse.rtt_us?))
+    }
+
+    /// Its line of `ctl agents`; a connected one was last seen `now`.
+    pub(crate) fn summary(&self, name: &AgentName, now: Timestamp) -> AgentSummary {
+        let link = self.link.as_ref();
+        let pulse = link.map(|link| link.pulse).unwrap_or_default();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "microseconds of a round trip or an offset"
+        )]
+        AgentSummary {
+            name: name.clone(),
+            labels: self.introduction.labels.clone(),
+            connected: link.is_some(),
+            version: self.introduction.version.clone(),
+            last_seen: link.map_or(self.last_seen, |_| Some(now)),
+            peer: link.map(|link| link.peer.clone()),
+            rtt_ms: pulse.rtt_us.map(|us| us as f64 / 1e3),
+            clock_offset_ms: pulse.wall_offset_us.map(|us| us as f64 / 1e3),
+            probes_in_flight: pulse.probes_in_flight,
+            sealing_key: (!self.introduction.sealing_key.is_empty())
+                .then(|| hex::encode(&self.introduction.sealing_key)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> AgentName {
+        text.parse().unwrap()
+    }
+
+    fn introduction(instance: &str) -> Introduction {
+        Introduction {
+            instance: instance.into(),
+            ..Introduction::default()
+        }
+    }
+
+    fn wall() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    #[test]
+    fn a_newer_connection_supersedes_the_older() {
+        let (mut agents, now) = (Agents::default(), Instant::now());
+        let first = agents.connected(name("fra-1"), LinkId(1), introduction("a"), "p".into(), now);
+        assert_eq!(first, None);
+        let second = agents.connected(name("fra-1"), LinkId(2), introduction("b"), "p".into(), now);
+        assert_eq!(
+            second,
+            Some(Superseded {
+                link: LinkId(1),
+                same_process: false
+            })
+        );
+        assert_eq!(agents.heard(LinkId(1), now), None, "the older one is not heard any more");
+        assert_eq!(agents.disconnected(LinkId(1), wall()), None, "nor does its end matter");
+        assert_eq!(agents.link_of(&name("fra-1")), Some(LinkId(2)));
+    }
+
+    #[test]
+    fn a_link_without_a_sign_of_life_is_silent() {
+        let (mut agents, now) = (Agents::default(), Instant::now());
+        agents.connected(name("fra-1"), LinkId(1), introduction("a"), "p".into(), now);
+        agents.connected(name("ams-1"), LinkId(2), introduction("b"), "p".into(), now);
+        let later = now + HEARTBEAT_TIMEOUT;
+        agents.heard(LinkId(2), later);
+        assert_eq!(agents.silent(later), [LinkId(1)]);
+    }
+
+    #[test]
+    fn an_agent_that_went_away_is_still_known() {
+        let (mut agents, now) = (Agents::default(), Instant::now());
+        agents.connected(name("fra-1"), LinkId(1), introduction("a"), "p".into(), now);
+        assert_eq!(agents.disconnected(LinkId(1), wall()), Some(name("fra-1")));
+        let summary = agents
+            .get(&name("fra-1"))
+            .unwrap()
+            .summary(&name("fra-1"), wall());
+        assert!(!summary.connected);
+        assert_eq!(summary.last_seen, Some(wall()));
+    }
+
+    #[test]
+    fn a_removed_agent_is_forgotten_and_its_link_is_to_be_cut() {
+        let (mut agents, now) = (Agents::default(), Instant::now());
+        agents.connected(name("fra-1"), LinkId(1), introduction("a"), "p".into(), now);
+        assert_eq!(agents.remove(&name("fra-1")), Some(LinkId(1)));
+        assert_eq!(agents.iter().count(), 0);
+        assert_eq!(agents.heard(LinkId(1), now), None);
+    }
+}

@@ -1,0 +1,287 @@
+//! The collector as a whole: its parts put together, started and stopped.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use parallax_model::identity::SpiffeId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
+use tracing::warn;
+
+use crate::agents::{Agent, Agents};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::error::StartError;
+use crate::hub::{self, HubHandle, Recorder};
+use crate::identity::Admission;
+use crate::metrics::Metrics;
+use crate::peer::Peer;
+use crate::relay::Relay;
+use crate::server::{self, Acceptor, Connection};
+use crate::service::Shared;
+use crate::store::{Sqlite, Store};
+use crate::telemetry::Telemetry;
+use crate::web;
+
+/// Proven connections that may wait for the server.
+const CONNECTIONS: usize = 64;
+
+/// What fits into a pipe inside the process before its writer waits.
+const PIPE: usize = 64 * 1024;
+
+/// What a stop may take in all.
+const STOP: Duration = Duration::from_secs(5);
+
+/// How much of it the calls have to end by themselves.
+const CALLS_END: Duration = Duration::from_secs(2);
+
+/// A running collector.
+pub struct Collector {
+    hub: HubHandle,
+    store: Arc<dyn Store>,
+    telemetry: Telemetry,
+    listen_addr: Option<SocketAddr>,
+    http_addr: Option<SocketAddr>,
+    stop_server: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+    /// Ends by itself once everything is written.
+    recorder: JoinHandle<()>,
+    /// Ends by itself once everything is passed on.
+    relay: Option<JoinHandle<()>>,
+    helpers: Vec<JoinHandle<()>>,
+    _claim: Option<File>,
+}
+
+/// How a collector inside another program is to be.
+#[derive(Debug, Clone, Default)]
+pub struct InProcessOptions {
+    /// OTLP/gRPC endpoint for the spans of the run; none are made without one.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// Makes connections to a collector inside the process.
+#[derive(Clone)]
+pub struct Connector {
+    connections: mpsc::Sender<Connection>,
+}
+
+impl Collector {
+    /// Starts the process's collector: data directory, certificate authority, ports. Both ports listen when this
+    /// returns.
+    ///
+    /// # Errors
+    /// With one line for whoever starts it.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        parallax_identity::install_provider();
+        let data = DataDir::open(&config.data_dir)?;
+        let claim = data.claim()?;
+        let (store, admission) = data.admission().await?;
+        let grpc = listen(config.listen, "--listen")?;
+        let http = listen(config.http, "--http")?;
+        let telemetry = Telemetry::start(config.otlp_endpoint.as_deref())?;
+        let mut parts = Parts::assemble(
+            store,
+            Arc::clone(&admission),
+            telemetry,
+            config.otlp_endpoint.as_deref(),
+        )
+        .await?;
+        let listen_addr = grpc.local_addr().ok();
+        let http_addr = http.local_addr().ok();
+        let metrics = Arc::clone(&parts.shared.metrics);
+        let acceptor = Acceptor::new(grpc, admission, config.advertised_names(), metrics)
+            .map_err(|error| StartError::Identity(error.to_string()))?;
+        let (connections, incoming) = mpsc::channel(CONNECTIONS);
+        parts.helpers.push(tokio::spawn(acceptor.run(connections)));
+        parts
+            .helpers
+            .push(tokio::spawn(web::serve(http, parts.shared.clone())));
+        Ok(Self {
+            listen_addr,
+            http_addr,
+            _claim: Some(claim),
+            ..parts.serve(incoming)
+        })
+    }
+
+    /// Starts a collector without a port, a file or a certificate. Everything it keeps is gone with it.
+    ///
+    /// # Errors
+    /// When its database or its telemetry can't be set up.
+    pub async fn in_process(options: InProcessOptions) -> Result<(Self, Connector), StartError> {
+        parallax_identity::install_provider();
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::in_memory().await.map_err(|error| StartError::Store {
+                path: ":memory:".into(),
+                problem: error.to_string(),
+            })?);
+        let admission = Admission::ephemeral(Arc::clone(&store))
+            .map_err(|error| StartError::Identity(error.to_string()))?;
+        let telemetry = Telemetry::start(options.otlp_endpoint.as_deref())?;
+        let endpoint = options.otlp_endpoint.as_deref();
+        let parts = Parts::assemble(store, Arc::new(admission), telemetry, endpoint).await?;
+        let (connections, incoming) = mpsc::channel(CONNECTIONS);
+        Ok((parts.serve(incoming), Connector { connections }))
+    }
+
+    /// Where the gRPC port listens; none inside the process.
+    pub const fn listen_addr(&self) -> Option<SocketAddr> {
+        self.listen_addr
+    }
+
+    /// Where the web page and the metrics are; none inside the process.
+    pub const fn http_addr(&self) -> Option<SocketAddr> {
+        self.http_addr
+    }
+
+    /// Stops within five seconds: tells the agents, ends what is live, keeps what is to be kept.
+    pub async fn shutdown(self) {
+        let telemetry = self.telemetry.clone();
+        let stopping = async move {
+            self.hub.stop().await;
+            drop(self.hub);
+            // A server that has ended already needs no telling.
+            let _ = self.stop_server.send(());
+            let aborting = self.server.abort_handle();
+            if tokio::time::timeout(CALLS_END, self.server).await.is_err() {
+                aborting.abort();
+            }
+            for helper in &self.helpers {
+                helper.abort();
+            }
+            let _ = self.recorder.await;
+            if let Some(relay) = self.relay {
+                let _ = relay.await;
+            }
+            if let Err(problem) = self.store.close().await {
+                warn!("the database was not closed in good order: {problem}");
+            }
+            telemetry.shutdown().await;
+        };
+        if tokio::time::timeout(STOP, stopping).await.is_err() {
+            warn!("not everything had ended within {} s", STOP.as_secs());
+        }
+    }
+}
+
+impl Connector {
+    /// A channel to the collector under an identity; it connects when it is used, and again when it must.
+    pub fn channel(&self, identity: SpiffeId) -> Channel {
+        let connections = self.connections.clone();
+        let connect = service_fn(move |_: Uri| {
+            let (connections, peer) = (connections.clone(), Peer::in_process(identity.clone()));
+            async move {
+                let (near, far) = tokio::io::duplex(PIPE);
+                connections
+                    .send(Connection::in_process(far, peer))
+                    .await
+                    .map_err(|_| {
+                        std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "the collector has stopped")
+                    })?;
+                Ok::<_, std::io::Error>(TokioIo::new(near))
+            }
+        });
+        Endpoint::from_static("http://in-process").connect_with_connector_lazy(connect)
+    }
+}
+
+struct Parts {
+    shared: Shared,
+    recorder: JoinHandle<()>,
+    relay: Option<JoinHandle<()>>,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+impl Parts {
+    async fn assemble(
+        store: Arc<dyn Store>,
+        admission: Arc<Admission>,
+        telemetry: Telemetry,
+        otlp_endpoint: Option<&str>,
+    ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let (relay, relaying) = match otlp_endpoint {
+            None => (Relay::off(Arc::clone(&metrics)), None),
+            Some(endpoint) => {
+                let endpoint = Endpoint::from_shared(endpoint.to_owned())
+                    .map_err(|error| StartError::Telemetry(format!("{endpoint}: {error}")))?;
+                let (relay, task) = Relay::start(endpoint, Arc::clone(&metrics));
+                (relay, Some(task))
+            }
+        };
+        let agents = remembered(store.as_ref()).await?;
+        let (recorder, writing) = Recorder::start(Arc::clone(&store));
+        let hub = hub::start(agents, recorder, Arc::clone(&metrics));
+        let shared = Shared {
+            hub,
+            store,
+            admission,
+            metrics,
+            relay,
+            telemetry,
+            clock: Clock::start(),
+            started_at: Timestamp::now(),
+        };
+        Ok(Self {
+            shared,
+            recorder: writing,
+            relay: relaying,
+            helpers: Vec::new(),
+        })
+    }
+
+    fn serve(self, incoming: mpsc::Receiver<Connection>) -> Collector {
+        let (stop_server, stopped) = oneshot::channel::<()>();
+        let hub = self.shared.hub.clone();
+        let store = Arc::clone(&self.shared.store);
+        let telemetry = self.shared.telemetry.clone();
+        let serving = server::serve(self.shared, incoming, async {
+            // Dropped without a word is a stop too.
+            let _ = stopped.await;
+        });
+        let server = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!("the gRPC server has ended: {error}");
+            }
+        });
+        Collector {
+            hub,
+            store,
+            telemetry,
+            listen_addr: None,
+            http_addr: None,
+            stop_server,
+            server,
+            recorder: self.recorder,
+            relay: self.relay,
+            helpers: self.helpers,
+            _claim: None,
+        }
+    }
+}
+
+async fn remembered(store: &dyn Store) -> Result<Agents, StartError> {
+    let agents = store.agents().await.map_err(|error| StartError::Store {
+        path: "agents".into(),
+        problem: error.to_string(),
+    })?;
+    Ok(Agents::remembered(agents.into_iter().map(|agent| {
+        let remembered = Agent::remembered(agent.introduction, agent.last_seen);
+        (agent.name, remembered)
+    })))
+}
+
+fn listen(address: SocketAddr, flag: &'static str) -> Result<tokio::net::TcpListener, StartError> {
+    server::listen(address).map_err(|source| StartError::Listen {
+        address,
+        flag,
+        source,
+    })
+}

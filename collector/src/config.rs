@@ -1,0 +1,244 @@
+//! How the collector is to run: flags before environment before file before defaults.
+
+mod args;
+mod file;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+pub use args::{Args, Command, ServeArgs, TokenArgs, TokenCommand};
+pub use file::ConfigError;
+
+use file::File;
+
+/// The gRPC port and address when nothing else is said: both families.
+const LISTEN: &str = "[::]:7143";
+
+/// The HTTP port and address when nothing else is said: this host only.
+const HTTP: &str = "127.0.0.1:7180";
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// A complete configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Where the certificate authority and the database are.
+    pub data_dir: PathBuf,
+    /// Where agents and operators connect.
+    pub listen: SocketAddr,
+    /// Where the web page, the metrics and the health checks are.
+    pub http: SocketAddr,
+    /// Host names and addresses that the server certificate is valid for; empty for this host's own.
+    pub advertise: Vec<String>,
+    /// OTLP/gRPC endpoint to which spans go; nothing is traced without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Puts together what was said in all places, and checks it.
+    ///
+    /// # Errors
+    /// When the file can't be read, or a value in it or in the flags makes no sense.
+    pub fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
+        let file = args.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
+        let config = Self {
+            data_dir: args
+                .data_dir
+                .clone()
+                .or(file.data_dir)
+                .unwrap_or_else(default_data_dir),
+            listen: address("listen", args.listen.as_deref(), file.listen.as_deref(), LISTEN)?,
+            http: address("http", args.http.as_deref(), file.http.as_deref(), HTTP)?,
+            advertise: if args.advertise.is_empty() {
+                file.advertise
+            } else {
+                args.advertise.clone()
+            },
+            otlp_endpoint: args.otlp_endpoint.clone().or(file.otlp_endpoint),
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration as a file that says the same.
+    ///
+    /// # Errors
+    /// When a path is not text.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        let advertise: Vec<String> = self.advertise.iter().map(|name| quoted(name)).collect();
+        let mut text = format!(
+            "data_dir = {}\nlisten = {}\nhttp = {}\nadvertise = [{}]\n",
+            quoted(self.data_dir.to_str().ok_or(ConfigError::DataDirNotText)?),
+            quoted(&self.listen.to_string()),
+            quoted(&self.http.to_string()),
+            advertise.join(", "),
+        );
+        if let Some(endpoint) = &self.otlp_endpoint {
+            text.push_str(&format!("otlp_endpoint = {}\n", quoted(endpoint)));
+        }
+        let format = match self.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        text.push_str(&format!("log_format = {}\n", quoted(format)));
+        Ok(text)
+    }
+
+    /// What the server certificate is to be valid for.
+    pub(crate) fn advertised_names(&self) -> Vec<String> {
+        if !self.advertise.is_empty() {
+            return self.advertise.clone();
+        }
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        names.extend(host_name().filter(|name| is_host(name)));
+        names
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if let Some(name) = self.advertise.iter().find(|name| !is_host(name)) {
+            return Err(ConfigError::Value {
+                key: "advertise",
+                value: name.clone(),
+                wanted: "a host name or an address, without a port",
+            });
+        }
+        let endpoint = self.otlp_endpoint.as_ref();
+        if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.starts_with("http://")) {
+            return Err(ConfigError::Value {
+                key: "otlp-endpoint",
+                value: endpoint.clone(),
+                wanted: "http://HOST:PORT of an OTLP/gRPC receiver",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Where the data is when nothing else is said: what systemd gives the unit, else the system's place for root, else
+/// the user's own.
+pub fn default_data_dir() -> PathBuf {
+    let given = |variable| std::env::var_os(variable).map(PathBuf::from);
+    if let Some(directory) = given("STATE_DIRECTORY") {
+        return directory;
+    }
+    match (given("XDG_STATE_HOME"), given("HOME")) {
+        (Some(state), _) => state.join("parallax-collector"),
+        (None, Some(home)) if home != std::path::Path::new("/root") => {
+            home.join(".local/state/parallax-collector")
+        }
+        _ => PathBuf::from("/var/lib/parallax-collector"),
+    }
+}
+
+fn address(
+    key: &'static str,
+    flag: Option<&str>,
+    file: Option<&str>,
+    default: &str,
+) -> Result<SocketAddr, ConfigError> {
+    let text = flag.or(file).unwrap_or(default);
+    SocketAddr::from_str(text).map_err(|_| ConfigError::Value {
+        key,
+        value: text.to_owned(),
+        wanted: "ADDRESS:PORT, for example 0.0.0.0:7143 or [::]:7143",
+    })
+}
+
+/// A TOML basic string; JSON's are among them.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned())
+}
+
+fn is_host(text: &str) -> bool {
+    let name = |text: &str| {
+        (1..=253).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    };
+    text.parse::<std::net::IpAddr>().is_ok() || name(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn load(words: &[&str]) -> Result<Config, ConfigError> {
+        let all = ["parallax-collector", "serve"].iter().chain(words);
+        let Command::Serve(args) = Args::try_parse_from(all).unwrap().command else {
+            panic!("serve")
+        };
+        Config::load(&args)
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("collector.toml");
+        std::fs::write(&path, text).unwrap();
+        (directory, path.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn nothing_needs_to_be_said() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), LISTEN);
+        assert_eq!(config.http.to_string(), HTTP);
+        assert!(config.advertised_names().contains(&"localhost".to_owned()));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let (_directory, path) = file("listen = \"127.0.0.1:1\"\nhttp = \"127.0.0.1:2\"\n");
+        let config = load(&["--config", &path, "--listen", "127.0.0.1:3"]).unwrap();
+        assert_eq!(config.listen.port(), 3);
+        assert_eq!(config.http.port(), 2);
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_in_one_line() {
+        let (_directory, path) = file("listne = \"127.0.0.1:1\"\n");
+        let problem = load(&["--config", &path]).unwrap_err().to_string();
+        assert!(problem.contains("listne") && !problem.contains('\n'), "{problem}");
+    }
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        let config = load(&["--advertise", "a.example", "--otlp-endpoint", "http://127.0.0.1:4317"]).unwrap();
+        let (_directory, path) = file(&config.to_toml().unwrap());
+        assert_eq!(load(&["--config", &path]).unwrap(), config);
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for words in [
+            ["--listen", "7143"],
+            ["--advertise", "host:7143"],
+            ["--otlp-endpoint", "localhost:4317"],
+        ] {
+            assert!(load(&words).is_err(), "{words:?}");
+        }
+    }
+}

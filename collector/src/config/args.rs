@@ -1,0 +1,135 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use parallax_model::identity::Role;
+use parallax_model::vantage::AgentName;
+
+use super::LogFormat;
+
+/// Holds the agents' streams, fans a question out, concludes.
+#[derive(Debug, Parser)]
+#[command(name = "parallax-collector", version, propagate_version = true)]
+pub struct Args {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the collector
+    Serve(ServeArgs),
+    /// Make join tokens, on the collector's own host
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Print a new join token, and nothing else
+    Create(TokenArgs),
+}
+
+/// How the collector is to run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeArgs {
+    /// Configuration file (TOML); its keys are named like these flags
+    #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the certificate authority and the database are; made at the first start
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where agents and operators connect (gRPC, mutual TLS) [default: [::]:7143]
+    #[arg(long, env = "PARALLAX_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// Web page, /metrics, /healthz, /readyz [default: 127.0.0.1:7180]
+    #[arg(long, env = "PARALLAX_HTTP", value_name = "ADDR:PORT")]
+    pub http: Option<String>,
+    /// What the server certificate is valid for [default: host name, localhost, loopback addresses]
+    #[arg(long, env = "PARALLAX_ADVERTISE", value_name = "NAME-OR-IP", value_delimiter = ',')]
+    pub advertise: Vec<String>,
+    /// OTLP/gRPC receiver for the spans of collector, agents and operators, http://HOST:PORT
+    #[arg(long, env = "PARALLAX_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// How log lines are written to standard error
+    #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Check the configuration and stop
+    #[arg(long)]
+    pub check_config: bool,
+    /// Print the configuration as it would be used, and stop
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// What a token is to be good for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TokenArgs {
+    /// The collector's data directory
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// What the joiner becomes: agent, viewer, operator or admin
+    #[arg(long, value_parser = role)]
+    pub role: Role,
+    /// The only name that may join with it
+    #[arg(long)]
+    pub name: Option<AgentName>,
+    /// How long it is good: 90s, 30m, 1h, 7d
+    #[arg(long, default_value = "1h", value_parser = ttl)]
+    pub ttl: Duration,
+    /// How often it can be used
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub uses: u32,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::known(text)
+        .filter(|&role| role != Role::Collector)
+        .ok_or_else(|| "write agent, viewer, operator or admin".to_owned())
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and a unit: 90s, 30m, 1h, 7d; at most 365d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text
+        .strip_suffix(unit)
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(wrong)?;
+    number
+        .checked_mul(seconds)
+        .filter(|seconds| (1..=365 * 24 * 3600).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_read_as_they_are_written() {
+        assert_eq!(ttl("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(ttl("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        for bad in ["", "h", "1", "0s", "1y", "-1h", "400d", "1µ"] {
+            assert!(ttl(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_becomes_the_collector_by_a_token() {
+        assert!(role("collector").is_err());
+        assert_eq!(role("agent"), Ok(Role::Agent));
+    }
+}

@@ -1,0 +1,80 @@
+//! The data directory: one collector at a time works in it.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::StartError;
+use crate::identity::Admission;
+use crate::store::{Sqlite, Store};
+
+const LOCK: &str = "collector.lock";
+const DATABASE: &str = "collector.db";
+
+/// A data directory, made for its owner alone if there was none.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+}
+
+impl DataDir {
+    pub(crate) fn open(path: &Path) -> Result<Self, StartError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|source| Self::problem(path, source))?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Claims it for one collector, until the file is dropped or the process ends.
+    pub(crate) fn claim(&self) -> Result<File, StartError> {
+        let lock =
+            File::create(self.path.join(LOCK)).map_err(|source| Self::problem(&self.path, source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(StartError::DataDirInUse(self.path.clone())),
+            Err(TryLockError::Error(source)) => Err(Self::problem(&self.path, source)),
+        }
+    }
+
+    /// Its database and its certificate authority; also beside a collector that works in it.
+    pub(crate) async fn admission(&self) -> Result<(Arc<dyn Store>, Arc<Admission>), StartError> {
+        let file = self.path.join(DATABASE);
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(&file).await.map_err(|error| StartError::Store {
+                path: file,
+                problem: error.to_string(),
+            })?);
+        let admission = Admission::open(&self.path, Arc::clone(&store))
+            .map_err(|error| StartError::Identity(error.to_string()))?;
+        Ok((store, Arc::new(admission)))
+    }
+
+    fn problem(path: &Path, source: io::Error) -> StartError {
+        StartError::DataDir {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_collector_on_the_same_directory_is_told_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(directory.path()).unwrap();
+        let claimed = data.claim().unwrap();
+        let refused = data.claim().unwrap_err().to_string();
+        assert!(refused.starts_with("another collector is running on"), "{refused}");
+        drop(claimed);
+        assert!(data.claim().is_ok());
+    }
+}

@@ -1,0 +1,125 @@
+//! What can happen, and what is said to agents.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use parallax_model::run::{AgentSummary, RunDocument};
+use parallax_model::selector::Selector;
+use parallax_model::vantage::AgentName;
+use parallax_proto::v1;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::agents::{Introduction, LinkId, Pulse, Selection};
+use crate::runs::{Happening, Inquiry, LoginAnswer, Order, Report};
+use crate::telemetry::{RunTrace, TraceFields};
+
+/// Something that happened.
+pub(crate) enum Event {
+    /// An agent has introduced itself on a new link.
+    AgentConnected {
+        name: AgentName,
+        link: LinkId,
+        introduction: Introduction,
+        peer: String,
+        outbound: Outbound,
+    },
+    /// An agent gave a sign of life.
+    AgentPulse { link: LinkId, pulse: Pulse },
+    /// An agent says something about an order.
+    AgentReported {
+        link: LinkId,
+        order: Uuid,
+        report: Report,
+    },
+    /// A link has ended.
+    AgentDisconnected { link: LinkId, why: String },
+    /// An operator took an agent out.
+    AgentRemoved { name: AgentName },
+    /// An operator asks a question.
+    RunAsked(Box<RunAsked>),
+    /// An operator wants to know whom a question would go to.
+    SelectionAsked {
+        selector: Selector,
+        limit: Option<usize>,
+        reply: oneshot::Sender<Selection>,
+    },
+    /// Nobody waits for a run any more.
+    CallerGone { run: Uuid },
+    /// Somebody wants to know who is there.
+    AgentsAsked {
+        reply: oneshot::Sender<Vec<AgentView>>,
+    },
+    /// The process is to end.
+    Stop { done: oneshot::Sender<()> },
+}
+
+/// A question, and where its answer goes.
+pub(crate) struct RunAsked {
+    pub(crate) inquiry: Inquiry,
+    pub(crate) selector: Selector,
+    pub(crate) limit: Option<usize>,
+    /// What happens meanwhile; a full queue loses it.
+    pub(crate) live: mpsc::Sender<Happening>,
+    /// The answer; never lost.
+    pub(crate) conclusion: oneshot::Sender<Box<RunDocument>>,
+    pub(crate) trace: RunTrace,
+    /// Whether the run has begun; if not, because so many are live already.
+    pub(crate) reply: oneshot::Sender<Result<Started, usize>>,
+}
+
+/// A run has begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Started {
+    /// Whom it went to.
+    pub(crate) selection: Selection,
+    /// Until when an answer can come.
+    pub(crate) longest: Duration,
+}
+
+/// Who waits for a run.
+pub(super) struct Caller {
+    pub(super) live: mpsc::Sender<Happening>,
+    pub(super) conclusion: oneshot::Sender<Box<RunDocument>>,
+    pub(super) trace: RunTrace,
+}
+
+/// One agent, as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct AgentView {
+    pub(crate) summary: AgentSummary,
+    pub(crate) capabilities: BTreeSet<String>,
+}
+
+/// The way to an agent. Dropping it ends the link.
+pub(crate) struct Outbound {
+    pub(crate) sender: mpsc::Sender<ToAgent>,
+    /// Dropped with the rest: how the link's own task learns that its link has ended.
+    pub(crate) _alive: oneshot::Sender<Infallible>,
+}
+
+/// What is said to an agent.
+#[derive(Debug)]
+pub(crate) enum ToAgent {
+    /// The answer to its introduction or to its sign of life.
+    Reply(v1::collector_message::Message),
+    /// Run this.
+    Order { order: Box<Order>, context: TraceFields },
+    /// Give this up.
+    Cancel(Uuid),
+    /// Whether it may log in.
+    Login { order: Uuid, answer: LoginAnswer },
+    /// The collector stops; come back after so long.
+    Draining(Duration),
+    /// Last word: a newer connection took over.
+    Superseded,
+    /// Last word: the agent does not take part any more.
+    Removed,
+    /// Last word: nothing was heard for too long.
+    Silent,
+    /// Last word: the agent reads too slowly.
+    TooSlow,
+    /// Last word: the agent said something that makes no sense.
+    Nonsense(String),
+}

@@ -1,0 +1,304 @@
+//! Who may come in: the certificate authority, join tokens, and certificates for those who join.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use parallax_identity::{Authority, Identity, IdentityError, LEAF_LIFETIME};
+use parallax_model::identity::{Role, SpiffeId};
+use parallax_model::token::JoinToken;
+use parallax_model::vantage::AgentName;
+use parallax_proto::v1;
+use sha2::{Digest as _, Sha256 as Hasher};
+
+use crate::peer::Peer;
+use crate::store::{CertificateRecord, Sha256, Store, StoreError, TokenRecord};
+
+/// How long a token is good when nothing else is asked.
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(3600);
+
+/// Held while the authority is made, so that two processes on a fresh directory make one.
+const MAKING: &str = "ca.lock";
+
+/// What a token is to be good for.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenWish {
+    /// What the joiner becomes.
+    pub(crate) role: Role,
+    /// The only name that may join with it.
+    pub(crate) name: Option<AgentName>,
+    /// How long it is good.
+    pub(crate) ttl: Duration,
+    /// How often.
+    pub(crate) uses: u32,
+}
+
+/// Why somebody does not get a certificate.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JoinRefusal {
+    #[error("this token is not known here")]
+    Unknown,
+    #[error("this token has expired")]
+    Expired,
+    #[error("this token has been used up")]
+    UsedUp,
+    #[error("this token is for {0} only")]
+    OtherName(AgentName),
+    #[error("{0}")]
+    Malformed(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Gives out identities.
+pub(crate) struct Admission {
+    authority: Authority,
+    store: Arc<dyn Store>,
+}
+
+impl Admission {
+    /// The authority of a data directory, made now if there is none.
+    pub(crate) fn open(directory: &Path, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        let lock = File::create(directory.join(MAKING))?;
+        lock.lock()?;
+        let authority = Authority::load_or_create(directory)?;
+        Ok(Self { authority, store })
+    }
+
+    /// An authority that is gone with the process.
+    pub(crate) fn ephemeral(store: Arc<dyn Store>) -> Result<Self, IdentityError> {
+        let authority = Authority::ephemeral()?;
+        Ok(Self { authority, store })
+    }
+
+    /// The collector's own identity, for connections under these names.
+    pub(crate) fn server(&self, names: &[String]) -> Result<Identity, IdentityError> {
+        let name = "collector"
+            .parse()
+            .map_err(|_| IdentityError::Certificate("name of the collector".into()))?;
+        let spiffe = SpiffeId {
+            role: Role::Collector,
+            name,
+        };
+        self.authority.issue_server(&spiffe, names)
+    }
+
+    /// Makes a token. It is shown once; what is kept is the hash of its secret.
+    pub(crate) async fn create_token(&self, wish: TokenWish, now: Timestamp) -> anyhow::Result<JoinToken> {
+        let ttl = SignedDuration::try_from(wish.ttl)?;
+        let secret: [u8; 24] = rand::random();
+        let record = TokenRecord {
+            hash: hash(&secret),
+            role: wish.role,
+            name: wish.name,
+            expires_at: now.checked_add(ttl)?,
+            uses: wish.uses,
+            used: 0,
+        };
+        self.store.add_token(record).await?;
+        Ok(JoinToken::new(secret, self.authority.fingerprint()))
+    }
+
+    /// Sells a certificate for a token. The token is spent only if a certificate comes of it.
+    pub(crate) async fn join(
+        &self,
+        request: v1::JoinRequest,
+        now: Timestamp,
+    ) -> Result<v1::Certificate, JoinRefusal> {
+        let name: AgentName = request
+            .name
+            .parse()
+            .map_err(|error| JoinRefusal::Malformed(format!("name: {error}")))?;
+        let hash = hash(&request.token_secret);
+        let token = self.store.token(hash).await?.ok_or(JoinRefusal::Unknown)?;
+        check(&token, &name, now)?;
+        let spiffe = SpiffeId {
+            role: token.role,
+            name,
+        };
+        let (certificate, record) = self.issue(&request.csr_der, &spiffe, now)?;
+        if self.store.spend_token(hash, record, now).await? {
+            Ok(certificate)
+        } else {
+            Err(JoinRefusal::UsedUp)
+        }
+    }
+
+    /// A new certificate for the identity that the caller has.
+    pub(crate) async fn renew(
+        &self,
+        peer: &Peer,
+        csr_der: &[u8],
+        now: Timestamp,
+    ) -> Result<v1::Certificate, JoinRefusal> {
+        let spiffe = peer
+            .spiffe
+            .as_ref()
+            .ok_or_else(|| JoinRefusal::Malformed("no certificate to renew".into()))?;
+        let (certificate, record) = self.issue(csr_der, spiffe, now)?;
+        self.store.add_certificate(record).await?;
+        Ok(certificate)
+    }
+
+    fn issue(
+        &self,
+        csr_der: &[u8],
+        spiffe: &SpiffeId,
+        now: Timestamp,
+    ) -> Result<(v1::Certificate, CertificateRecord), JoinRefusal> {
+        let malformed = |error: &dyn std::fmt::Display| JoinRefusal::Malformed(format!("csr_der: {error}"));
+        let chain = self
+            .authority
+            .issue(csr_der, spiffe, LEAF_LIFETIME)
+            .map_err(|error| malformed(&error))?;
+        let leaf = chain.first().ok_or_else(|| malformed(&"no certificate came of it"))?;
+        let lifetime = SignedDuration::try_from(LEAF_LIFETIME).map_err(|error| malformed(&error))?;
+        let record = CertificateRecord {
+            sha256: hash(leaf),
+            spiffe_id: spiffe.to_string(),
+            issued_at: now,
+            not_after: now.checked_add(lifetime).map_err(|error| malformed(&error))?,
+        };
+        let certificate = v1::Certificate {
+            chain_der: chain,
+            anchors_der: vec![self.authority.certificate().to_vec()],
+            spiffe_id: spiffe.to_string(),
+        };
+        Ok((certificate, record))
+    }
+}
+
+/// SHA-256.
+pub(crate) fn hash(bytes: &[u8]) -> Sha256 {
+    Hasher::digest(bytes).into()
+}
+
+fn check(token: &TokenRecord, name: &AgentName, now: Timestamp) -> Result<(), JoinRefusal> {
+    if token.expires_at <= now {
+        return Err(JoinRefusal::Expired);
+    }
+    if token.used >= token.uses {
+        return Err(JoinRefusal::UsedUp);
+    }
+    match &token.name {
+        Some(only) if only != name => Err(JoinRefusal::OtherName(only.clone())),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parallax_identity::LocalKey;
+
+    use super::*;
+    use crate::store::Sqlite;
+
+    async fn admission() -> Admission {
+        parallax_identity::install_provider();
+        Admission::ephemeral(Arc::new(Sqlite::in_memory().await.unwrap())).unwrap()
+    }
+
+    fn wish(name: Option<&str>, uses: u32) -> TokenWish {
+        TokenWish {
+            role: Role::Agent,
+            name: name.map(|name| name.parse().unwrap()),
+            ttl: DEFAULT_TTL,
+            uses,
+        }
+    }
+
+    fn request(token: &JoinToken, name: &str) -> v1::JoinRequest {
+        v1::JoinRequest {
+            token_secret: token.secret().to_vec(),
+            name: name.into(),
+            csr_der: LocalKey::generate()
+                .unwrap()
+                .csr(&name.parse().unwrap())
+                .unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_buys_one_identity_and_not_a_second() {
+        let admission = admission().await;
+        let now = Timestamp::now();
+        let token = admission.create_token(wish(None, 1), now).await.unwrap();
+        let bought = admission.join(request(&token, "fra-1"), now).await.unwrap();
+        assert_eq!(bought.spiffe_id, "spiffe://parallax.internal/agent/fra-1");
+        let again = admission.join(request(&token, "fra-2"), now).await;
+        assert!(matches!(again, Err(JoinRefusal::UsedUp)));
+    }
+
+    #[tokio::test]
+    async fn of_many_who_join_at_once_with_one_token_one_gets_in() {
+        let admission = admission().await;
+        let now = Timestamp::now();
+        let token = admission.create_token(wish(None, 1), now).await.unwrap();
+        let joins = (0..8).map(|number| admission.join(request(&token, &format!("a{number}")), now));
+        let joined = futures_util::future::join_all(joins).await;
+        assert_eq!(joined.iter().filter(|joined| joined.is_ok()).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_expired_token_is_told_so() {
+        let admission = admission().await;
+        let now = Timestamp::now();
+        let token = admission.create_token(wish(None, 1), now).await.unwrap();
+        let later = now + SignedDuration::from_hours(1);
+        let refused = admission.join(request(&token, "fra-1"), later).await;
+        assert!(matches!(refused, Err(JoinRefusal::Expired)));
+    }
+
+    #[tokio::test]
+    async fn a_token_for_one_name_is_not_spent_by_another() {
+        let admission = admission().await;
+        let now = Timestamp::now();
+        let token = admission.create_token(wish(Some("fra-1"), 1), now).await.unwrap();
+        let refused = admission.join(request(&token, "fra-2"), now).await.unwrap_err();
+        assert_eq!(refused.to_string(), "this token is for fra-1 only");
+        assert!(admission.join(request(&token, "fra-1"), now).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_bad_request_does_not_spend_the_token() {
+        let admission = admission().await;
+        let now = Timestamp::now();
+        let token = admission.create_token(wish(None, 1), now).await.unwrap();
+        let bad = v1::JoinRequest {
+            csr_der: vec![1, 2, 3],
+            ..request(&token, "fra-1")
+        };
+        assert!(matches!(
+            admission.join(bad, now).await,
+            Err(JoinRefusal::Malformed(_))
+        ));
+        assert!(admission.join(request(&token, "fra-1"), now).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_made_up_secret_is_not_known() {
+        let admission = admission().await;
+        let token = JoinToken::new([1; 24], [2; 32]);
+        let refused = admission.join(request(&token, "fra-1"), Timestamp::now()).await;
+        assert!(matches!(refused, Err(JoinRefusal::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn only_the_hash_of_a_secret_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("collector.db");
+        let store = Arc::new(Sqlite::open(&file).await.unwrap());
+        let admission = Admission::open(directory.path(), store.clone()).unwrap();
+        let token = admission
+            .create_token(wish(None, 1), Timestamp::now())
+            .await
+            .unwrap();
+        store.close().await.unwrap();
+        let kept = std::fs::read(&file).unwrap();
+        let held = |needle: &[u8]| kept.windows(needle.len()).any(|window| window == needle);
+        assert!(!held(token.secret()), "the secret is in the database");
+        assert!(held(&hash(token.secret())));
+    }
+}

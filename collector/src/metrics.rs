@@ -1,0 +1,269 @@
+//! What the collector counts.
+
+use parallax_model::finding::Verdict;
+use parallax_model::vantage::AgentName;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::agents::Pulse;
+use crate::runs::{OrderEnd, Rejection};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Probe {
+    probe: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByVerdict {
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reason: &'static str,
+}
+
+/// What became of spans that were sent to the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SpanOutcome {
+    /// Passed on.
+    Relayed,
+    /// The queue was full.
+    Dropped,
+    /// The backend did not take them.
+    Failed,
+    /// There is no backend.
+    NoBackend,
+    /// They were said to be another agent's.
+    Refused,
+}
+
+impl SpanOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relayed => "relayed",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+            Self::NoBackend => "no_backend",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Counters and gauges, and the page that shows them.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    connected: Family<Probe, Gauge>,
+    clock_offset: Family<Probe, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    in_flight: Family<Probe, Gauge>,
+    runs: Family<ByVerdict, Counter>,
+    orders: Family<ByOutcome, Counter>,
+    rejected: Family<ByReason, Counter>,
+    links_cut: Family<ByReason, Counter>,
+    joins: Family<ByOutcome, Counter>,
+    handshakes: Family<ByOutcome, Counter>,
+    spans: Family<ByOutcome, Counter>,
+    live_dropped: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            connected: Family::default(),
+            clock_offset: Family::default(),
+            in_flight: Family::default(),
+            runs: Family::default(),
+            orders: Family::default(),
+            rejected: Family::default(),
+            links_cut: Family::default(),
+            joins: Family::default(),
+            handshakes: Family::default(),
+            spans: Family::default(),
+            live_dropped: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "parallax_build",
+            "The running program",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "parallax_agent_connected",
+            "Whether an agent's link is up; probe is the agent's name",
+            self.connected.clone(),
+        );
+        registry.register(
+            "parallax_agent_clock_offset_seconds",
+            "The agent's wall clock minus the collector's",
+            self.clock_offset.clone(),
+        );
+        registry.register(
+            "parallax_agent_probes_in_flight",
+            "Probes the agent runs now",
+            self.in_flight.clone(),
+        );
+        registry.register("parallax_runs", "Runs answered", self.runs.clone());
+        registry.register("parallax_orders", "Orders ended", self.orders.clone());
+        registry.register(
+            "parallax_results_rejected",
+            "Reports not taken from agents",
+            self.rejected.clone(),
+        );
+        registry.register(
+            "parallax_links_cut",
+            "Links that the collector ended",
+            self.links_cut.clone(),
+        );
+        registry.register("parallax_joins", "Attempts to join", self.joins.clone());
+        registry.register(
+            "parallax_tls_handshakes",
+            "TLS handshakes on the gRPC port",
+            self.handshakes.clone(),
+        );
+        registry.register(
+            "parallax_otlp_spans",
+            "Spans sent to the collector",
+            self.spans.clone(),
+        );
+        registry.register(
+            "parallax_live_events_dropped",
+            "Live events that a slow reader of a run did not get",
+            self.live_dropped.clone(),
+        );
+    }
+
+    /// The page in OpenMetrics text format.
+    pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    pub(crate) fn agent_connected(&self, agent: &AgentName, connected: bool) {
+        self.connected
+            .get_or_create(&probe(agent))
+            .set(i64::from(connected));
+        if !connected {
+            self.in_flight.get_or_create(&probe(agent)).set(0);
+        }
+    }
+
+    pub(crate) fn agent_removed(&self, agent: &AgentName) {
+        self.connected.remove(&probe(agent));
+        self.clock_offset.remove(&probe(agent));
+        self.in_flight.remove(&probe(agent));
+    }
+
+    pub(crate) fn agent_pulse(&self, agent: &AgentName, pulse: Pulse) {
+        self.in_flight
+            .get_or_create(&probe(agent))
+            .set(i64::from(pulse.probes_in_flight));
+        if let Some(offset) = pulse.wall_offset_us {
+            #[expect(clippy::cast_precision_loss, reason = "microseconds of a clock offset")]
+            self.clock_offset
+                .get_or_create(&probe(agent))
+                .set(offset as f64 / 1e6);
+        }
+    }
+
+    pub(crate) fn run_concluded(&self, verdict: Verdict) {
+        self.runs
+            .get_or_create(&ByVerdict {
+                verdict: verdict.as_str(),
+            })
+            .inc();
+    }
+
+    pub(crate) fn order_ended(&self, end: OrderEnd) {
+        self.orders
+            .get_or_create(&ByOutcome { outcome: end.as_str() })
+            .inc();
+    }
+
+    pub(crate) fn report_rejected(&self, rejection: Rejection) {
+        self.rejected
+            .get_or_create(&ByReason {
+                reason: rejection.as_str(),
+            })
+            .inc();
+    }
+
+    pub(crate) fn report_unreadable(&self) {
+        self.rejected
+            .get_or_create(&ByReason { reason: "unreadable" })
+            .inc();
+    }
+
+    pub(crate) fn link_cut(&self, reason: &'static str) {
+        self.links_cut.get_or_create(&ByReason { reason }).inc();
+    }
+
+    pub(crate) fn joined(&self, outcome: &'static str) {
+        self.joins.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
+    pub(crate) fn handshake(&self, outcome: &'static str) {
+        self.handshakes.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
+    pub(crate) fn spans(&self, outcome: SpanOutcome, number: usize) {
+        self.spans
+            .get_or_create(&ByOutcome {
+                outcome: outcome.as_str(),
+            })
+            .inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn live_event_dropped(&self) {
+        self.live_dropped.inc();
+    }
+}
+
+fn probe(agent: &AgentName) -> Probe {
+    Probe {
+        probe: agent.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_names_agents_and_verdicts() {
+        let metrics = Metrics::new();
+        metrics.agent_connected(&"fra-1".parse().unwrap(), true);
+        metrics.run_concluded(Verdict::Partial);
+        metrics.spans(SpanOutcome::NoBackend, 3);
+        let text = metrics.text().unwrap();
+        for line in [
+            "parallax_agent_connected{probe=\"fra-1\"} 1",
+            "parallax_runs_total{verdict=\"partial\"} 1",
+            "parallax_otlp_spans_total{outcome=\"no_backend\"} 3",
+            concat!(
+                "parallax_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

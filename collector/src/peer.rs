@@ -1,0 +1,44 @@
+//! Who is at the other end of a connection, as the connection itself proves it.
+
+use std::net::SocketAddr;
+
+use parallax_model::identity::{Role, SpiffeId};
+use parallax_model::vantage::AgentName;
+
+use crate::store::Sha256;
+
+/// The other end; every request of a connection carries it as an extension.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The identity in its certificate; none for a joiner.
+    pub spiffe: Option<SpiffeId>,
+    /// Where it comes from; none inside the process.
+    pub address: Option<SocketAddr>,
+    /// SHA-256 of its certificate; none for a joiner and inside the process.
+    pub certificate: Option<Sha256>,
+}
+
+impl Peer {
+    /// Somebody inside this process.
+    pub const fn in_process(spiffe: SpiffeId) -> Self {
+        Self {
+            spiffe: Some(spiffe),
+            address: None,
+            certificate: None,
+        }
+    }
+
+    /// Its name, if it is an agent.
+    pub fn agent(&self) -> Option<&AgentName> {
+        self.spiffe
+            .as_ref()
+            .filter(|id| id.role == Role::Agent)
+            .map(|id| &id.name)
+    }
+
+    /// Where it comes from, for people.
+    pub fn place(&self) -> String {
+        self.address
+            .map_or_else(|| "in process".to_owned(), |address| address.to_string())
+    }
+}

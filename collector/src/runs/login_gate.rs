@@ -1,0 +1,204 @@
+//! One wrong password is tried once by one agent: who of a run may log in, and who waits for what becomes of it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use parallax_model::fault::{AuthFault, FaultKind};
+use parallax_model::stage::{Outcome, Stage, StageName};
+use uuid::Uuid;
+
+/// Whether an order may try the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LoginAnswer {
+    /// Go ahead.
+    Granted,
+    /// Leave it, and why.
+    Withheld(String),
+}
+
+/// The gate of one run. The first to ask goes ahead; what the server says to it decides for the others.
+#[derive(Debug, Default)]
+pub(crate) struct LoginGate {
+    state: State,
+    waiting: VecDeque<Uuid>,
+    trying: BTreeSet<Uuid>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Nobody knows yet whether the secret is good.
+    #[default]
+    Unknown,
+    /// The server took it.
+    Accepted,
+    /// The server turned it down; the reason given to those who wait.
+    Rejected(String),
+}
+
+impl LoginGate {
+    /// An order stands before its login.
+    pub(crate) fn asked(&mut self, order: Uuid) -> Vec<(Uuid, LoginAnswer)> {
+        match &self.state {
+            State::Accepted => vec![(order, LoginAnswer::Granted)],
+            State::Rejected(reason) => vec![(order, LoginAnswer::Withheld(reason.clone()))],
+            State::Unknown if self.trying.contains(&order) => vec![(order, LoginAnswer::Granted)],
+            State::Unknown => {
+                if !self.waiting.contains(&order) {
+                    self.waiting.push_back(order);
+                }
+                self.grant_next()
+            }
+        }
+    }
+
+    /// A stage of an order has ended; `agent` is named to those who are held back because of it.
+    pub(crate) fn stage(&mut self, order: Uuid, agent: &str, stage: &Stage) -> Vec<(Uuid, LoginAnswer)> {
+        if stage.name != StageName::Authenticate || !self.trying.contains(&order) {
+            return Vec::new();
+        }
+        match &stage.outcome {
+            Outcome::Ok | Outcome::Degraded(_) => self.settle(State::Accepted),
+            Outcome::Failed(fault) if is_about_the_secret(fault.kind) => {
+                let reason = format!("the same secret was rejected for {agent} a moment ago");
+                self.settle(State::Rejected(reason))
+            }
+            Outcome::Failed(_) => self.ended(order),
+            Outcome::Skipped(_) | Outcome::NotReached => Vec::new(),
+        }
+    }
+
+    /// An order has ended, whatever way: it holds nobody up any more.
+    pub(crate) fn ended(&mut self, order: Uuid) -> Vec<(Uuid, LoginAnswer)> {
+        self.waiting.retain(|&waiting| waiting != order);
+        self.trying.remove(&order);
+        self.grant_next()
+    }
+
+    fn grant_next(&mut self) -> Vec<(Uuid, LoginAnswer)> {
+        if !self.trying.is_empty() {
+            return Vec::new();
+        }
+        let Some(next) = self.waiting.pop_front() else {
+            return Vec::new();
+        };
+        self.trying.insert(next);
+        vec![(next, LoginAnswer::Granted)]
+    }
+
+    fn settle(&mut self, state: State) -> Vec<(Uuid, LoginAnswer)> {
+        // An account that let somebody in is not closed again by a later no; a second yes changes nothing.
+        if matches!(self.state, State::Accepted) {
+            return Vec::new();
+        }
+        self.state = state;
+        let answer = match &self.state {
+            State::Rejected(reason) => LoginAnswer::Withheld(reason.clone()),
+            State::Unknown | State::Accepted => LoginAnswer::Granted,
+        };
+        self.waiting
+            .drain(..)
+            .map(|order| (order, answer.clone()))
+            .collect()
+    }
+}
+
+/// Whether another try with the same secret would end the same way, and count against the account.
+const fn is_about_the_secret(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Auth(
+            AuthFault::CredentialsRejected | AuthFault::CredentialsExpired | AuthFault::AccountDisabled
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parallax_model::fault::{Fault, ImapFault};
+
+    use super::*;
+
+    const A: Uuid = Uuid::from_u128(1);
+    const B: Uuid = Uuid::from_u128(2);
+    const C: Uuid = Uuid::from_u128(3);
+
+    fn authenticate(outcome: Outcome) -> Stage {
+        Stage::new(StageName::Authenticate, outcome, Duration::ZERO, Duration::ZERO)
+    }
+
+    fn failed(kind: FaultKind) -> Stage {
+        authenticate(Outcome::Failed(Fault::new(kind, "no")))
+    }
+
+    fn withheld(answers: &[(Uuid, LoginAnswer)]) -> Vec<Uuid> {
+        answers
+            .iter()
+            .filter(|(_, answer)| matches!(answer, LoginAnswer::Withheld(_)))
+            .map(|&(order, _)| order)
+            .collect()
+    }
+
+    fn one_goes_two_wait() -> LoginGate {
+        let mut gate = LoginGate::default();
+        assert_eq!(gate.asked(A), [(A, LoginAnswer::Granted)]);
+        assert!(gate.asked(B).is_empty());
+        assert!(gate.asked(C).is_empty());
+        gate
+    }
+
+    #[test]
+    fn a_rejected_secret_is_tried_once() {
+        let mut gate = one_goes_two_wait();
+        let answers = gate.stage(
+            A,
+            "fra-1",
+            &failed(FaultKind::Auth(AuthFault::CredentialsRejected)),
+        );
+        assert_eq!(withheld(&answers), [B, C]);
+        assert_eq!(
+            withheld(&gate.asked(Uuid::from_u128(4))),
+            [Uuid::from_u128(4)],
+            "also for late askers"
+        );
+    }
+
+    #[test]
+    fn an_accepted_secret_opens_the_gate_for_all() {
+        let mut gate = one_goes_two_wait();
+        assert_eq!(
+            gate.stage(A, "fra-1", &authenticate(Outcome::Ok)),
+            [(B, LoginAnswer::Granted), (C, LoginAnswer::Granted)]
+        );
+        assert_eq!(
+            gate.asked(Uuid::from_u128(4)),
+            [(Uuid::from_u128(4), LoginAnswer::Granted)]
+        );
+    }
+
+    #[test]
+    fn trouble_with_the_connection_passes_the_turn_on() {
+        let mut gate = one_goes_two_wait();
+        let answers = gate.stage(A, "fra-1", &failed(FaultKind::Imap(ImapFault::ConnectionClosed)));
+        assert_eq!(answers, [(B, LoginAnswer::Granted)]);
+        assert!(gate.ended(A).is_empty(), "B is trying");
+        assert_eq!(gate.ended(B), [(C, LoginAnswer::Granted)]);
+    }
+
+    #[test]
+    fn a_lost_holder_passes_the_turn_on_and_a_lost_waiter_is_forgotten() {
+        let mut gate = one_goes_two_wait();
+        assert!(gate.ended(B).is_empty());
+        assert_eq!(gate.ended(A), [(C, LoginAnswer::Granted)]);
+        assert!(gate.ended(C).is_empty());
+    }
+
+    #[test]
+    fn only_the_one_that_tries_decides() {
+        let mut gate = one_goes_two_wait();
+        assert!(
+            gate.stage(B, "ams-1", &authenticate(Outcome::Ok)).is_empty(),
+            "B was never let through"
+        );
+    }
+}

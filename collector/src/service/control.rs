@@ -1,0 +1,381 @@
+//! What operators ask of the collector.
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use parallax_model::credential::SealedSecret;
+use parallax_model::identity::{Role, SpiffeId};
+use parallax_model::run::RunDocument;
+use parallax_model::selector::Selector;
+use parallax_model::spec::{Depth, ProbeSpec};
+use parallax_model::vantage::AgentName;
+use parallax_proto::v1;
+use parallax_proto::v1::control_server::Control;
+use tokio::sync::{mpsc, oneshot};
+use tonic::{Request, Response, Status};
+use tracing::info;
+use uuid::Uuid;
+
+use super::{Shared, peer};
+use crate::hub::{Event, HubHandle, RunAsked, Started};
+use crate::identity::{DEFAULT_TTL, TokenWish};
+use crate::runs::{Happening, Inquiry, longest};
+use crate::store::Found;
+
+/// Live events that may wait for a slow reader; the answer itself waits beside them.
+const LIVE: usize = 1024;
+
+/// Bounds on the time of a probe.
+const TIMEOUT_AT_LEAST: Duration = Duration::from_millis(100);
+const TIMEOUT_AT_MOST: Duration = Duration::from_secs(600);
+
+/// How many runs are listed when nothing else is asked, and at most.
+const RUNS_LISTED: u32 = 50;
+const RUNS_LISTED_AT_MOST: u32 = 1000;
+
+/// The longest a token can be good.
+const TTL_AT_MOST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The service.
+pub(crate) struct ControlService(pub(crate) Shared);
+
+#[tonic::async_trait]
+impl Control for ControlService {
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let agents = self.0.hub.agents().await?;
+        let connected = agents.iter().filter(|agent| agent.summary.connected).count();
+        Ok(Response::new(v1::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            telemetry: self.0.telemetry.on(),
+            agents_connected: number(connected),
+            agents_known: number(agents.len()),
+            started_at_us: self.0.started_at.as_microsecond(),
+        }))
+    }
+
+    async fn list_agents(
+        &self,
+        _: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        let agents = self.0.hub.agents().await?.into_iter();
+        Ok(Response::new(v1::ListAgentsResponse {
+            agents: agents.map(answer::agent).collect(),
+        }))
+    }
+
+    async fn remove_agent(
+        &self,
+        request: Request<v1::RemoveAgentRequest>,
+    ) -> Result<Response<v1::RemoveAgentResponse>, Status> {
+        let name = name("name", &request.into_inner().name)?;
+        let spiffe = SpiffeId {
+            role: Role::Agent,
+            name: name.clone(),
+        };
+        let removed = self
+            .0
+            .store
+            .remove_agent(name.clone(), spiffe.to_string(), Timestamp::now())
+            .await?;
+        if !removed {
+            return Err(Status::not_found(format!("there is no agent {name}")));
+        }
+        self.0.hub.removed(name).await?;
+        Ok(Response::new(v1::RemoveAgentResponse {}))
+    }
+
+    type RunProbeStream = BoxStream<'static, Result<v1::RunEvent, Status>>;
+
+    async fn run_probe(
+        &self,
+        request: Request<v1::RunProbeRequest>,
+    ) -> Result<Response<Self::RunProbeStream>, Status> {
+        let peer = peer(&request);
+        let run_id = Uuid::now_v7();
+        let mut trace = self.0.telemetry.run(request.metadata(), &peer, run_id);
+        let question = match Question::read(request.into_inner()) {
+            Ok(question) => question,
+            Err(status) => {
+                trace.failed(&status);
+                return Err(status);
+            }
+        };
+        if question.dry_run {
+            return self.dry_run(run_id, question).await;
+        }
+        let trace_id = trace.trace_id();
+        let inquiry = Inquiry {
+            run_id,
+            trace_id: trace_id.clone(),
+            spec: Arc::new(question.spec),
+            follow_up: question.follow_up,
+            secrets: question.secrets,
+            started_at: Timestamp::now(),
+        };
+        let (live, happenings) = mpsc::channel(LIVE);
+        let (conclusion, concluded) = oneshot::channel();
+        let (reply, started) = oneshot::channel();
+        let guard = CallerGuard {
+            hub: self.0.hub.clone(),
+            run: run_id,
+        };
+        let asked = RunAsked {
+            inquiry,
+            selector: question.selector,
+            limit: question.limit,
+            live,
+            conclusion,
+            trace,
+            reply,
+        };
+        self.0.hub.ask(asked).await?;
+        let started = started
+            .await
+            .map_err(|_| Status::from(crate::hub::Stopping))?
+            .map_err(|live| {
+                Status::resource_exhausted(format!("{live} runs are live already; try again in a moment"))
+            })?;
+        let first = answer::started(run_id, trace_id, started, false);
+        Ok(Response::new(events(first, happenings, concluded, guard)))
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<v1::ListRunsRequest>,
+    ) -> Result<Response<v1::ListRunsResponse>, Status> {
+        let limit = match request.into_inner().limit {
+            0 => RUNS_LISTED,
+            limit => limit.min(RUNS_LISTED_AT_MOST),
+        };
+        let runs = self.0.store.runs(limit).await?;
+        Ok(Response::new(v1::ListRunsResponse {
+            runs: runs.into_iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let id = request.into_inner().run_id.trim().to_ascii_lowercase();
+        let readable = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if !readable {
+            return Err(Status::invalid_argument(
+                "run_id: write the id of a run, or how it begins",
+            ));
+        }
+        match self.0.store.run(id.clone()).await? {
+            Found::One(run) => Ok(Response::new((*run).into())),
+            Found::None => Err(Status::not_found(format!("there is no run {id}"))),
+            Found::Several => Err(Status::invalid_argument(format!(
+                "more than one run begins with {id}; write more of it"
+            ))),
+        }
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        let by = peer(&request);
+        let wish = wish(&request.into_inner())?;
+        let (role, only) = (wish.role, wish.name.clone());
+        let token = self
+            .0
+            .admission
+            .create_token(wish, Timestamp::now())
+            .await
+            .map_err(|error| {
+                tracing::error!("token not made: {error}");
+                Status::internal("the token could not be kept; the collector's log says why")
+            })?;
+        let by = by.spiffe.map(|id| id.to_string()).unwrap_or_default();
+        info!(%role, name = only.as_ref().map(AgentName::as_str), by, "token created");
+        Ok(Response::new(v1::CreateTokenResponse {
+            token: token.to_string(),
+        }))
+    }
+}
+
+impl ControlService {
+    async fn dry_run(
+        &self,
+        run_id: Uuid,
+        question: Question,
+    ) -> Result<Response<<Self as Control>::RunProbeStream>, Status> {
+        let selection = self.0.hub.select(question.selector, question.limit).await?;
+        let longest = longest(&question.spec, question.follow_up);
+        let started = Started { selection, longest };
+        let first = answer::started(run_id, None, started, true);
+        Ok(Response::new(stream::iter([Ok(first)]).boxed()))
+    }
+}
+
+/// A question, read and found sound.
+struct Question {
+    spec: ProbeSpec,
+    selector: Selector,
+    limit: Option<usize>,
+    follow_up: bool,
+    secrets: std::collections::BTreeMap<AgentName, SealedSecret>,
+    dry_run: bool,
+}
+
+impl Question {
+    fn read(request: v1::RunProbeRequest) -> Result<Self, Status> {
+        let spec = request
+            .spec
+            .ok_or_else(|| Status::invalid_argument("spec: missing"))?;
+        let spec = ProbeSpec::try_from(spec)
+            .map_err(|error| Status::invalid_argument(format!("spec: {error}")))?;
+        check(&spec)?;
+        let selector = Selector::parse_any(&request.from)
+            .map_err(|error| Status::invalid_argument(format!("from: {error}")))?;
+        let secrets = request
+            .secrets
+            .into_iter()
+            .map(|(agent, secret)| {
+                let sealed = SealedSecret::try_from(secret)
+                    .map_err(|error| Status::invalid_argument(format!("secrets: {error}")))?;
+                Ok((name("secrets", &agent)?, sealed))
+            })
+            .collect::<Result<_, Status>>()?;
+        Ok(Self {
+            spec,
+            selector,
+            limit: usize::try_from(request.limit).ok().filter(|&limit| limit > 0),
+            follow_up: request.follow_up,
+            secrets,
+            dry_run: request.dry_run,
+        })
+    }
+}
+
+fn check(spec: &ProbeSpec) -> Result<(), Status> {
+    let invalid = |problem: String| Err(Status::invalid_argument(problem));
+    if spec.target.endpoints.is_empty() {
+        return invalid("spec: target.endpoints: at least one is needed".to_owned());
+    }
+    if spec.timeout < TIMEOUT_AT_LEAST || spec.timeout > TIMEOUT_AT_MOST {
+        let (least, most) = (TIMEOUT_AT_LEAST.as_millis(), TIMEOUT_AT_MOST.as_secs());
+        return invalid(format!(
+            "spec: timeout_ms: a probe has from {least} ms to {most} s"
+        ));
+    }
+    if spec.depth as u8 >= Depth::Login as u8 && spec.login.is_none() {
+        return invalid(format!(
+            "spec: login: the depth {} needs a user and a secret",
+            spec.depth
+        ));
+    }
+    if let Some(address) = spec
+        .addresses
+        .iter()
+        .find(|&&address| !spec.family.admits(address))
+    {
+        return invalid(format!(
+            "spec: addresses: {address} is not of the family {}",
+            spec.family
+        ));
+    }
+    Ok(())
+}
+
+/// Tells the hub when the stream is dropped, whoever drops it.
+struct CallerGuard {
+    hub: HubHandle,
+    run: Uuid,
+}
+
+impl Drop for CallerGuard {
+    fn drop(&mut self) {
+        self.hub.tell_later(Event::CallerGone { run: self.run });
+    }
+}
+
+enum Telling {
+    Live {
+        happenings: mpsc::Receiver<Happening>,
+        concluded: oneshot::Receiver<Box<RunDocument>>,
+        guard: CallerGuard,
+    },
+    Over,
+}
+
+/// What is told: how it began, what happens meanwhile, the answer. The hub lets go of the live queue before it gives
+/// the answer, so the answer comes last.
+fn events(
+    first: v1::RunEvent,
+    happenings: mpsc::Receiver<Happening>,
+    concluded: oneshot::Receiver<Box<RunDocument>>,
+    guard: CallerGuard,
+) -> BoxStream<'static, Result<v1::RunEvent, Status>> {
+    let live = Telling::Live {
+        happenings,
+        concluded,
+        guard,
+    };
+    let rest = stream::unfold(live, |telling| async move {
+        let Telling::Live {
+            mut happenings,
+            concluded,
+            guard,
+        } = telling
+        else {
+            return None;
+        };
+        if let Some(happening) = happenings.recv().await {
+            let live = Telling::Live {
+                happenings,
+                concluded,
+                guard,
+            };
+            return Some((Ok(answer::happening(happening)), live));
+        }
+        let last = match concluded.await {
+            Ok(document) => Ok(answer::concluded(*document)),
+            Err(_) => Err(Status::from(crate::hub::Stopping)),
+        };
+        Some((last, Telling::Over))
+    });
+    stream::iter([Ok(first)]).chain(rest).boxed()
+}
+
+fn wish(request: &v1::CreateTokenRequest) -> Result<TokenWish, Status> {
+    let role = Role::known(&request.role)
+        .filter(|&role| role != Role::Collector)
+        .ok_or_else(|| Status::invalid_argument("role: write agent, viewer, operator or admin"))?;
+    let name = match request.name.as_str() {
+        "" => None,
+        text => Some(name("name", text)?),
+    };
+    let ttl = match request.ttl_s {
+        0 => DEFAULT_TTL,
+        seconds => Duration::from_secs(seconds.into()),
+    };
+    if ttl > TTL_AT_MOST {
+        return Err(Status::invalid_argument(
+            "ttl_s: a token is good for a year at most",
+        ));
+    }
+    Ok(TokenWish {
+        role,
+        name,
+        ttl,
+        uses: request.uses.max(1),
+    })
+}
+
+fn name(field: &str, text: &str) -> Result<AgentName, Status> {
+    text.parse()
+        .map_err(|error| Status::invalid_argument(format!("{field}: {error}")))
+}
+
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,229 @@
+//! Who may call what: one table, asked before any call.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parallax_model::identity::Role;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http;
+use tower::{Layer, Service};
+use tracing::debug;
+
+use crate::peer::Peer;
+use crate::store::{Standing, Store};
+
+/// What a caller must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nothing: the call brings its own credential.
+    Nothing,
+    /// Any identity of this collector.
+    Identity,
+    /// An agent.
+    Agent,
+    /// A person with this role or a higher one.
+    Person(Role),
+}
+
+/// Every call there is, and what its caller must be. What is not here can't be called.
+pub(crate) const CALLS: &[(&str, Needs)] = &[
+    ("/parallax.v1.AgentLink/Open", Needs::Agent),
+    ("/parallax.v1.Control/GetStatus", Needs::Person(Role::Viewer)),
+    ("/parallax.v1.Control/ListAgents", Needs::Person(Role::Viewer)),
+    ("/parallax.v1.Control/RemoveAgent", Needs::Person(Role::Admin)),
+    ("/parallax.v1.Control/RunProbe", Needs::Person(Role::Operator)),
+    ("/parallax.v1.Control/ListRuns", Needs::Person(Role::Viewer)),
+    ("/parallax.v1.Control/GetRun", Needs::Person(Role::Viewer)),
+    ("/parallax.v1.Control/CreateToken", Needs::Person(Role::Admin)),
+    ("/parallax.v1.Identity/Join", Needs::Nothing),
+    ("/parallax.v1.Identity/Renew", Needs::Identity),
+    (
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Needs::Identity,
+    ),
+];
+
+/// Whether somebody may make a call.
+pub(crate) fn permit(path: &str, peer: &Peer) -> Result<(), Status> {
+    let Some(&(_, needs)) = CALLS.iter().find(|(call, _)| *call == path) else {
+        return Err(Status::unimplemented(format!("this collector has no {path}")));
+    };
+    if needs == Needs::Nothing {
+        return Ok(());
+    }
+    let Some(id) = &peer.spiffe else {
+        return Err(Status::unauthenticated(
+            "no certificate of this collector was shown; join first, with a token",
+        ));
+    };
+    let (permitted, wanted) = match needs {
+        Needs::Nothing | Needs::Identity => (id.role != Role::Collector, "an agent or a person"),
+        Needs::Agent => (id.role == Role::Agent, "an agent"),
+        Needs::Person(least) => (id.role.permits(least), least.as_str()),
+    };
+    if permitted {
+        return Ok(());
+    }
+    let call = path.trim_start_matches('/');
+    let (name, role) = (&id.name, id.role);
+    Err(Status::permission_denied(format!(
+        "{call} needs the role {wanted}; {name} has the role {role}"
+    )))
+}
+
+/// Puts the check before the services.
+#[derive(Clone)]
+pub(crate) struct Doorkeeper {
+    store: Arc<dyn Store>,
+}
+
+impl Doorkeeper {
+    pub(crate) const fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+}
+
+impl<S> Layer<S> for Doorkeeper {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded {
+            inner,
+            store: Arc::clone(&self.store),
+        }
+    }
+}
+
+/// A service behind the check.
+#[derive(Clone)]
+pub(crate) struct Guarded<S> {
+    inner: S,
+    store: Arc<dyn Store>,
+}
+
+impl<S> Service<http::Request<Body>> for Guarded<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        // The clone is not ready; the one that was asked is.
+        let fresh = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, fresh);
+        let store = Arc::clone(&self.store);
+        Box::pin(async move {
+            let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+            match admit(request.uri().path(), &peer, store.as_ref()).await {
+                Ok(()) => inner.call(request).await,
+                Err(status) => {
+                    debug!(peer = %peer.place(), path = request.uri().path(), "refused: {}", status.message());
+                    Ok(status.into_http())
+                }
+            }
+        })
+    }
+}
+
+async fn admit(path: &str, peer: &Peer, store: &dyn Store) -> Result<(), Status> {
+    permit(path, peer)?;
+    let (Some(id), Some(certificate)) = (&peer.spiffe, peer.certificate) else {
+        return Ok(());
+    };
+    match store.standing(certificate).await? {
+        Standing::Good => Ok(()),
+        Standing::Removed => Err(Status::permission_denied(format!(
+            "{} was removed from this collector; it can join again with a new token",
+            id.name
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parallax_model::identity::SpiffeId;
+    use tonic::Code;
+
+    use super::*;
+
+    fn peer(role: Option<Role>) -> Peer {
+        Peer {
+            spiffe: role.map(|role| SpiffeId {
+                role,
+                name: "x".parse().unwrap(),
+            }),
+            ..Peer::default()
+        }
+    }
+
+    /// The outside contract, spelled out once more: who gets in where.
+    fn may(path: &str, role: Option<Role>) -> bool {
+        use Role::{Admin, Agent, Operator, Viewer};
+        let (_, call) = path.rsplit_once('/').unwrap();
+        match call {
+            "Join" => true,
+            "Open" => role == Some(Agent),
+            "Renew" | "Export" => matches!(role, Some(Agent | Viewer | Operator | Admin)),
+            "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" => {
+                matches!(role, Some(Viewer | Operator | Admin))
+            }
+            "RunProbe" => matches!(role, Some(Operator | Admin)),
+            "RemoveAgent" | "CreateToken" => role == Some(Admin),
+            other => panic!("say here who may call {other}"),
+        }
+    }
+
+    #[test]
+    fn every_call_is_open_to_those_it_is_for_and_to_nobody_else() {
+        let everybody = Role::ALL.iter().copied().map(Some).chain([None]);
+        for role in everybody {
+            for (path, _) in CALLS {
+                let verdict = permit(path, &peer(role));
+                assert_eq!(verdict.is_ok(), may(path, role), "{path} by {role:?}: {verdict:?}");
+                if let Err(status) = verdict {
+                    let expected = role.map_or(Code::Unauthenticated, |_| Code::PermissionDenied);
+                    assert_eq!(status.code(), expected, "{path} by {role:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_call_of_the_contract_is_in_the_table() {
+        let contract = concat!(
+            include_str!("../../../proto/parallax/v1/agent_link.proto"),
+            include_str!("../../../proto/parallax/v1/control.proto"),
+            include_str!("../../../proto/parallax/v1/identity.proto"),
+        );
+        let mut service = "";
+        let mut calls = Vec::new();
+        for line in contract.lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("service ") {
+                service = rest.trim_end_matches([' ', '{']);
+            } else if let Some(rest) = line.strip_prefix("rpc ") {
+                let (call, _) = rest.split_once('(').unwrap();
+                calls.push(format!("/parallax.v1.{service}/{call}"));
+            }
+        }
+        assert!(calls.len() > 8, "{calls:?}");
+        for call in calls {
+            assert!(CALLS.iter().any(|(path, _)| *path == call), "{call} is missing");
+        }
+    }
+
+    #[test]
+    fn an_unknown_call_is_unimplemented_for_everybody() {
+        let status = permit("/parallax.v1.Control/Reboot", &peer(Some(Role::Admin))).unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented);
+    }
+}

@@ -1,0 +1,145 @@
+use jiff::SignedDuration;
+use parallax_model::finding::Verdict;
+use parallax_model::run::{RUN_SCHEMA, RunTarget};
+use parallax_model::spec::Depth;
+use uuid::Uuid;
+
+use super::*;
+
+fn token(uses: u32) -> TokenRecord {
+    TokenRecord {
+        hash: [7; 32],
+        role: Role::Agent,
+        name: Some("fra-1".parse().unwrap()),
+        expires_at: Timestamp::now() + SignedDuration::from_hours(1),
+        uses,
+        used: 0,
+    }
+}
+
+fn certificate(number: u8) -> CertificateRecord {
+    CertificateRecord {
+        sha256: [number; 32],
+        spiffe_id: "spiffe://parallax.internal/agent/fra-1".into(),
+        issued_at: Timestamp::now(),
+        not_after: Timestamp::now() + SignedDuration::from_hours(24),
+    }
+}
+
+fn agent(name: &str) -> AgentRecord {
+    AgentRecord {
+        name: name.parse().unwrap(),
+        introduction: Introduction {
+            version: "0.1.0".into(),
+            labels: [("site".to_owned(), "fra".to_owned())].into(),
+            capabilities: ["probe".to_owned()].into(),
+            sealing_key: vec![1, 2, 3],
+            instance: String::new(),
+        },
+        last_seen: Some(Timestamp::from_microsecond(1_700_000_000_000_000).unwrap()),
+    }
+}
+
+fn run(id: u128) -> RunDocument {
+    RunDocument {
+        schema: RUN_SCHEMA.into(),
+        run_id: Uuid::from_u128(id),
+        trace_id: None,
+        target: RunTarget {
+            input: "imap.example.org".into(),
+            host: "imap.example.org".into(),
+            endpoints: Vec::new(),
+        },
+        depth: Depth::Greeting,
+        started_at: Timestamp::from_microsecond(1_700_000_000_000_000 + i64::try_from(id >> 120).unwrap())
+            .unwrap(),
+        duration: Duration::from_millis(42),
+        vantages: Vec::new(),
+        verdict: Verdict::Healthy,
+        summary: "well".into(),
+        findings: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.db");
+    let store = Sqlite::open(&file).await.unwrap();
+    store.add_token(token(1)).await.unwrap();
+    store.put_agent(agent("fra-1")).await.unwrap();
+    store.put_run(run(1 << 120)).await.unwrap();
+    store.close().await.unwrap();
+    let store = Sqlite::open(&file).await.unwrap();
+    assert_eq!(store.token([7; 32]).await.unwrap().unwrap().uses, 1);
+    assert_eq!(store.agents().await.unwrap(), [agent("fra-1")]);
+    assert_eq!(store.run(Uuid::from_u128(1 << 120).to_string()).await.unwrap(), Found::One(Box::new(run(1 << 120))));
+}
+
+#[tokio::test]
+async fn a_single_use_token_is_spent_once_however_many_ask_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.db");
+    let (one, other) = (Sqlite::open(&file).await.unwrap(), Sqlite::open(&file).await.unwrap());
+    one.add_token(token(1)).await.unwrap();
+    let now = Timestamp::now();
+    let asks = (0..8).map(|number| {
+        let store = if number % 2 == 0 { &one } else { &other };
+        store.spend_token([7; 32], certificate(number), now)
+    });
+    let spent = futures_util::future::try_join_all(asks).await.unwrap();
+    assert_eq!(spent.iter().filter(|&&spent| spent).count(), 1);
+}
+
+#[tokio::test]
+async fn an_expired_token_buys_nothing() {
+    let store = Sqlite::in_memory().await.unwrap();
+    store.add_token(token(5)).await.unwrap();
+    let later = Timestamp::now() + SignedDuration::from_hours(2);
+    assert!(!store.spend_token([7; 32], certificate(1), later).await.unwrap());
+    assert!(store.spend_token([7; 32], certificate(1), Timestamp::now()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_removed_agent_is_refused_until_it_joins_again() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let name: AgentName = "fra-1".parse().unwrap();
+    store.add_token(token(2)).await.unwrap();
+    store.spend_token([7; 32], certificate(1), Timestamp::now()).await.unwrap();
+    store.put_agent(agent("fra-1")).await.unwrap();
+    let spiffe_id = certificate(1).spiffe_id;
+    assert!(store.remove_agent(name.clone(), spiffe_id.clone(), Timestamp::now()).await.unwrap());
+    assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Removed);
+    store.put_agent(agent("fra-1")).await.unwrap();
+    assert_eq!(store.agents().await.unwrap(), [], "a late word of it does not bring it back");
+    assert!(!store.remove_agent(name, spiffe_id, Timestamp::now()).await.unwrap(), "it is gone already");
+    store.spend_token([7; 32], certificate(2), Timestamp::now()).await.unwrap();
+    assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Removed, "the old identity stays out");
+    assert_eq!(store.standing([2; 32]).await.unwrap(), Standing::Good);
+    assert_eq!(store.agents().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_latest_runs_come_first_and_a_beginning_finds_one() {
+    let store = Sqlite::in_memory().await.unwrap();
+    for id in [0x10_u128, 0x11, 0x20] {
+        store.put_run(run(id << 120)).await.unwrap();
+    }
+    store.put_run(run(0x20 << 120)).await.unwrap();
+    let runs = store.runs(2).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.run_id.as_u128() >> 120).collect::<Vec<_>>(), [0x20, 0x11]);
+    assert!(matches!(store.run("2".into()).await.unwrap(), Found::One(_)));
+    assert_eq!(store.run("1".into()).await.unwrap(), Found::Several);
+    assert_eq!(store.run("%".into()).await.unwrap(), Found::None);
+}
+
+#[tokio::test]
+async fn a_newer_database_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.db");
+    let store = Sqlite::open(&file).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.pool).await.unwrap();
+    store.close().await.unwrap();
+    let refused = Sqlite::open(&file).await.unwrap_err().to_string();
+    assert!(refused.starts_with("the database has version 99, this program knows versions up to 1"), "{refused}");
+}

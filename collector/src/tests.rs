@@ -1,0 +1,7 @@
+//! The collector as agents and operators meet it: over a pipe, with a fake agent that speaks the link.
+
+mod fake;
+mod login;
+mod runs;
+mod stop;
+mod tls;

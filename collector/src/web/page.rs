@@ -1,0 +1,144 @@
+//! The status page: agents and the latest runs, nothing to click.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use parallax_model::run::RunSummary;
+use parallax_model::text::escape_str;
+
+use crate::hub::AgentView;
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;\
+color:#222;background:#fff}table{border-collapse:collapse;width:100%;margin-bottom:2rem}th,td{text-align:left;\
+padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd;vertical-align:top}th{font-weight:600}\
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td{border-color:#444}}";
+
+/// The longest text of a cell.
+const CELL: usize = 300;
+
+/// The page as HTML. Every text is escaped: first for a terminal's and a reader's sake, then for HTML.
+pub(super) fn render(agents: &[AgentView], runs: &[RunSummary]) -> String {
+    let connected = agents.iter().filter(|agent| agent.summary.connected).count();
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Parallax collector</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\
+         <h1>Parallax collector</h1><p>Version {}. {connected} of {} agents connected.</p>",
+        env!("CARGO_PKG_VERSION"),
+        agents.len(),
+    );
+    let agent_rows = agents.iter().map(agent_row).collect();
+    table(
+        &mut page,
+        "Agents",
+        &["name", "state", "labels", "version", "round trip"],
+        agent_rows,
+    );
+    let run_rows = runs.iter().map(run_row).collect();
+    table(
+        &mut page,
+        "Latest runs",
+        &["started", "target", "verdict", "summary", "id"],
+        run_rows,
+    );
+    page.push_str("</body></html>\n");
+    page
+}
+
+fn agent_row(agent: &AgentView) -> Vec<String> {
+    let summary = &agent.summary;
+    let state = match (summary.connected, summary.last_seen) {
+        (true, _) => "connected".to_owned(),
+        (false, Some(seen)) => format!("not connected since {}", time(seen)),
+        (false, None) => "not connected".to_owned(),
+    };
+    let labels: Vec<String> = summary
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    vec![
+        summary.name.to_string(),
+        state,
+        labels.join(" "),
+        summary.version.clone(),
+        summary
+            .rtt_ms
+            .map(|rtt| format!("{rtt:.1} ms"))
+            .unwrap_or_default(),
+    ]
+}
+
+fn run_row(run: &RunSummary) -> Vec<String> {
+    vec![
+        time(run.started_at),
+        run.target.clone(),
+        run.verdict.to_string(),
+        run.summary.clone(),
+        run.run_id.to_string(),
+    ]
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn table(page: &mut String, title: &str, heads: &[&str], rows: Vec<Vec<String>>) {
+    // Writing to a String never fails.
+    let _ = write!(page, "<h2>{title}</h2>");
+    if rows.is_empty() {
+        page.push_str("<p>None yet.</p>");
+        return;
+    }
+    page.push_str("<table><tr>");
+    for head in heads {
+        let _ = write!(page, "<th>{head}</th>");
+    }
+    page.push_str("</tr>");
+    for row in rows {
+        page.push_str("<tr>");
+        for cell in row {
+            let _ = write!(page, "<td>{}</td>", html(&cell));
+        }
+        page.push_str("</tr>");
+    }
+    page.push_str("</table>");
+}
+
+fn html(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in escape_str(text, CELL).chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            _ => safe.push(character),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use parallax_model::finding::Verdict;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_servers_text_stays_text() {
+        let run = RunSummary {
+            run_id: Uuid::nil(),
+            started_at: Timestamp::UNIX_EPOCH,
+            target: "<script>alert(1)</script>".into(),
+            verdict: Verdict::Down,
+            summary: "a & b\u{202e}\x1b[2J".into(),
+        };
+        let page = render(&[], &[run]);
+        assert!(!page.contains("<script>"));
+        assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+        assert!(page.contains("a &amp; b\\u{202e}\\x1b[2J"));
+        assert!(page.contains("1970-01-01 00:00:00 UTC"));
+    }
+}
