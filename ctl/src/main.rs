@@ -1,3 +1,7 @@
 //! Program entry.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    parallax_ctl::main(std::env::args_os())
+}

@@ -1,0 +1,144 @@
+//! The way to the collector.
+
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use parallax_identity::{DialError, Dialer, Identity, LocalKey, renew};
+use parallax_proto::v1;
+use parallax_proto::v1::control_client::ControlClient;
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+
+use crate::config::Config;
+use crate::exit::Trouble;
+
+/// Time for a call that does not run anything.
+const CALL: Duration = Duration::from_secs(10);
+/// A run of many vantage points with evidence is large, but not larger.
+const LARGEST_MESSAGE: usize = 64 << 20;
+
+const LOG_IN_AGAIN: &str = "log in again: ctl login --collector HOST:PORT --token TOKEN";
+
+/// A connection to the collector.
+pub(crate) struct Client {
+    /// The operators' service.
+    pub(crate) control: ControlClient<Channel>,
+    /// For what is sent beside the calls; absent where the collector is in this process.
+    pub(crate) dialer: Option<Dialer>,
+}
+
+impl Client {
+    /// A client over a channel that stands already.
+    pub(crate) fn over(channel: Channel) -> Self {
+        Self {
+            control: ControlClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE),
+            dialer: None,
+        }
+    }
+
+    /// Dials the collector of the configuration, with the identity kept beside it.
+    pub(crate) async fn dial(config: &Config) -> Result<Self, Trouble> {
+        let Some(address) = &config.collector else {
+            return Err(Trouble::new("no collector is configured")
+                .hint("log in first: ctl login --collector HOST:PORT --token TOKEN"));
+        };
+        let identity = identity(config)?;
+        let dialer = Dialer::new(address.clone(), &identity)?;
+        let channel = dialer.connect().await.map_err(unreachable)?;
+        renew_if_due(config, &identity, &dialer, channel.clone()).await;
+        Ok(Self {
+            dialer: Some(dialer),
+            ..Self::over(channel)
+        })
+    }
+
+    /// What the collector is.
+    pub(crate) async fn status(&mut self) -> Result<v1::GetStatusResponse, Trouble> {
+        call(self.control.get_status(v1::GetStatusRequest {})).await
+    }
+
+    /// Every agent it knows.
+    pub(crate) async fn agents(&mut self) -> Result<Vec<v1::Agent>, Trouble> {
+        let answer = call(self.control.list_agents(v1::ListAgentsRequest {})).await?;
+        Ok(answer.agents)
+    }
+}
+
+/// The identity that `ctl login` kept.
+pub(crate) fn identity(config: &Config) -> Result<Identity, Trouble> {
+    let identity = Identity::load(&config.home).map_err(|error| Trouble::from(error).hint(LOG_IN_AGAIN))?;
+    let identity = identity.ok_or_else(|| {
+        Trouble::new(format!("there is no identity in {}", config.home.display())).hint(LOG_IN_AGAIN)
+    })?;
+    if identity.has_expired(SystemTime::now()) {
+        return Err(Trouble::new("the certificate of this identity has expired").hint(LOG_IN_AGAIN));
+    }
+    Ok(identity)
+}
+
+/// Waits for an answer, but not for ever.
+pub(crate) async fn call<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {
+    match tokio::time::timeout(CALL, answer).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(refused(&status)),
+        Err(_) => Err(
+            Trouble::new(format!("the collector did not answer within {CALL:?}"))
+                .hint("see `ctl doctor`, and the collector's log"),
+        ),
+    }
+}
+
+/// What the collector said instead of an answer.
+pub(crate) fn refused(status: &Status) -> Trouble {
+    let message = status.message();
+    match status.code() {
+        Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Trouble::new(message),
+        Code::PermissionDenied => Trouble::new(format!("the collector does not allow this: {message}"))
+            .hint("log in with a token of a higher role: viewer < operator < admin"),
+        Code::Unauthenticated => {
+            Trouble::new(format!("the collector does not know this identity: {message}")).hint(LOG_IN_AGAIN)
+        }
+        Code::Unavailable | Code::Unknown | Code::Cancelled => {
+            Trouble::new(format!("the connection to the collector was lost: {message}"))
+                .hint("try again; see `ctl doctor`")
+        }
+        code => Trouble::new(format!("the collector failed ({code:?}): {message}"))
+            .hint("see the collector's log"),
+    }
+}
+
+fn unreachable(error: DialError) -> Trouble {
+    let hint = match error {
+        DialError::Unreachable { .. } => {
+            "is the collector running, and its port open from here? see `ctl doctor`"
+        }
+        DialError::Tls { .. } | DialError::Untrusted { .. } => {
+            "is this the collector you logged in to? see `ctl doctor`"
+        }
+        DialError::OwnExpired => LOG_IN_AGAIN,
+        DialError::OwnNotValidYet => "set this host's clock right",
+    };
+    Trouble::new(format!("the collector can't be reached: {error}")).hint(hint)
+}
+
+/// An operator who works with it never has to log in again. If this fails, the next command tries once more.
+async fn renew_if_due(config: &Config, identity: &Identity, dialer: &Dialer, channel: Channel) {
+    if SystemTime::now() < identity.renew_at() {
+        return;
+    }
+    let renewed = async {
+        let key = LocalKey::generate()?;
+        let new = tokio::time::timeout(CALL, renew(channel, identity, &key))
+            .await
+            .map_err(|_| Trouble::new("no answer in time"))??;
+        new.save(&config.home)?;
+        dialer.replace(&new)?;
+        Ok::<_, Trouble>(())
+    };
+    if let Err(trouble) = renewed.await {
+        tracing::warn!(
+            "the certificate could not be renewed: {}",
+            trouble.lines().trim_end()
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! `ctl agents [list|show|remove]`
+
+use jiff::Timestamp;
+use parallax_model::run::AgentSummary;
+use parallax_model::vantage::AgentName;
+use parallax_proto::v1;
+
+use crate::args::{AgentsArgs, AgentsCommand, ListFormat, OutputArgs};
+use crate::client::{Client, call};
+use crate::config::Config;
+use crate::exit::Trouble;
+use crate::{console, render};
+
+pub(super) async fn run(args: AgentsArgs, config: &Config) -> Result<u8, Trouble> {
+    let mut client = Client::dial(config).await?;
+    match args.command {
+        None => list(&mut client, args.output).await,
+        Some(AgentsCommand::List(output)) => list(&mut client, output).await,
+        Some(AgentsCommand::Show { name, output }) => show(&mut client, &name, output).await,
+        Some(AgentsCommand::Remove { name }) => remove(&mut client, &name).await,
+    }
+}
+
+async fn list(client: &mut Client, output: OutputArgs) -> Result<u8, Trouble> {
+    let agents = known(client).await?;
+    let text = match output.output.unwrap_or_default() {
+        ListFormat::Table => render::agents::table(&agents, Timestamp::now(), console::canvas()),
+        ListFormat::Json => render::json(&agents)?,
+    };
+    console::print(&text)?;
+    Ok(0)
+}
+
+async fn show(client: &mut Client, name: &AgentName, output: OutputArgs) -> Result<u8, Trouble> {
+    let agents = known(client).await?;
+    let agent = agents
+        .iter()
+        .find(|agent| agent.name == *name)
+        .ok_or_else(|| Trouble::new(format!("there is no agent {name}")).hint("see `ctl agents`"))?;
+    let text = match output.output.unwrap_or_default() {
+        ListFormat::Table => render::agents::details(agent, Timestamp::now(), console::canvas()),
+        ListFormat::Json => render::json(agent)?,
+    };
+    console::print(&text)?;
+    Ok(0)
+}
+
+async fn remove(client: &mut Client, name: &AgentName) -> Result<u8, Trouble> {
+    let request = v1::RemoveAgentRequest {
+        name: name.to_string(),
+    };
+    call(client.control.remove_agent(request)).await?;
+    console::print(&format!(
+        "removed {name}: its certificate is no longer accepted\n"
+    ))?;
+    Ok(0)
+}
+
+async fn known(client: &mut Client) -> Result<Vec<AgentSummary>, Trouble> {
+    let agents = client.agents().await?;
+    let mut agents: Vec<AgentSummary> = agents
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect::<Result<_, _>>()?;
+    agents.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(agents)
+}

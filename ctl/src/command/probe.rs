@@ -1,0 +1,185 @@
+//! `ctl probe TARGET`
+
+use std::time::Duration;
+
+use parallax_model::run::RunDocument;
+use parallax_proto::v1;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tonic::{Request, Streaming};
+
+use crate::args::{ProbeArgs, RunFormat};
+use crate::client::{self, Client};
+use crate::config::Config;
+use crate::exit::{Trouble, UNKNOWN};
+use crate::interrupt;
+use crate::live::Live;
+use crate::local::Local;
+use crate::question::Question;
+use crate::trace::ProbeTrace;
+use crate::view::{News, RunView, Started};
+use crate::{console, render};
+
+/// Time for the collector to take the question.
+const TO_BEGIN: Duration = Duration::from_secs(10);
+/// What the collector gets beyond the deadline it gave itself.
+const GRACE: Duration = Duration::from_secs(5);
+const BETWEEN_FRAMES: Duration = Duration::from_millis(100);
+
+pub(super) async fn run(args: &ProbeArgs, config: &Config) -> Result<u8, Trouble> {
+    let question = Question::read(args, &config.ca_file)?;
+    if config.collector.is_none() {
+        return run_here(args, &question).await;
+    }
+    let (mut client, telemetry) = interrupt::unless_asked(async {
+        let mut client = Client::dial(config).await?;
+        let telemetry = client.status().await?.telemetry;
+        Ok((client, telemetry))
+    })
+    .await?;
+    let mut trace = ProbeTrace::over_the_collector(&client, telemetry)?;
+    let answered = interrupt::unless_asked(ask(&mut client, &question, args, &mut trace)).await;
+    trace.end(&answered).await;
+    print(answered?, args)
+}
+
+/// Without a collector: one of its own, and an agent named `local`, for the time of this question.
+async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> {
+    if !question.selector.matches(Local::NAME, &Default::default()) {
+        return Err(Trouble::new(format!(
+            "no collector is configured: the only vantage point is {:?}, and --from {} leaves it out",
+            Local::NAME,
+            question.selector
+        ))
+        .hint("log in first: ctl login --collector HOST:PORT --token TOKEN"));
+    }
+    let mut local = interrupt::unless_asked(Local::start(args.otlp_endpoint.as_deref())).await?;
+    let mut trace = ProbeTrace::to_endpoint(args.otlp_endpoint.as_deref())?;
+    let answered = interrupt::unless_asked(ask(&mut local.client, question, args, &mut trace)).await;
+    trace.end(&answered).await;
+    local.end().await;
+    print(answered?, args)
+}
+
+/// What came of the question.
+pub(crate) enum Answer {
+    /// The run, concluded.
+    Run(Box<RunDocument>),
+    /// The agents that would be asked.
+    Choice(Started),
+}
+
+async fn ask(
+    client: &mut Client,
+    question: &Question,
+    args: &ProbeArgs,
+    trace: &mut ProbeTrace,
+) -> Result<Answer, Trouble> {
+    let agents = if question.has_secret() {
+        client.agents().await?
+    } else {
+        Vec::new()
+    };
+    let mut request = Request::new(question.request(&agents)?);
+    trace.begin_call(request.metadata_mut());
+    let begun = timeout_at(Instant::now() + TO_BEGIN, client.control.run_probe(request)).await;
+    let stream = match begun {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => return Err(client::refused(&status)),
+        Err(_) => return Err(Trouble::new("the collector did not take the question in time")),
+    };
+    let format = args.output.unwrap_or_default();
+    let view = follow(stream, format, question.dry_run).await?;
+    conclude(view, question.dry_run)
+}
+
+/// Takes the events in as they come, and shows them.
+async fn follow(
+    mut stream: Streaming<v1::RunEvent>,
+    format: RunFormat,
+    dry_run: bool,
+) -> Result<RunView, Trouble> {
+    let mut view = RunView::default();
+    // Lines that come while the run is on would be drawn over.
+    let mut live = Live::new(!dry_run && format != RunFormat::Jsonl);
+    let mut frames = interval(BETWEEN_FRAMES);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut deadline = Instant::now() + TO_BEGIN;
+    loop {
+        let event = tokio::select! {
+            event = timeout_at(deadline, stream.message()) => event,
+            _ = frames.tick() => {
+                live.draw(&view);
+                continue;
+            }
+        };
+        let event = event
+            .map_err(|_| {
+                Trouble::new(format!(
+                    "the collector did not answer by its own deadline{}",
+                    so_far(&view)
+                ))
+            })?
+            .map_err(|status| client::refused(&status))?;
+        let Some(event) = event else { return Ok(view) };
+        let Some(news) = News::read(event)? else { continue };
+        if let News::Started(started) = &news {
+            deadline = Instant::now() + started.deadline + GRACE;
+        }
+        if format == RunFormat::Jsonl
+            && let Some(line) = news.json()?
+        {
+            console::print(&render::json_line(&line)?)?;
+        }
+        view.fold(&news);
+    }
+}
+
+fn conclude(view: RunView, dry_run: bool) -> Result<Answer, Trouble> {
+    if dry_run && let Some(started) = view.started() {
+        return Ok(Answer::Choice(started.clone()));
+    }
+    let so_far = so_far(&view);
+    let document = view.into_document();
+    document
+        .map(|document| Answer::Run(Box::new(document)))
+        .ok_or_else(|| {
+            Trouble::new(format!("the collector ended the run without an answer{so_far}"))
+                .hint("try again; see the collector's log")
+        })
+}
+
+fn so_far(view: &RunView) -> String {
+    let (mut done, mut all) = (0, 0);
+    for (_, vantage) in view.vantages() {
+        all += 1;
+        done += usize::from(vantage.done());
+    }
+    match (view.started().and_then(|started| started.run_id), all) {
+        (_, 0) => String::new(),
+        (Some(run), _) => format!(" ({done} of {all} vantage points had answered, run {run})"),
+        (None, _) => format!(" ({done} of {all} vantage points had answered)"),
+    }
+}
+
+fn print(answer: Answer, args: &ProbeArgs) -> Result<u8, Trouble> {
+    let format = args.output.unwrap_or_default();
+    match answer {
+        Answer::Run(document) => {
+            console::print(&render::run(&document, format, console::canvas())?)?;
+            Ok(document.verdict.exit_status())
+        }
+        Answer::Choice(started) => {
+            let text = match format {
+                RunFormat::Json => render::json(&started)?,
+                // The event itself was printed when it came.
+                RunFormat::Jsonl => String::new(),
+                RunFormat::Table | RunFormat::Wide | RunFormat::Markdown | RunFormat::Nagios => {
+                    render::choices::table(&started, console::canvas())
+                }
+            };
+            console::print(&text)?;
+            let somebody = started.asked.iter().any(|choice| choice.connected);
+            Ok(if somebody { 0 } else { UNKNOWN })
+        }
+    }
+}

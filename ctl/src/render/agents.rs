@@ -1,0 +1,87 @@
+//! Agents, one a line.
+
+use jiff::Timestamp;
+use parallax_model::run::AgentSummary;
+
+use super::canvas::{Canvas, Tone};
+use super::grid::{Cell, Grid, Row};
+use super::{text, words};
+
+/// Every agent that the collector knows.
+pub(crate) fn table(agents: &[AgentSummary], now: Timestamp, canvas: Canvas) -> String {
+    if agents.is_empty() {
+        return "no agent has joined yet; make a token with `ctl token create --role agent` and start one\n"
+            .to_owned();
+    }
+    let mut grid = Grid::headed(&[
+        "NAME", "STATE", "SEEN", "RTT", "CLOCK", "PROBES", "VERSION", "LABELS",
+    ]);
+    for agent in agents {
+        grid.push(Row::Cells(cells(agent, now)));
+    }
+    text(&grid.lines(canvas))
+}
+
+/// One agent, a fact a line.
+pub(crate) fn details(agent: &AgentSummary, now: Timestamp, canvas: Canvas) -> String {
+    let mut facts = vec![
+        ("name", agent.name.to_string()),
+        ("state", state(agent).0.to_owned()),
+        ("labels", words::labels(&agent.labels)),
+        ("version", words::quote(&agent.version)),
+        ("seen", seen(agent, now)),
+        ("probes", agent.probes_in_flight.to_string()),
+    ];
+    let known = [
+        ("peer", agent.peer.as_deref().map(words::quote)),
+        ("rtt", agent.rtt_ms.map(rtt)),
+        ("clock", agent.clock_offset_ms.map(words::offset)),
+    ];
+    facts.extend(
+        known
+            .into_iter()
+            .filter_map(|(name, fact)| fact.map(|fact| (name, fact))),
+    );
+    let lines: Vec<_> = facts
+        .iter()
+        .map(|(name, fact)| format!("{} {fact}", canvas.paint(Tone::Faint, &format!("{name:<9}"))))
+        .collect();
+    text(&lines)
+}
+
+fn cells(agent: &AgentSummary, now: Timestamp) -> Vec<Cell> {
+    let (state, tone) = state(agent);
+    let dash = || "-".to_owned();
+    vec![
+        Cell::left(agent.name.to_string(), Tone::Strong),
+        Cell::left(state, tone),
+        Cell::left(seen(agent, now), Tone::Plain),
+        Cell::right(agent.rtt_ms.map_or_else(dash, rtt), Tone::Plain),
+        Cell::right(
+            agent.clock_offset_ms.map_or_else(dash, words::offset),
+            Tone::Plain,
+        ),
+        Cell::right(agent.probes_in_flight.to_string(), Tone::Plain),
+        Cell::left(words::quote(&agent.version), Tone::Plain),
+        Cell::left(words::labels(&agent.labels), Tone::Plain),
+    ]
+}
+
+const fn state(agent: &AgentSummary) -> (&'static str, Tone) {
+    if agent.connected {
+        ("connected", Tone::Good)
+    } else {
+        ("offline", Tone::Bad)
+    }
+}
+
+fn seen(agent: &AgentSummary, now: Timestamp) -> String {
+    agent.last_seen.map_or_else(
+        || "never".to_owned(),
+        |seen| format!("{} ago", words::span((now.as_second() - seen.as_second()).max(0))),
+    )
+}
+
+fn rtt(millis: f64) -> String {
+    words::time(parallax_model::millis::to_duration(millis))
+}

@@ -1,0 +1,140 @@
+//! The answer for a ticket.
+
+use parallax_model::finding::Finding;
+use parallax_model::observation::Observation;
+use parallax_model::run::RunDocument;
+use parallax_model::stage::StageName;
+
+use super::{findings, stages, text, words};
+
+/// The run as GitHub-flavoured Markdown: verdict, table, findings.
+pub(crate) fn markdown(document: &RunDocument) -> String {
+    let mut lines = vec![
+        format!("## {} is {}", code(&document.target.host), document.verdict),
+        String::new(),
+        inert(&words::safe(&document.summary)),
+        String::new(),
+    ];
+    if !document.vantages.is_empty() {
+        lines.extend(table(document));
+        lines.push(String::new());
+    }
+    for (at, finding) in document.findings.iter().enumerate() {
+        lines.extend(finding_lines(at + 1, finding));
+        lines.push(String::new());
+    }
+    lines.push(reference(document));
+    text(&lines)
+}
+
+fn table(document: &RunDocument) -> Vec<String> {
+    let stages = stages::stages_seen(document);
+    let mut titles = vec!["vantage point".to_owned(), "address".to_owned()];
+    titles.extend(stages.iter().map(ToString::to_string));
+    let mut lines = vec![row(&titles), row(&vec!["---".to_owned(); titles.len()])];
+    for vantage in &document.vantages {
+        lines.extend(
+            vantage_rows(document, vantage, &stages)
+                .iter()
+                .map(|cells| row(cells)),
+        );
+    }
+    lines
+}
+
+fn vantage_rows(document: &RunDocument, vantage: &Observation, stages: &[StageName]) -> Vec<Vec<String>> {
+    let name = vantage.agent.to_string();
+    if !vantage.answered() {
+        return vec![vec![name, inert(&stages::unseen(vantage))]];
+    }
+    let mut attempts: Vec<_> = vantage.requested().map(Some).collect();
+    if attempts.is_empty() {
+        attempts.push(None);
+    }
+    let rows = attempts.into_iter().enumerate().map(|(at, attempt)| {
+        let address = attempt.map(|attempt| stages::address(document, attempt));
+        let mut cells = vec![name.clone(), address.unwrap_or_default()];
+        cells.extend(stages.iter().map(|&stage| {
+            let stage = stages::stage_of(vantage, attempt, at == 0, stage);
+            let failed = stage.is_some_and(|stage| stage.outcome.fault().is_some());
+            let (text, _) = stages::cell(stage);
+            if failed { format!("**{text}**") } else { text }
+        }));
+        cells
+    });
+    rows.collect()
+}
+
+fn finding_lines(number: usize, finding: &Finding) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "### {number}. {} ({}, {})",
+            code(finding.kind.as_str()),
+            finding.severity,
+            words::sure(finding.confidence)
+        ),
+        String::new(),
+        inert(&words::safe(&finding.summary)),
+        String::new(),
+        format!("- who: {}", findings::who(&finding.scope)),
+    ];
+    if let Some(place) = findings::place(&finding.location) {
+        lines.push(format!("- where: {place}"));
+    }
+    for fact in &finding.because {
+        lines.push(format!("- because: {}", inert(&words::safe(fact))));
+    }
+    for other in &finding.alternatives {
+        lines.push(format!(
+            "- or {} ({}), told apart by: {}",
+            code(other.kind.as_str()),
+            words::percent(other.confidence),
+            inert(&words::safe(&other.told_apart_by))
+        ));
+    }
+    for step in &finding.next_steps {
+        lines.push(format!("- next: {}", inert(&words::safe(step))));
+    }
+    lines
+}
+
+fn reference(document: &RunDocument) -> String {
+    let trace = document
+        .trace_id
+        .as_ref()
+        .map(|trace| format!(", trace {}", code(trace)));
+    format!(
+        "depth {}, at {}, {}, run {}{}",
+        document.depth,
+        words::moment(document.started_at),
+        words::time(document.duration),
+        code(&document.run_id.to_string()),
+        trace.unwrap_or_default()
+    )
+}
+
+fn row(cells: &[String]) -> String {
+    format!("| {} |", cells.join(" | "))
+}
+
+/// A code span of text that has no backtick.
+fn code(text: &str) -> String {
+    format!("`{}`", words::quote(text).replace('`', "'"))
+}
+
+/// Text that Markdown and HTML take as text, also inside a table.
+fn inert(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => shown.push_str("&lt;"),
+            '&' => shown.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' | '@' => {
+                shown.push('\\');
+                shown.push(character);
+            }
+            _ => shown.push(character),
+        }
+    }
+    shown
+}

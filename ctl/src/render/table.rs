@@ -1,0 +1,67 @@
+//! The answer for a person: matrix, verdict, findings.
+
+use parallax_model::run::RunDocument;
+
+use super::canvas::{Canvas, Tone, wrap};
+use super::{evidence, findings, stages, text, words};
+
+/// The run as a table, with its verdict and findings below.
+pub(crate) fn table(document: &RunDocument, canvas: Canvas) -> String {
+    text(&lines(document, canvas, &[]))
+}
+
+/// [`table`], with what was seen in each attempt between the matrix and the verdict.
+pub(crate) fn wide(document: &RunDocument, canvas: Canvas) -> String {
+    let mut details = vec![String::new()];
+    details.extend(evidence::lines(document, canvas));
+    text(&lines(document, canvas, &details))
+}
+
+fn lines(document: &RunDocument, canvas: Canvas, details: &[String]) -> Vec<String> {
+    let mut lines: Vec<_> = wrap(&title(document), canvas.width)
+        .iter()
+        .map(|line| canvas.paint(Tone::Faint, line))
+        .collect();
+    lines.push(String::new());
+    if !document.vantages.is_empty() {
+        lines.extend(stages::lines(document, canvas));
+        lines.extend_from_slice(details);
+        lines.push(String::new());
+    }
+    lines.extend(findings::verdict_lines(document, canvas));
+    for finding in &document.findings {
+        lines.push(String::new());
+        lines.extend(findings::finding_lines(finding, &document.summary, canvas));
+    }
+    lines.push(String::new());
+    lines.extend(reference(document, canvas));
+    lines
+}
+
+/// What was asked: "imap.example.org, 993/tls, to greeting, from 4 vantage points, at ...".
+fn title(document: &RunDocument) -> String {
+    let endpoints: Vec<_> = document
+        .target
+        .endpoints
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    format!(
+        "{} {}, depth {}, {}, {}, {}",
+        words::quote(&document.target.host),
+        endpoints.join(" "),
+        document.depth,
+        words::count(document.vantages.len(), "vantage point"),
+        words::moment(document.started_at),
+        words::time(document.duration)
+    )
+}
+
+/// How to find the run again.
+fn reference(document: &RunDocument, canvas: Canvas) -> Vec<String> {
+    let mut lines = vec![format!("run       {}", document.run_id)];
+    if let Some(trace) = &document.trace_id {
+        lines.push(format!("trace     {}", words::quote(trace)));
+    }
+    lines.iter().map(|line| canvas.paint(Tone::Faint, line)).collect()
+}
