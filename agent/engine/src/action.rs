@@ -9,6 +9,10 @@ use crate::imap::Outgoing;
 
 /// The next thing to do for a session. All times count from the start of the probe.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one action exists at a time, and is taken apart at once"
+)]
 pub enum Action {
     /// Open a TCP connection to the session's address and port; answer with `Connected` or `ConnectFailed`.
     Connect {

@@ -2,61 +2,30 @@
 //!
 //! The session sequences and keeps time; what is said in a stage stands in that stage's own exchange.
 
+mod config;
+mod dialogue;
+mod wait;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use parallax_model::credential::{Credential, Mechanism};
 use parallax_model::evidence::{ConnectEvidence, Evidence};
-use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
-use parallax_model::observation::{Attempt, AttemptOutcome, Purpose};
+use parallax_model::observation::{Attempt, AttemptOutcome};
 use parallax_model::stage::{Outcome, StageName};
-use parallax_model::target::{Endpoint, Host};
 
 use crate::action::Action;
-use crate::budgets::Budgets;
 use crate::event::{Event, HandshakeFacts};
-use crate::exchange::{self, Exchange, LoginRequest, Lost, Turn, out_of_time, seconds};
+use crate::exchange::{self, Exchange, LoginRequest, Lost, out_of_time, seconds};
 use crate::handshake::{judge, wall};
-use crate::imap::{Frame, Outgoing};
-use crate::plan::Plan;
 use crate::timeline::Timeline;
 use crate::transcript::Transcript;
-use crate::wire::{Heard, Wire};
+use crate::wire::Wire;
 
-/// What one attempt is to do. All times count from the start of the probe.
-#[derive(Debug)]
-pub struct SessionConfig {
-    /// The address to connect to.
-    pub address: IpAddr,
-    /// Port and security.
-    pub endpoint: Endpoint,
-    /// Why the attempt is made.
-    pub purpose: Purpose,
-    /// What is varied, in a follow-up.
-    pub experiment: Option<ExperimentKind>,
-    /// The stages.
-    pub plan: Plan,
-    /// The host that certificates must name; SNI, when it is a name.
-    pub reference: Host,
-    /// The secret, where a login was asked for.
-    pub login: Option<Credential>,
-    /// The mechanism asked for; without one, the best that the server offers.
-    pub mechanism: Option<Mechanism>,
-    /// When the session begins; times before it count as it.
-    pub started: Duration,
-    /// When everything must be over.
-    pub deadline: Duration,
-    /// The wall clock at the start of the probe, to judge certificates by.
-    pub wall: Timestamp,
-    /// Random; tells the tags of this connection from those of others.
-    pub seed: u64,
-    /// How long each wait may be.
-    pub budgets: Budgets,
-}
+pub use config::SessionConfig;
+use wait::{Awaited, Wait};
 
 /// One attempt. Ask [`next`](Self::next) what to do, do it, and tell [`handle`](Self::handle) what came of it, until
 /// it says [`Action::Finish`].
@@ -86,26 +55,6 @@ enum State {
     Over,
 }
 
-/// An answer that is due.
-#[derive(Debug, Clone, Copy)]
-struct Wait {
-    what: Awaited,
-    since: Duration,
-    /// The time that the wait may take by itself.
-    budget: Duration,
-    /// The end of that time, or the session's own.
-    until: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaited {
-    Connection,
-    Handshake,
-    Sent,
-    Bytes,
-    Login,
-}
-
 impl Session {
     /// A session that has done nothing yet.
     pub fn new(config: SessionConfig) -> Self {
@@ -133,7 +82,7 @@ impl Session {
             match self.state {
                 State::Between => self.advance(),
                 State::Waiting(wait) if self.now >= wait.until => self.late(wait),
-                State::Waiting(wait) => return self.waiting_for(wait),
+                State::Waiting(wait) => return wait.action(self.config.reference.to_string()),
                 State::Over => return Action::Finish(self.attempt()),
             }
         }
@@ -258,9 +207,10 @@ impl Session {
     }
 
     fn not_connected(&mut self, fault: Fault, evidence: ConnectEvidence, wait: Wait) {
-        let fault = match fault.kind {
-            FaultKind::Tcp(TcpFault::TimedOut) if self.is_own_haste(wait) => {
-                out_of_time(&format!("connect to {}", self.wire.peer), self.waited(wait))
+        let timed_out = fault.kind == FaultKind::Tcp(TcpFault::TimedOut);
+        let fault = match wait.in_vain(self.now, &self.config.budgets) {
+            Lost::OutOfTime(waited) if timed_out => {
+                out_of_time(&format!("connect to {}", self.wire.peer), waited)
             }
             _ => fault,
         };
@@ -270,9 +220,9 @@ impl Session {
     fn secured(&mut self, mut facts: HandshakeFacts, wait: Wait) {
         if let Some(failure) = &mut facts.failure
             && failure.kind == FaultKind::Tls(TlsFault::TimedOut)
-            && self.is_own_haste(wait)
+            && let Lost::OutOfTime(waited) = wait.in_vain(self.now, &self.config.budgets)
         {
-            *failure = out_of_time(&format!("handshake with {}", self.wire.peer), self.waited(wait));
+            *failure = out_of_time(&format!("handshake with {}", self.wire.peer), waited);
         }
         let judgement = judge(facts, &self.config.reference, wall(self.config.wall, self.now));
         let turn = match &mut self.exchange {
@@ -291,113 +241,8 @@ impl Session {
         self.follow(turn);
     }
 
-    /// Reads what has come, and waits on for the rest of the time that the wait had.
-    fn listen(&mut self, wait: Wait) {
-        self.state = State::Waiting(Wait {
-            what: Awaited::Bytes,
-            ..wait
-        });
-        self.follow(Turn::Listen);
-    }
-
-    /// Does what the exchange wants, as far as that needs nobody else.
-    fn follow(&mut self, mut turn: Turn) {
-        loop {
-            turn = match turn {
-                Turn::Listen => match self.wire.next_frame() {
-                    Ok(Some(frame)) => self.hear(&frame),
-                    Ok(None) => return self.await_bytes(),
-                    Err(limit) => return self.break_off(Lost::TooMuch(limit)),
-                },
-                Turn::Ask(command) => {
-                    let budget = self.config.budgets.of_command(command.name());
-                    let part = self.wire.ask(command);
-                    self.wait(Awaited::Sent, budget);
-                    return self.send(part);
-                }
-                Turn::Say(part) => return self.send(part),
-                Turn::Handshake => {
-                    let wait = self.wait(Awaited::Handshake, self.config.budgets.tls);
-                    return self.ready.push_back(Action::Handshake {
-                        server_name: self.config.reference.to_string(),
-                        until: wait.until,
-                    });
-                }
-                Turn::AskLogin => {
-                    let wait = self.wait(Awaited::Login, Duration::MAX);
-                    return self.ready.push_back(Action::AskLogin { until: wait.until });
-                }
-                Turn::End(outcome) => return self.end_stage(outcome),
-            };
-        }
-    }
-
-    fn hear(&mut self, frame: &Frame) -> Turn {
-        let heard = self.wire.tell_apart(frame);
-        if matches!(heard, Heard::Plus)
-            && let Some(part) = self.wire.more()
-        {
-            return Turn::Say(part);
-        }
-        match &mut self.exchange {
-            Some(exchange) => exchange.hear(heard, &mut self.wire),
-            None => Turn::Listen,
-        }
-    }
-
-    /// Sends within the time of the wait that runs.
-    fn send(&mut self, part: Outgoing) {
-        self.wire.sent(&part);
-        let wait = match self.state {
-            State::Waiting(wait) => Wait {
-                what: Awaited::Sent,
-                ..wait
-            },
-            State::Between | State::Over => self.wait(Awaited::Sent, self.config.budgets.command),
-        };
-        self.state = State::Waiting(wait);
-        self.ready.push_back(Action::Send {
-            bytes: part,
-            until: wait.until,
-        });
-    }
-
-    fn await_bytes(&mut self) {
-        let awaits_bye = self
-            .exchange
-            .as_ref()
-            .is_some_and(|exchange| exchange.awaits_bye());
-        if let Some(reply) = self.wire.bye.clone().filter(|_| !awaits_bye) {
-            return self.break_off(Lost::Bye(reply));
-        }
-        let early = self
-            .exchange
-            .as_mut()
-            .and_then(|exchange| exchange.unfinished(&self.wire));
-        if let Some(outcome) = early {
-            self.wire.end();
-            return self.end_stage(outcome);
-        }
-        if self.wire.drips() {
-            return self.break_off(Lost::Drip);
-        }
-        let wait = match self.state {
-            State::Waiting(wait) => wait,
-            State::Between | State::Over => self.wait(Awaited::Bytes, self.config.budgets.greeting),
-        };
-        if self.now >= wait.until {
-            return self.late(wait);
-        }
-        self.ready.push_back(Action::Receive { until: wait.until });
-    }
-
     fn late(&mut self, wait: Wait) {
-        let waited = self.waited(wait);
-        let lost = if self.is_own_haste(wait) {
-            Lost::OutOfTime(waited)
-        } else {
-            Lost::Late(waited)
-        };
+        let lost = wait.in_vain(self.now, &self.config.budgets);
         self.lost(lost, wait);
     }
 
@@ -493,43 +338,10 @@ impl Session {
         (judged && took >= self.config.budgets.patience).then_some(took)
     }
 
-    /// Whether the probe's own time cut a wait so short that nothing can be said of the server.
-    fn is_own_haste(&self, wait: Wait) -> bool {
-        let cut = wait.until < wait.since.saturating_add(wait.budget);
-        cut && self.waited(wait) < wait.budget.min(self.config.budgets.patience)
-    }
-
-    fn waited(&self, wait: Wait) -> Duration {
-        self.now.saturating_sub(wait.since)
-    }
-
     fn wait(&mut self, what: Awaited, budget: Duration) -> Wait {
-        let wait = Wait {
-            what,
-            since: self.now,
-            budget,
-            until: self.now.saturating_add(budget).min(self.config.deadline),
-        };
+        let wait = Wait::new(what, self.now, budget, self.config.deadline);
         self.state = State::Waiting(wait);
         wait
-    }
-
-    /// The action whose answer is still due, for a caller that asks before it has one. Nothing is sent twice.
-    fn waiting_for(&self, wait: Wait) -> Action {
-        let until = wait.until;
-        match wait.what {
-            Awaited::Connection => Action::Connect { until },
-            Awaited::Handshake => Action::Handshake {
-                server_name: self.config.reference.to_string(),
-                until,
-            },
-            Awaited::Sent => Action::Send {
-                bytes: Outgoing::default(),
-                until,
-            },
-            Awaited::Bytes => Action::Receive { until },
-            Awaited::Login => Action::AskLogin { until },
-        }
     }
 
     fn attempt(&self) -> Attempt {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parallax_model::evidence::ImapReply;
+use parallax_model::text::from_wire;
 
 use crate::handshake::Verified;
 use crate::imap::limits::{FRAMES_PER_COMMAND, FRAMES_PER_LIST};
@@ -206,7 +207,20 @@ impl Wire {
 
     /// A status line as evidence, without what this session conceals.
     pub(crate) fn evidence(&self, line: &StatusLine<'_>) -> ImapReply {
-        line.evidence(self.transcript.redactor())
+        let mut reply = line.evidence(self.transcript.redactor());
+        reply.code = reply.code.map(|code| self.masked(code.as_bytes()));
+        reply
+    }
+
+    /// A server's text as evidence, without what this session conceals: nothing keeps a server from repeating a
+    /// secret anywhere.
+    pub(crate) fn masked(&self, text: &[u8]) -> String {
+        from_wire(&self.transcript.redactor().redact(text))
+    }
+
+    /// The same for several texts.
+    pub(crate) fn masked_all(&self, texts: &[String]) -> Vec<String> {
+        texts.iter().map(|text| self.masked(text.as_bytes())).collect()
     }
 
     /// Records something that is worth knowing and no fault.

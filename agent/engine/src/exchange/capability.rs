@@ -31,9 +31,9 @@ impl Exchange for Capability {
         }
     }
 
-    fn evidence(&mut self, _wire: &Wire) -> Option<Evidence> {
+    fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
         Some(Evidence::Capability(CapabilityEvidence {
-            capabilities: self.list.names(),
+            capabilities: self.list.names(wire),
             reply: self.reply.take(),
         }))
     }
@@ -62,10 +62,10 @@ impl Announced {
     }
 
     /// The names, in the server's order.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self, wire: &Wire) -> Vec<String> {
         self.0
             .as_ref()
-            .map(|list| list.names().to_vec())
+            .map(|list| wire.masked_all(list.names()))
             .unwrap_or_default()
     }
 

@@ -38,8 +38,11 @@ impl Exchange for Id {
     fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn {
         match heard {
             Heard::Data(frame, line) => {
-                if let Some(server) = server_id::from_data(frame, &line) {
-                    self.server = server;
+                if let Some(fields) = server_id::from_data(frame, &line) {
+                    let masked = |(name, value): (String, String)| {
+                        (wire.masked(name.as_bytes()), wire.masked(value.as_bytes()))
+                    };
+                    self.server = fields.into_iter().map(masked).collect();
                 }
                 Turn::Listen
             }

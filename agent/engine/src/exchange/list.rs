@@ -1,7 +1,6 @@
 //! Which mailboxes there are (RFC 9051 section 6.3.9): how many, and which of them have a role.
 
 use parallax_model::evidence::{Evidence, ListEvidence};
-use parallax_model::text::from_wire;
 
 use super::{Exchange, NOBODY_LOGGED_IN, Turn, refusal};
 use crate::imap::command::ListReturn;
@@ -28,7 +27,7 @@ impl Exchange for List {
         match heard {
             Heard::Data(frame, line) => {
                 match Listed::from_data(frame, &line) {
-                    Some(listed) => self.take(&listed),
+                    Some(listed) => self.take(&listed, wire),
                     None if line.is("LIST") || line.is("XLIST") => self.facts.unparsed += 1,
                     None => {}
                 }
@@ -45,9 +44,9 @@ impl Exchange for List {
 }
 
 impl List {
-    fn take(&mut self, listed: &Listed) {
+    fn take(&mut self, listed: &Listed, wire: &Wire) {
         if let Some(delimiter) = &listed.delimiter {
-            self.facts.delimiter = Some(from_wire(delimiter));
+            self.facts.delimiter = Some(wire.masked(delimiter));
         }
         if self.all {
             self.facts.mailboxes += 1;

@@ -103,9 +103,9 @@ impl Exchange for Login {
         }
     }
 
-    fn evidence(&mut self, _wire: &Wire) -> Option<Evidence> {
+    fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
         let mut facts = std::mem::take(&mut self.facts);
-        facts.capabilities = self.list.names();
+        facts.capabilities = self.list.names(wire);
         Some(Evidence::Authenticate(facts))
     }
 }

@@ -1,7 +1,6 @@
 //! Where mailboxes live (RFC 2342).
 
 use parallax_model::evidence::{Evidence, NamespaceEntry, NamespaceEvidence};
-use parallax_model::text::from_wire;
 
 use super::{Exchange, NOBODY_LOGGED_IN, Turn, refusal};
 use crate::imap::namespace::{Namespace as Received, Namespaces};
@@ -30,9 +29,9 @@ impl Exchange for Namespace {
         match heard {
             Heard::Data(frame, line) => {
                 if let Some(read) = Namespaces::from_data(frame, &line) {
-                    self.facts.personal = entries(&read.personal);
-                    self.facts.other_users = entries(&read.other_users);
-                    self.facts.shared = entries(&read.shared);
+                    self.facts.personal = entries(&read.personal, wire);
+                    self.facts.other_users = entries(&read.other_users, wire);
+                    self.facts.shared = entries(&read.shared, wire);
                 } else if line.is("NAMESPACE") {
                     wire.note("the NAMESPACE line cannot be read");
                 }
@@ -54,12 +53,12 @@ impl Exchange for Namespace {
     }
 }
 
-fn entries(received: &[Received]) -> Vec<NamespaceEntry> {
+fn entries(received: &[Received], wire: &Wire) -> Vec<NamespaceEntry> {
     received
         .iter()
         .map(|one| NamespaceEntry {
-            prefix: from_wire(&one.prefix),
-            delimiter: one.delimiter.as_deref().map(from_wire),
+            prefix: wire.masked(&one.prefix),
+            delimiter: one.delimiter.as_deref().map(|delimiter| wire.masked(delimiter)),
         })
         .collect()
 }

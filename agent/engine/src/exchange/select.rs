@@ -58,7 +58,7 @@ impl Exchange for Select {
         }
     }
 
-    fn evidence(&mut self, _wire: &Wire) -> Option<Evidence> {
+    fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
         let selected = std::mem::take(&mut self.selected);
         Some(Evidence::Select(SelectEvidence {
             command: "EXAMINE".to_owned(),
@@ -66,7 +66,7 @@ impl Exchange for Select {
             uid_validity: selected.uid_validity,
             uid_next: selected.uid_next,
             highest_modseq: selected.highest_mod_seq,
-            permanent_flags: selected.permanent_flags.unwrap_or_default(),
+            permanent_flags: wire.masked_all(&selected.permanent_flags.unwrap_or_default()),
             read_only: selected.read_only,
             reply: self.reply.take(),
         }))

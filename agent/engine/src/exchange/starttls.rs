@@ -79,11 +79,11 @@ impl Exchange for Starttls {
         })
     }
 
-    fn evidence(&mut self, _wire: &Wire) -> Option<Evidence> {
+    fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
         Some(Evidence::Starttls(Box::new(StarttlsEvidence {
             reply: self.reply.take(),
             tls: self.tls.take(),
-            capabilities: self.list.names(),
+            capabilities: self.list.names(wire),
         })))
     }
 }

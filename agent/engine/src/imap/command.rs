@@ -152,6 +152,7 @@ impl Command {
             Concealed::secret,
             "<password>",
         )?;
+        writer.conceal_plain_response(credential.user.as_bytes(), credential.secret.expose().as_bytes());
         Ok(writer.finish())
     }
 

@@ -110,6 +110,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Conceals the form in which a proxy hands a login on to its backend, and may repeat it.
+    pub(super) fn conceal_plain_response(&mut self, user: &[u8], password: &[u8]) {
+        let response = plain_response(user, password);
+        self.concealed.push(Concealed::secret(&response, "<credentials>"));
+    }
+
     fn literal_header(&mut self, size: usize) {
         let (header, waits) = self.header(size);
         self.raw(header.as_bytes());

@@ -1,0 +1,349 @@
+//! What holds for any events, in any order: no panic, an end, and no secret for a stranger.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../src/certificate/forge.rs"]
+#[allow(dead_code)]
+mod forge;
+#[path = "support/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+use std::time::Duration;
+
+use parallax_engine::action::Action;
+use parallax_engine::budgets::Budgets;
+use parallax_engine::event::Event;
+use parallax_engine::plan::Plan;
+use parallax_engine::session::{Session, SessionConfig};
+use parallax_model::credential::{Credential, Mechanism, Secret};
+use parallax_model::fault::{Fault, FaultKind, TcpFault};
+use parallax_model::observation::{Attempt, Purpose};
+use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeSpec};
+use parallax_model::stage::Stage;
+use parallax_model::target::{Endpoint, Host, Security, Target};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const PASSWORD: &str = "hunter2-and-more";
+/// `NUL probe NUL` and the password, without the padding.
+const ENCODED: &str = "AHByb2JlAGh1bnRlcjItYW5kLW1vcmU";
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a scripted outside does next.
+#[derive(Debug, Clone)]
+enum Move {
+    Tell(Event),
+    /// A handshake by its name in `world`.
+    Handshake(&'static str),
+    /// The server says this; `$` at the beginning of a line is the client's last tag.
+    Say(Vec<u8>),
+    /// Nothing is told, although something is due.
+    Ignore,
+}
+
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(vec![
+        "* OK ready\r\n",
+        "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR STARTTLS ID NAMESPACE] hi\r\n",
+        "* PREAUTH hi\r\n",
+        "* BYE go\r\n",
+        "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR STARTTLS ID NAMESPACE CONDSTORE\r\n",
+        "* CAPABILITY IMAP4rev1 STARTTLS\r\n",
+        "$ OK done\r\n",
+        "$ OK [CAPABILITY IMAP4rev2] done\r\n",
+        "$ NO [AUTHENTICATIONFAILED] hunter2-and-more\r\n",
+        "$ BAD AHByb2JlAGh1bnRlcjItYW5kLW1vcmU=\r\n",
+        "$ NO [HUNTER2-AND-MORE] hunter2-and-more\r\n",
+        "$ OK [CAPABILITY IMAP4rev1 NAMESPACE ID hunter2-and-more] hunter2-and-more\r\n",
+        "* OK [PERMANENTFLAGS (hunter2-and-more)] x\r\n",
+        "* NAMESPACE ((\"hunter2-and-more\" \"/\")) NIL NIL\r\n",
+        "* LIST () \"hunter2-and-more\" INBOX\r\n",
+        "* ID (\"hunter2-and-more\" \"hunter2-and-more\")\r\n",
+        "hunter2-and-more",
+        "$ OK",
+        "zzzz0001 OK stale\r\n",
+        "+ \r\n",
+        "+\r\n",
+        "* 3 EXISTS\r\n",
+        "* 1 EXPUNGE\r\n",
+        "* LIST () \"/\" INBOX\r\n",
+        "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n",
+        "* ID (\"name\" NIL)\r\n",
+        "* 3 FETCH (UID 7 BODY[HEADER.FIELDS (DATE)]<0> {4}\r\nab\r\n)\r\n",
+        "* 3 FETCH (UID 7 BODY[] {400}\r\n",
+        "* 1 FETCH (BODYSTRUCTURE ((((((((((((((((((",
+        "220 mx ESMTP\r\n",
+        "\r\n",
+        "\n",
+        "(",
+        "\"",
+    ]);
+    prop_oneof![8 => line.prop_map(|text| text.as_bytes().to_vec()), 1 => vec(any::<u8>(), 1..40)]
+}
+
+fn a_move() -> impl Strategy<Value = Move> {
+    let handshakes = prop::sample::select(vec![
+        "verified",
+        "expired",
+        "untrusted",
+        "expiring",
+        "silent",
+        "smtp",
+    ]);
+    let events = prop::sample::select(vec![
+        Event::Connected(world::connection(993)),
+        Event::Sent,
+        Event::Closed,
+        Event::Failed(Fault::new(FaultKind::Tcp(TcpFault::ConnectionReset), "reset")),
+        Event::TimedOut,
+        Event::LoginGranted,
+        Event::LoginWithheld("not now".to_owned()),
+        Event::Tcp(world::account(3)),
+        world::not_connected("connection_refused", 993),
+    ]);
+    prop_oneof![
+        2 => events.prop_map(Move::Tell),
+        1 => handshakes.prop_map(Move::Handshake),
+        6 => vec(piece(), 1..6).prop_map(|pieces| Move::Say(pieces.concat())),
+        1 => Just(Move::Ignore),
+    ]
+}
+
+fn security() -> impl Strategy<Value = Security> {
+    prop::sample::select(vec![Security::Tls, Security::Starttls, Security::Plaintext])
+}
+
+fn endpoint(security: Security) -> Endpoint {
+    let port = if security == Security::Tls { 993 } else { 143 };
+    Endpoint { port, security }
+}
+
+fn plan(security: Security) -> Plan {
+    let spec = ProbeSpec {
+        target: Target::parse(world::HOST, None).unwrap(),
+        depth: Depth::Sync,
+        family: FamilyChoice::Any,
+        addresses: Vec::new(),
+        timeout: DEFAULT_TIMEOUT,
+        login: None,
+        anchors: Vec::new(),
+    };
+    Plan::requested(&spec, endpoint(security))
+}
+
+fn session(security: Security, mechanism: Option<Mechanism>) -> Session {
+    Session::new(SessionConfig {
+        address: world::ADDRESS,
+        endpoint: endpoint(security),
+        purpose: Purpose::Requested,
+        experiment: None,
+        plan: plan(security),
+        reference: Host::Name(world::HOST.to_owned()),
+        login: Some(Credential {
+            user: "probe".to_owned(),
+            secret: Secret::new(PASSWORD.to_owned()),
+        }),
+        mechanism,
+        started: Duration::ZERO,
+        deadline: DEADLINE,
+        wall: world::WALL.parse().unwrap(),
+        seed: 7,
+        budgets: Budgets::default(),
+    })
+}
+
+/// What came of playing the moves.
+struct Played {
+    attempt: Attempt,
+    reported: Vec<Stage>,
+    sent_in: Vec<&'static str>,
+    secret_sent: bool,
+    record: String,
+}
+
+/// A driver that answers sensibly where `sensible`, and with the next move whatever was asked for where not.
+fn play(mut session: Session, moves: &[(Move, u64)], sensible: bool) -> Played {
+    let mut now = Duration::ZERO;
+    let mut tag = String::new();
+    let mut channel = "clear";
+    let (mut reported, mut sent_in, mut secret_sent) = (Vec::new(), Vec::new(), false);
+    let mut moves = moves.iter();
+    for _ in 0..5_000 {
+        let action = session.next(now);
+        match &action {
+            Action::Report(stage) => {
+                reported.push(stage.clone());
+                continue;
+            }
+            Action::Close => continue,
+            Action::Finish(attempt) => {
+                let record = format!("{attempt:?} {}", session.transcript());
+                return Played {
+                    attempt: attempt.clone(),
+                    reported,
+                    sent_in,
+                    secret_sent,
+                    record,
+                };
+            }
+            Action::Send { bytes, .. } => {
+                let wire = String::from_utf8_lossy(bytes.wire()).into_owned();
+                if wire.contains(PASSWORD) || wire.contains(ENCODED) {
+                    secret_sent = true;
+                    sent_in.push(channel);
+                }
+                if let Some((first, _)) = wire.split_once(' ') {
+                    tag = first.to_owned();
+                }
+            }
+            Action::Connect { .. }
+            | Action::Handshake { .. }
+            | Action::Receive { .. }
+            | Action::AskLogin { .. } => {}
+        }
+        let good = match &action {
+            Action::Connect { .. } => Some(Event::Connected(world::connection(993))),
+            Action::Send { .. } => Some(Event::Sent),
+            Action::AskLogin { .. } => Some(Event::LoginGranted),
+            _ => None,
+        };
+        if sensible && let Some(event) = good {
+            session.handle(event, now);
+            continue;
+        }
+        let Some((next, millis)) = moves.next() else {
+            now += Duration::from_secs(10);
+            session.handle(Event::TimedOut, now);
+            continue;
+        };
+        now += Duration::from_millis(*millis);
+        match next {
+            Move::Tell(event) => session.handle(event.clone(), now),
+            Move::Handshake(kind) => {
+                if matches!(action, Action::Handshake { .. }) {
+                    channel = kind;
+                }
+                session.handle(Event::Handshake(Box::new(world::handshake(kind).unwrap())), now);
+            }
+            Move::Say(bytes) if !secret_sent && holds_secret(bytes) => {}
+            Move::Say(bytes) => {
+                let text =
+                    bytes
+                        .split_inclusive(|byte| *byte == b'\n')
+                        .map(|line| match line.strip_prefix(b"$ ") {
+                            Some(rest) => [tag.as_bytes(), b" ", rest].concat(),
+                            None => line.to_vec(),
+                        });
+                session.handle(Event::Received(text.collect::<Vec<_>>().concat()), now);
+            }
+            Move::Ignore => {}
+        }
+    }
+    panic!("the session does not end: {session:?}");
+}
+
+/// A server can repeat only what it was told.
+fn holds_secret(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    text.contains(PASSWORD) || text.contains(ENCODED)
+}
+
+fn check(played: &Played, security: Security) {
+    let names: Vec<_> = played.attempt.stages.iter().map(|stage| stage.name).collect();
+    assert_eq!(played.attempt.stages, played.reported);
+    assert_eq!(names, plan(security).stages());
+    assert!(
+        played
+            .sent_in
+            .iter()
+            .all(|channel| matches!(*channel, "verified" | "expiring")),
+        "the secret went over {:?}",
+        played.sent_in
+    );
+    assert!(
+        !played.record.contains(PASSWORD) && !played.record.contains(ENCODED),
+        "{}",
+        played.record
+    );
+    let failed = played
+        .attempt
+        .stages
+        .iter()
+        .filter(|stage| stage.failed())
+        .count();
+    assert!(failed <= 1, "one stage fails, the others are not reached");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_events_in_any_order_end_in_a_whole_attempt(
+        security in security(),
+        moves in vec((a_move(), 0_u64..3_000), 0..60),
+    ) {
+        check(&play(session(security, None), &moves, false), security);
+    }
+
+    #[test]
+    fn any_server_behind_a_driver_that_does_its_work_gets_no_secret_unverified(
+        security in security(),
+        mechanism in prop::sample::select(vec![None, Some(Mechanism::Plain), Some(Mechanism::Login)]),
+        moves in vec((a_move(), 0_u64..200), 0..80),
+    ) {
+        check(&play(session(security, mechanism), &moves, true), security);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_server_behind_a_good_beginning_keeps_no_secret_in_our_records(
+        steps in 1_usize..8,
+        moves in vec((a_move(), 0_u64..200), 0..60),
+    ) {
+        let moves: Vec<_> = willing().into_iter().take(steps).chain(moves).collect();
+        check(&play(session(Security::Tls, None), &moves, true), Security::Tls);
+    }
+}
+
+/// The moves of a server that lets the client in.
+fn willing() -> Vec<(Move, u64)> {
+    let say = |text: &str| (Move::Say(text.as_bytes().to_vec()), 5);
+    vec![
+        (Move::Handshake("verified"), 5),
+        say("* OK ready\r\n"),
+        say("* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n$ OK done\r\n"),
+        say("$ OK [CAPABILITY IMAP4rev1 NAMESPACE] in\r\n"),
+        say("$ OK namespace\r\n"),
+        say("$ OK list\r\n"),
+        say("$ OK list\r\n"),
+    ]
+}
+
+#[test]
+fn past_the_deadline_a_session_waits_for_nothing() {
+    let mut session = session(Security::Tls, None);
+    assert!(matches!(session.next(Duration::ZERO), Action::Connect { .. }));
+    let mut stages = 0;
+    loop {
+        match session.next(DEADLINE) {
+            Action::Report(_) => stages += 1,
+            Action::Finish(attempt) => {
+                assert_eq!(stages, attempt.stages.len());
+                assert!(matches!(session.next(DEADLINE), Action::Finish(again) if again == attempt));
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_willing_server_brings_the_generated_sessions_to_a_login() {
+    let played = play(session(Security::Tls, None), &willing(), true);
+    assert!(played.secret_sent && played.sent_in == ["verified"]);
+    check(&played, Security::Tls);
+}
