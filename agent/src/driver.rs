@@ -1,0 +1,234 @@
+//! Does what the engine decides, on real sockets with real clocks.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parallax_engine::action::Action;
+use parallax_engine::event::Event;
+use parallax_engine::session::Session;
+use parallax_model::evidence::TcpInfo;
+use parallax_model::fault::{Fault, FaultKind, TcpFault};
+use parallax_model::observation::Attempt;
+use parallax_model::stage::{Stage, StageName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::driver::tls::{Seen, TlsStream, Trust};
+use crate::login_gate::{LoginGate, Turn};
+
+pub(crate) mod dns;
+mod errno;
+mod icmp;
+pub(crate) mod tcp;
+pub(crate) mod tls;
+
+/// One read in clear.
+const READ: usize = 16 * 1024;
+/// For the last words on a connection; nobody waits for their answer.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// What the sessions of one probe share.
+pub(crate) struct Surroundings {
+    /// When the probe began; all of the engine's times count from here.
+    pub(crate) began: Instant,
+    /// Who may vouch for certificates.
+    pub(crate) trust: Trust,
+    /// Whose turn it is to log in.
+    pub(crate) gate: Arc<LoginGate>,
+}
+
+impl Surroundings {
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn moment(&self, since_began: Duration) -> Instant {
+        self.began + since_began
+    }
+}
+
+/// Runs a session to its end. `report` hears of every stage as it ends.
+pub(crate) async fn drive(
+    mut session: Session,
+    peer: SocketAddr,
+    around: &Surroundings,
+    report: impl Fn(Stage) + Send,
+) -> Attempt {
+    let mut line = Line {
+        peer,
+        around,
+        channel: Channel::None,
+        tcp: None,
+        seen: None,
+    };
+    let mut turn: Option<Turn> = None;
+    loop {
+        let event = match session.next(around.now()) {
+            Action::Connect { until } => line.connect(around.moment(until)).await,
+            Action::Handshake { server_name, until } => {
+                line.handshake(&server_name, around.moment(until)).await
+            }
+            Action::Send { bytes, until } => line.send(bytes.wire(), around.moment(until)).await,
+            Action::Receive { until } => line.receive(around.moment(until)).await,
+            Action::AskLogin { until } => match around.gate.turn(around.moment(until)).await {
+                Ok(ours) => {
+                    turn = Some(ours);
+                    Event::LoginGranted
+                }
+                Err(reason) => Event::LoginWithheld(reason),
+            },
+            Action::Report(stage) => {
+                if stage.name == StageName::Authenticate
+                    && let Some(ours) = turn.take()
+                {
+                    ours.settle(peer.ip(), &stage.outcome);
+                }
+                report(stage);
+                continue;
+            }
+            Action::Close => {
+                line.close().await;
+                continue;
+            }
+            Action::Finish(attempt) => return attempt,
+        };
+        let at = around.now();
+        if let Some(tcp) = line.account() {
+            session.handle(Event::Tcp(tcp), at);
+        }
+        session.handle(line.judged(event), at);
+    }
+}
+
+/// A session's connection.
+struct Line<'a> {
+    peer: SocketAddr,
+    around: &'a Surroundings,
+    channel: Channel,
+    /// The account of a connection that never opened.
+    tcp: Option<TcpInfo>,
+    /// A handshake that has ended and is to be judged; its time is taken before, for judging costs time.
+    seen: Option<Seen>,
+}
+
+/// How far the connection is.
+enum Channel {
+    None,
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+    /// A handshake failed; the connection is kept for the kernel's account of it.
+    Spoilt(TcpStream),
+}
+
+impl Line<'_> {
+    async fn connect(&mut self, until: Instant) -> Event {
+        match tcp::connect(self.peer, until).await {
+            Ok(open) => {
+                self.channel = Channel::Plain(open.stream);
+                Event::Connected(open.evidence)
+            }
+            Err(not) => {
+                self.tcp = not.info;
+                Event::ConnectFailed {
+                    fault: not.fault,
+                    evidence: not.evidence,
+                }
+            }
+        }
+    }
+
+    async fn handshake(&mut self, server_name: &str, until: Instant) -> Event {
+        let Channel::Plain(stream) = std::mem::replace(&mut self.channel, Channel::None) else {
+            return Event::Failed(no_connection());
+        };
+        let ended = tls::handshake(stream, server_name, until).await;
+        self.channel = match (ended.stream, ended.tcp) {
+            (Some(stream), _) => Channel::Tls(Box::new(stream)),
+            (None, Some(tcp)) => Channel::Spoilt(tcp),
+            (None, None) => Channel::None,
+        };
+        self.seen = Some(ended.seen);
+        Event::Handshake(Box::default())
+    }
+
+    /// Fills in what a handshake showed.
+    fn judged(&mut self, event: Event) -> Event {
+        match (event, self.seen.take()) {
+            (Event::Handshake(_), Some(seen)) => {
+                let facts = seen.judge(&self.around.trust, SystemTime::now());
+                Event::Handshake(Box::new(facts))
+            }
+            (event, _) => event,
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8], until: Instant) -> Event {
+        let sending = async {
+            match &mut self.channel {
+                Channel::Plain(stream) => stream
+                    .write_all(bytes)
+                    .await
+                    .map_err(|error| errno::tcp_fault(&error, "write")),
+                Channel::Tls(stream) => stream.write(bytes).await,
+                Channel::None | Channel::Spoilt(_) => Err(no_connection()),
+            }
+        };
+        match timeout_at(until, sending).await {
+            Ok(Ok(())) => Event::Sent,
+            Ok(Err(fault)) => Event::Failed(fault),
+            Err(_) => Event::TimedOut,
+        }
+    }
+
+    async fn receive(&mut self, until: Instant) -> Event {
+        let receiving = async {
+            match &mut self.channel {
+                Channel::Plain(stream) => {
+                    let mut bytes = vec![0; READ];
+                    let length = stream
+                        .read(&mut bytes)
+                        .await
+                        .map_err(|error| errno::tcp_fault(&error, "read"))?;
+                    bytes.truncate(length);
+                    Ok(bytes)
+                }
+                Channel::Tls(stream) => stream.read().await,
+                Channel::None | Channel::Spoilt(_) => Err(no_connection()),
+            }
+        };
+        match timeout_at(until, receiving).await {
+            Ok(Ok(bytes)) if bytes.is_empty() => Event::Closed,
+            Ok(Ok(bytes)) => Event::Received(bytes),
+            Ok(Err(fault)) => Event::Failed(fault),
+            Err(_) => Event::TimedOut,
+        }
+    }
+
+    async fn close(&mut self) {
+        match std::mem::replace(&mut self.channel, Channel::None) {
+            Channel::Tls(stream) => {
+                let _ = timeout(FAREWELL, stream.close()).await;
+            }
+            Channel::None | Channel::Plain(_) | Channel::Spoilt(_) => {}
+        }
+    }
+
+    /// The kernel's account of the connection now.
+    fn account(&mut self) -> Option<TcpInfo> {
+        match &self.channel {
+            Channel::Plain(stream) | Channel::Spoilt(stream) => tcp::info(stream.as_fd()),
+            Channel::Tls(stream) => tcp::info(stream.tcp().as_fd()),
+            Channel::None => self.tcp.take(),
+        }
+    }
+}
+
+fn no_connection() -> Fault {
+    Fault::new(
+        FaultKind::Tcp(TcpFault::ConnectionClosed),
+        "the connection is closed",
+    )
+}

@@ -1,0 +1,453 @@
+//! A TCP connection, and the kernel's own account of it.
+//!
+//! The only place that calls the kernel without a safe wrapper: the error queue and `TCP_INFO` have none.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use parallax_model::evidence::{ConnectEvidence, IcmpError, TcpInfo};
+use parallax_model::fault::{Fault, FaultKind, TcpFault};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use crate::driver::errno;
+
+/// An open connection.
+pub(crate) struct Open {
+    pub(crate) stream: TcpStream,
+    pub(crate) evidence: ConnectEvidence,
+}
+
+/// A connection that could not be opened.
+#[derive(Debug)]
+pub(crate) struct NotOpen {
+    pub(crate) fault: Fault,
+    pub(crate) evidence: ConnectEvidence,
+    pub(crate) info: Option<TcpInfo>,
+}
+
+/// Opens a connection. Whatever comes of it, what the kernel knows is kept.
+pub(crate) async fn connect(peer: SocketAddr, until: Instant) -> Result<Open, Box<NotOpen>> {
+    let mut evidence = ConnectEvidence {
+        peer,
+        local: None,
+        errno: None,
+        icmp: None,
+    };
+    let (stream, begun) = match begin(peer) {
+        Ok(begun) => begun,
+        Err(error) => return Err(no_socket(&error, evidence)),
+    };
+    evidence.local = local(&stream);
+    let error = match begun {
+        Err(error) => error,
+        Ok(()) => match timeout_at(until, stream.writable()).await {
+            Err(_) => return Err(silent(&stream, evidence)),
+            Ok(Err(error)) => error,
+            // Before the queue is read: reading it clears the error (measured).
+            Ok(Ok(())) => match stream.take_error() {
+                Ok(None) => return opened(stream, evidence),
+                Ok(Some(error)) | Err(error) => error,
+            },
+        },
+    };
+    Err(refused(&stream, &error, evidence))
+}
+
+/// Makes the socket and sends the first segment. Between two hosts without a way between them the answer may be
+/// there before `connect` returns; its error comes second.
+fn begin(peer: SocketAddr) -> io::Result<(TcpStream, io::Result<()>)> {
+    let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    keep_icmp_errors(socket.as_fd(), true);
+    // A dialogue waits for every answer; holding small segments back would only lengthen it.
+    let _ = socket.set_tcp_nodelay(true);
+    let begun = match socket.connect(&peer.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
+        other => other,
+    };
+    Ok((TcpStream::from_std(socket.into())?, begun))
+}
+
+fn opened(stream: TcpStream, mut evidence: ConnectEvidence) -> Result<Open, Box<NotOpen>> {
+    if let Err(error) = stream.peer_addr() {
+        return Err(refused(&stream, &error, evidence));
+    }
+    // An established connection outlives an ICMP error that TCP can get over.
+    keep_icmp_errors(stream.as_fd(), false);
+    evidence.local = local(&stream);
+    Ok(Open { stream, evidence })
+}
+
+fn refused(stream: &TcpStream, error: &io::Error, mut evidence: ConnectEvidence) -> Box<NotOpen> {
+    evidence.errno = Some(errno::name(error));
+    evidence.icmp = icmp_error(stream.as_fd());
+    let doing = format!("connect to {}", evidence.peer);
+    let mut fault = errno::tcp_fault(error, &doing);
+    if let Some(icmp) = &evidence.icmp {
+        fault.message = format!("{doing}: ICMP {} from {}", icmp.name, icmp.from);
+    }
+    let info = info(stream.as_fd());
+    Box::new(NotOpen {
+        fault,
+        evidence,
+        info,
+    })
+}
+
+fn silent(stream: &TcpStream, mut evidence: ConnectEvidence) -> Box<NotOpen> {
+    evidence.icmp = icmp_error(stream.as_fd());
+    let info = info(stream.as_fd());
+    let fault = Fault::new(
+        FaultKind::Tcp(TcpFault::TimedOut),
+        format!("connect to {}: no answer", evidence.peer),
+    );
+    Box::new(NotOpen {
+        fault,
+        evidence,
+        info,
+    })
+}
+
+/// Without a socket nothing was tried: that is this host's trouble, or a family it does not have.
+fn no_socket(error: &io::Error, mut evidence: ConnectEvidence) -> Box<NotOpen> {
+    evidence.errno = Some(errno::name(error));
+    let mut fault = errno::tcp_fault(error, "open a socket");
+    if error.raw_os_error() == Some(libc::EAFNOSUPPORT) {
+        fault.kind = FaultKind::Tcp(TcpFault::NetworkUnreachable);
+    }
+    let info = None;
+    Box::new(NotOpen {
+        fault,
+        evidence,
+        info,
+    })
+}
+
+fn local(stream: &TcpStream) -> Option<SocketAddr> {
+    let local = stream.local_addr().ok()?;
+    (!local.ip().is_unspecified()).then_some(local)
+}
+
+#[cfg(not(target_os = "linux"))]
+mod kernel {
+    use super::{BorrowedFd, IcmpError, TcpInfo};
+
+    pub(crate) fn keep_icmp_errors(_: BorrowedFd<'_>, _: bool) {}
+
+    pub(crate) fn icmp_error(_: BorrowedFd<'_>) -> Option<IcmpError> {
+        None
+    }
+
+    pub(crate) fn info(_: BorrowedFd<'_>) -> Option<TcpInfo> {
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod kernel {
+    use std::mem::{MaybeUninit, size_of, size_of_val};
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    use super::{BorrowedFd, IcmpError, IpAddr, TcpInfo};
+    use crate::driver::icmp;
+
+    /// Origins of an entry in the error queue (ip(7)).
+    const ICMP: u8 = 2;
+    const ICMP6: u8 = 3;
+    /// More entries than one connection attempt can bring.
+    const ENTRIES: usize = 16;
+
+    /// Whether ICMP errors are kept in the socket's error queue (`IP_RECVERR` of ip(7), `IPV6_RECVERR` of ipv6(7)).
+    pub(crate) fn keep_icmp_errors(socket: BorrowedFd<'_>, keep: bool) {
+        let options = [
+            (libc::SOL_IP, libc::IP_RECVERR),
+            (libc::SOL_IPV6, libc::IPV6_RECVERR),
+        ];
+        for (level, option) in options {
+            let value = libc::c_int::from(keep);
+            // SAFETY: the descriptor is borrowed and so open, the value lives through the call and its length is
+            // its own. A socket of the other family refuses the option, which changes nothing.
+            unsafe {
+                libc::setsockopt(
+                    socket.as_raw_fd(),
+                    level,
+                    option,
+                    (&raw const value).cast(),
+                    size_of_val(&value) as libc::socklen_t,
+                );
+            }
+        }
+    }
+
+    /// The last ICMP error in the socket's error queue, which is empty afterwards.
+    pub(crate) fn icmp_error(socket: BorrowedFd<'_>) -> Option<IcmpError> {
+        let mut last = None;
+        for _ in 0..ENTRIES {
+            match entry(socket) {
+                Entry::Icmp(error) => last = Some(error),
+                Entry::Other => {}
+                Entry::Empty => break,
+            }
+        }
+        last
+    }
+
+    enum Entry {
+        Icmp(IcmpError),
+        Other,
+        Empty,
+    }
+
+    fn entry(socket: BorrowedFd<'_>) -> Entry {
+        let mut data = [0_u8; 64];
+        // Of u64, so that control message headers in it are aligned.
+        let mut control = [0_u64; 64];
+        let mut part = libc::iovec {
+            iov_base: data.as_mut_ptr().cast(),
+            iov_len: data.len(),
+        };
+        // SAFETY: msghdr is plain data for which all zeroes is a value: no name, no buffers.
+        let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        // SAFETY: the descriptor is open; every pointer in `message` is to a live local buffer of the length beside
+        // it.
+        let received = unsafe {
+            libc::recvmsg(
+                socket.as_raw_fd(),
+                &raw mut message,
+                libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+            )
+        };
+        if received < 0 {
+            return Entry::Empty;
+        }
+        // SAFETY: the kernel filled `message`; the CMSG functions stay inside its control buffer, which is alive.
+        let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+        while !header.is_null() {
+            // SAFETY: not null, so it points to a whole, aligned header inside the control buffer.
+            let cmsg = unsafe { header.read() };
+            let of_errors = matches!(
+                (cmsg.cmsg_level, cmsg.cmsg_type),
+                (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR)
+            );
+            // SAFETY: both offsets stay within the control message that `header` points to.
+            let start = unsafe { libc::CMSG_DATA(header) }.cast_const();
+            let length = (cmsg.cmsg_len as usize).saturating_sub(start as usize - header as usize);
+            if of_errors {
+                // SAFETY: the kernel wrote `length` bytes of data from `start`, inside the control buffer.
+                let bytes = unsafe { std::slice::from_raw_parts(start, length) };
+                return read(bytes).map_or(Entry::Other, Entry::Icmp);
+            }
+            // SAFETY: as with the first header.
+            header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
+        }
+        Entry::Other
+    }
+
+    /// `sock_extended_err` of ip(7), by offset: errno 4 bytes, origin, type, code, padding, info 4, data 4; then the
+    /// sender's socket address.
+    fn read(bytes: &[u8]) -> Option<IcmpError> {
+        let (&origin, &kind, &code) = (bytes.get(4)?, bytes.get(5)?, bytes.get(6)?);
+        let ipv6 = match origin {
+            ICMP => false,
+            ICMP6 => true,
+            _ => return None,
+        };
+        let sender = bytes.get(16..)?;
+        let from = if ipv6 {
+            // sin6_family 2, sin6_port 2, sin6_flowinfo 4, sin6_addr 16.
+            IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(sender.get(8..24)?).ok()?))
+        } else {
+            // sin_family 2, sin_port 2, sin_addr 4.
+            IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(sender.get(4..8)?).ok()?))
+        };
+        Some(IcmpError {
+            kind,
+            code,
+            name: icmp::name(ipv6, kind, code).to_owned(),
+            from,
+        })
+    }
+
+    /// `struct tcp_info` of linux/tcp.h as far as it is read here; older kernels fill less of it.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Raw {
+        state: u8,
+        ca_state: u8,
+        retransmits: u8,
+        probes: u8,
+        backoff: u8,
+        options: u8,
+        wscale: u8,
+        flags: u8,
+        rto: u32,
+        ato: u32,
+        snd_mss: u32,
+        rcv_mss: u32,
+        unacked: u32,
+        sacked: u32,
+        lost: u32,
+        retrans: u32,
+        fackets: u32,
+        last_data_sent: u32,
+        last_ack_sent: u32,
+        last_data_recv: u32,
+        last_ack_recv: u32,
+        pmtu: u32,
+        rcv_ssthresh: u32,
+        rtt: u32,
+        rttvar: u32,
+        snd_ssthresh: u32,
+        snd_cwnd: u32,
+        advmss: u32,
+        reordering: u32,
+        rcv_rtt: u32,
+        rcv_space: u32,
+        total_retrans: u32,
+        pacing_rate: u64,
+        max_pacing_rate: u64,
+        bytes_acked: u64,
+        bytes_received: u64,
+        segs_out: u32,
+        segs_in: u32,
+        notsent_bytes: u32,
+        min_rtt: u32,
+        data_segs_in: u32,
+        data_segs_out: u32,
+        delivery_rate: u64,
+        busy_time: u64,
+        rwnd_limited: u64,
+        sndbuf_limited: u64,
+        delivered: u32,
+        delivered_ce: u32,
+        bytes_sent: u64,
+        bytes_retrans: u64,
+        dsack_dups: u32,
+        reord_seen: u32,
+        rcv_ooopack: u32,
+        snd_wnd: u32,
+    }
+
+    /// The kernel's account of a connection now (`TCP_INFO` of tcp(7)).
+    pub(crate) fn info(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
+        let mut raw = Raw::default();
+        let mut length = size_of::<Raw>() as libc::socklen_t;
+        // SAFETY: the descriptor is open; the kernel writes at most `length` bytes, the size of `raw`, and every
+        // bit pattern is a value of its integer fields.
+        let answer = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                (&raw mut raw).cast(),
+                &raw mut length,
+            )
+        };
+        let whole = length as usize == size_of::<Raw>();
+        (answer == 0).then(|| TcpInfo {
+            state: state(raw.state).to_owned(),
+            rtt: Duration::from_micros(raw.rtt.into()),
+            total_retransmits: raw.total_retrans,
+            retransmits: raw.retransmits.into(),
+            unacked: raw.unacked,
+            segs_out: raw.segs_out,
+            segs_in: raw.segs_in,
+            bytes_acked: raw.bytes_acked,
+            bytes_received: raw.bytes_received,
+            rcv_ooopack: raw.rcv_ooopack,
+            snd_mss: raw.snd_mss,
+            pmtu: raw.pmtu,
+            snd_wnd: whole.then_some(raw.snd_wnd),
+        })
+    }
+
+    const fn state(number: u8) -> &'static str {
+        match number {
+            1 => "ESTABLISHED",
+            2 => "SYN_SENT",
+            3 => "SYN_RECV",
+            4 => "FIN_WAIT1",
+            5 => "FIN_WAIT2",
+            6 => "TIME_WAIT",
+            7 => "CLOSE",
+            8 => "CLOSE_WAIT",
+            9 => "LAST_ACK",
+            10 => "LISTEN",
+            11 => "CLOSING",
+            _ => "UNKNOWN",
+        }
+    }
+}
+
+pub(crate) use kernel::{icmp_error, info, keep_icmp_errors};
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test]
+    async fn an_open_port_has_both_addresses_and_an_established_state() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).await.unwrap();
+            let peer = listener.local_addr().unwrap();
+            let open = connect(peer, soon()).await.ok().unwrap();
+            assert_eq!(open.evidence.peer, peer);
+            assert_eq!(open.evidence.local, Some(open.stream.local_addr().unwrap()));
+            assert_eq!(open.evidence.errno, None);
+            let info = info(open.stream.as_fd()).unwrap();
+            assert_eq!((info.state.as_str(), info.segs_in), ("ESTABLISHED", 1));
+            assert!(info.snd_mss > 500, "{info:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_refused_by_a_reset_and_not_by_icmp() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        drop(listener);
+        let refused = connect(peer, soon()).await.err().unwrap();
+        assert_eq!(refused.fault.kind, FaultKind::Tcp(TcpFault::ConnectionRefused));
+        assert_eq!(refused.evidence.errno.as_deref(), Some("ECONNREFUSED"));
+        assert_eq!(refused.evidence.icmp, None);
+        assert_eq!(refused.info.unwrap().segs_in, 1);
+    }
+
+    #[tokio::test]
+    async fn an_icmp_error_of_a_datagram_names_its_sender() {
+        let closed = {
+            let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            socket.local_addr().unwrap()
+        };
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        keep_icmp_errors(socket.as_fd(), true);
+        socket.connect(closed).await.unwrap();
+        socket.send(b"?").await.unwrap();
+        let error = socket.recv(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(errno::name(&error), "ECONNREFUSED");
+        let icmp = icmp_error(socket.as_fd()).unwrap();
+        assert_eq!(
+            (icmp.kind, icmp.code, icmp.name.as_str()),
+            (3, 3, "port_unreachable")
+        );
+        assert_eq!(icmp.from, closed.ip());
+    }
+}

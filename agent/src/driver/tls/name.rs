@@ -1,0 +1,50 @@
+//! What is offered, and how it is called (IANA TLS parameters).
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs;
+use rustls::{CipherSuite, NamedGroup, ProtocolVersion};
+
+/// Everything the library can do, except post-quantum groups: their ClientHello does not fit one segment, and a
+/// path that drops such a hello would be taken for a broken service.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    let make = || {
+        Arc::new(CryptoProvider {
+            kx_groups: vec![
+                aws_lc_rs::kx_group::X25519,
+                aws_lc_rs::kx_group::SECP256R1,
+                aws_lc_rs::kx_group::SECP384R1,
+            ],
+            ..aws_lc_rs::default_provider()
+        })
+    };
+    PROVIDER.get_or_init(make).clone()
+}
+
+pub(super) const fn version(version: ProtocolVersion) -> Option<&'static str> {
+    match version {
+        ProtocolVersion::TLSv1_0 => Some("TLSv1.0"),
+        ProtocolVersion::TLSv1_1 => Some("TLSv1.1"),
+        ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+        ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+        _ => None,
+    }
+}
+
+pub(super) fn cipher_suite(suite: CipherSuite) -> String {
+    let name = format!("{suite:?}");
+    match name.strip_prefix("TLS13_") {
+        Some(rest) => format!("TLS_{rest}"),
+        None => name,
+    }
+}
+
+pub(super) fn group(group: NamedGroup) -> String {
+    match group {
+        NamedGroup::X25519 => "x25519".to_owned(),
+        NamedGroup::X448 => "x448".to_owned(),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Keeps what a server presents.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::ResolvesClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, SignatureScheme};
+
+/// More is no chain, but an attempt to fill the memory of those who look at it.
+const CERTIFICATES: usize = 10;
+const CHAIN_BYTES: usize = 64 * 1024;
+
+/// Takes any chain, so that a bad one can be described, and keeps it. A handshake whose signature is not made with
+/// the leaf's key is never taken.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    provider: Arc<CryptoProvider>,
+    seen: Mutex<Option<Presented>>,
+}
+
+/// A chain as it was presented.
+#[derive(Debug)]
+pub(super) struct Presented {
+    /// Leaf first.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// The stapled OCSP response, empty if none.
+    pub(super) ocsp: Vec<u8>,
+}
+
+impl Presented {
+    /// As much of the chain as is worth passing on.
+    pub(super) fn bounded(&self) -> Vec<Vec<u8>> {
+        let mut bytes = 0;
+        self.chain
+            .iter()
+            .take(CERTIFICATES)
+            .take_while(|der| {
+                bytes += der.len();
+                bytes <= CHAIN_BYTES
+            })
+            .map(|der| der.to_vec())
+            .collect()
+    }
+}
+
+impl Recorder {
+    pub(super) const fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self {
+            provider,
+            seen: Mutex::new(None),
+        }
+    }
+
+    /// What was presented, if it came to that.
+    pub(super) fn take(&self) -> Option<Presented> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let chain = std::iter::once(end_entity)
+            .chain(intermediates)
+            .map(|der| der.clone().into_owned())
+            .collect();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Presented {
+            chain,
+            ocsp: ocsp_response.to_vec(),
+        });
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// Notes that the server asked for a client certificate, and has none.
+#[derive(Debug, Default)]
+pub(super) struct Asked(AtomicBool);
+
+impl Asked {
+    pub(super) fn certificate(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    // Were it false, the library would never ask, and the server's wish would go unseen.
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,234 @@
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+
+const NAME: &str = "imap.lab.example";
+
+struct Pki {
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { authority }
+    }
+
+    fn anchor(&self) -> CertificateDer<'static> {
+        self.authority.der().clone()
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::new(&[self.anchor()])
+    }
+
+    fn leaf(
+        &self,
+        names: &[&str],
+        years: std::ops::Range<i32>,
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &self.authority).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        (leaf.der().clone(), key.into())
+    }
+}
+
+fn config((leaf, key): (CertificateDer<'static>, PrivateKeyDer<'static>)) -> ServerConfig {
+    ServerConfig::builder_with_provider(name::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf], key)
+        .unwrap()
+}
+
+/// A TLS server that greets one client.
+async fn serve(config: ServerConfig) -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await {
+            let _ = stream.write_all(b"* OK ready\r\n").await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// A server that does to one client what `act` does.
+async fn server<F>(act: impl FnOnce(TcpStream) -> F + Send + 'static) -> TcpStream
+where
+    F: Future<Output = ()> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { act(listener.accept().await.unwrap().0).await });
+    TcpStream::connect(address).await.unwrap()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(5)
+}
+
+async fn failure_with(tcp: TcpStream) -> HandshakeFacts {
+    let ended = handshake(tcp, NAME, soon()).await;
+    assert!(ended.stream.is_none());
+    ended.seen.judge(&Trust::new(&[]), SystemTime::now())
+}
+
+fn kind(facts: &HandshakeFacts) -> FaultKind {
+    facts.failure.as_ref().unwrap().kind
+}
+
+#[tokio::test]
+async fn a_good_chain_is_verified_and_everything_is_named() {
+    let pki = Pki::new();
+    let tcp = serve(config(pki.leaf(&[NAME], 2020..2099))).await;
+    let ended = handshake(tcp, NAME, soon()).await;
+    let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
+    assert_eq!(facts.failure, None);
+    assert_eq!(facts.version.as_deref(), Some("TLSv1.3"));
+    assert!(
+        facts.cipher_suite.as_ref().unwrap().starts_with("TLS_"),
+        "{facts:?}"
+    );
+    assert_eq!(facts.group.as_deref(), Some("x25519"));
+    assert!(facts.verified);
+    assert_eq!(facts.trusted_by, ["ca_file"]);
+    assert_eq!(facts.chain.len(), 1);
+    assert_eq!(facts.first_bytes[..2], [22, 3]);
+    assert!(facts.bytes_received > 500 && facts.bytes_sent > 200, "{facts:?}");
+    let mut stream = ended.stream.unwrap();
+    assert_eq!(stream.read().await.unwrap(), b"* OK ready\r\n");
+    assert!(stream.read().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_chain_is_shown_and_its_trust_is_judged_apart_from_name_and_time() {
+    let pki = Pki::new();
+    for (names, years) in [([NAME], 2001..2002), (["other.example"], 2020..2099)] {
+        let tcp = serve(config(pki.leaf(&names, years))).await;
+        let ended = handshake(tcp, NAME, soon()).await;
+        assert!(ended.stream.is_some());
+        let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
+        assert!(!facts.verified, "{names:?}");
+        assert_eq!(facts.trusted_by, ["ca_file"], "{names:?}");
+        assert_eq!(facts.chain.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_that_nobody_vouches_for_is_shown_all_the_same() {
+    let tcp = serve(config(Pki::new().leaf(&[NAME], 2020..2099))).await;
+    let ended = handshake(tcp, NAME, soon()).await;
+    let facts = ended.seen.judge(&Pki::new().trust(), SystemTime::now());
+    assert!(!facts.verified);
+    assert!(facts.trusted_by.is_empty());
+    assert_eq!(facts.chain.len(), 1);
+}
+
+#[tokio::test]
+async fn another_protocol_is_not_tls_and_its_first_bytes_are_kept() {
+    let tcp = server(|mut stream| async move {
+        stream.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+    })
+    .await;
+    let facts = failure_with(tcp).await;
+    assert_eq!(kind(&facts), FaultKind::Tls(TlsFault::NotTls));
+    assert!(facts.first_bytes.starts_with(b"220 mail"));
+}
+
+#[tokio::test]
+async fn an_end_and_a_reset_and_silence_are_three_things() {
+    let closed = server(|mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+    })
+    .await;
+    assert_eq!(
+        kind(&failure_with(closed).await),
+        FaultKind::Tls(TlsFault::ConnectionClosed)
+    );
+
+    let reset = server(|stream| async move {
+        stream.readable().await.unwrap();
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    assert_eq!(
+        kind(&failure_with(reset).await),
+        FaultKind::Tls(TlsFault::ConnectionReset)
+    );
+
+    let silent = server(|stream| async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop(stream);
+    })
+    .await;
+    let until = Instant::now() + Duration::from_millis(100);
+    let ended = handshake(silent, NAME, until).await;
+    let facts = ended.seen.judge(&Trust::new(&[]), SystemTime::now());
+    assert_eq!(kind(&facts), FaultKind::Tls(TlsFault::TimedOut));
+    assert_eq!(facts.bytes_received, 0);
+    assert!(facts.bytes_sent > 200);
+}
+
+#[tokio::test]
+async fn an_alert_is_named() {
+    let tcp = server(|mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 70]).await.unwrap();
+    })
+    .await;
+    let facts = failure_with(tcp).await;
+    assert_eq!(kind(&facts), FaultKind::Tls(TlsFault::ProtocolVersion));
+    assert_eq!(facts.alert.as_deref(), Some("protocol_version"));
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_client_certificate_says_so_in_either_version() {
+    let pki = Pki::new();
+    let mut anchors = rustls::RootCertStore::empty();
+    anchors.add(pki.anchor()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), name::provider())
+        .build()
+        .unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let (leaf, key) = pki.leaf(&[NAME], 2020..2099);
+        let config = ServerConfig::builder_with_provider(name::provider())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(verifier.clone())
+            .with_single_cert(vec![leaf], key)
+            .unwrap();
+        let ended = handshake(serve(config).await, NAME, soon()).await;
+        let fault = match ended.stream {
+            // TLS 1.3: the client is done before the server says what it thinks.
+            Some(mut stream) => stream.read().await.unwrap_err(),
+            None => {
+                let facts = ended.seen.judge(&Trust::new(&[]), SystemTime::now());
+                facts.failure.unwrap()
+            }
+        };
+        assert_eq!(
+            fault.kind,
+            FaultKind::Tls(TlsFault::ClientCertificateRequired),
+            "{fault:?}"
+        );
+    }
+}

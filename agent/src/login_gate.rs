@@ -1,0 +1,148 @@
+//! One secret, tried by one connection at a time.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use parallax_model::fault::{AuthFault, FaultKind};
+use parallax_model::stage::Outcome;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::{Instant, timeout_at};
+
+/// Asks whoever watches over all agents of the run; an error says why the secret must not be tried.
+pub(crate) type AskLeave =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// Lets the sessions of one probe try their common secret in turns: a wrong one is tried once.
+pub(crate) struct LoginGate {
+    leave: Arc<Mutex<Leave>>,
+    ask: AskLeave,
+}
+
+enum Leave {
+    NotAsked,
+    Granted,
+    Withheld(String),
+}
+
+/// A session's turn. Dropping it passes it on.
+pub(crate) struct Turn(OwnedMutexGuard<Leave>);
+
+impl LoginGate {
+    /// A gate that asks `ask` once, before the first turn.
+    pub(crate) fn new(ask: AskLeave) -> Self {
+        Self {
+            leave: Arc::new(Mutex::new(Leave::NotAsked)),
+            ask,
+        }
+    }
+
+    /// Waits for a turn; an error says why there will be none.
+    pub(crate) async fn turn(&self, until: Instant) -> Result<Turn, String> {
+        let late = |_| "no leave to try the secret came in time".to_owned();
+        timeout_at(until, self.unhurried_turn()).await.map_err(late)?
+    }
+
+    async fn unhurried_turn(&self) -> Result<Turn, String> {
+        let mut leave = self.leave.clone().lock_owned().await;
+        if matches!(*leave, Leave::NotAsked) {
+            *leave = match (self.ask)().await {
+                Ok(()) => Leave::Granted,
+                Err(reason) => Leave::Withheld(reason),
+            };
+        }
+        match &*leave {
+            Leave::Withheld(reason) => Err(reason.clone()),
+            Leave::Granted | Leave::NotAsked => Ok(Turn(leave)),
+        }
+    }
+}
+
+impl Turn {
+    /// Ends the turn with what became of the login. Whoever comes after a rejection is turned away.
+    pub(crate) fn settle(mut self, address: IpAddr, outcome: &Outcome) {
+        let rejected = matches!(
+            outcome.fault().map(|fault| fault.kind),
+            Some(FaultKind::Auth(
+                AuthFault::CredentialsRejected | AuthFault::CredentialsExpired | AuthFault::AccountDisabled
+            ))
+        );
+        if rejected {
+            *self.0 = Leave::Withheld(format!("the same secret was rejected at {address} a moment ago"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use parallax_model::fault::Fault;
+
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn gate(answer: Result<(), String>) -> (Arc<LoginGate>, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let ask: AskLeave = Box::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let answer = answer.clone();
+            Box::pin(async move { answer })
+        });
+        (Arc::new(LoginGate::new(ask)), asked)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    fn failed(kind: AuthFault) -> Outcome {
+        Outcome::Failed(Fault::new(FaultKind::Auth(kind), "no"))
+    }
+
+    #[tokio::test]
+    async fn a_rejected_secret_is_not_tried_by_the_next_session() {
+        let (gate, asked) = gate(Ok(()));
+        let first = gate.turn(soon()).await.unwrap();
+        let next = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.turn(soon()).await.err() }
+        });
+        first.settle(HERE, &failed(AuthFault::CredentialsRejected));
+        let reason = next.await.unwrap().unwrap();
+        assert!(reason.contains("rejected at 127.0.0.1"), "{reason}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn trouble_that_is_not_the_secrets_passes_the_turn_on() {
+        let (gate, asked) = gate(Ok(()));
+        gate.turn(soon())
+            .await
+            .unwrap()
+            .settle(HERE, &failed(AuthFault::BackendUnavailable));
+        drop(gate.turn(soon()).await.unwrap());
+        gate.turn(soon()).await.unwrap().settle(HERE, &Outcome::Ok);
+        assert!(gate.turn(soon()).await.is_ok());
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_withheld_is_withheld_from_all() {
+        let (gate, asked) = gate(Err("rejected at another vantage point".into()));
+        for _ in 0..2 {
+            assert!(
+                gate.turn(soon())
+                    .await
+                    .err()
+                    .unwrap()
+                    .contains("another vantage point")
+            );
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,54 @@
+//! What a probe says while it runs.
+
+use std::net::IpAddr;
+
+use parallax_model::stage::Stage;
+use parallax_model::target::Endpoint;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::login_gate::AskLeave;
+
+/// One piece of news of a probe.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// A stage has ended; `resolve` stands before the attempts and has no place.
+    Stage {
+        /// The attempt, by its address and endpoint.
+        place: Option<(IpAddr, Endpoint)>,
+        /// What was seen.
+        stage: Box<Stage>,
+    },
+    /// The probe stands before its login; the answer may be an error with the reason why not.
+    LoginAsked(oneshot::Sender<Result<(), String>>),
+}
+
+/// Where a probe's news go. Nobody need listen.
+#[derive(Debug, Clone)]
+pub(crate) struct Reports(mpsc::UnboundedSender<Report>);
+
+impl Reports {
+    /// News, and where they arrive. Their number is bounded by the stages of a probe.
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Report>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    pub(crate) fn stage(&self, place: Option<(IpAddr, Endpoint)>, stage: Stage) {
+        let stage = Box::new(stage);
+        let _ = self.0.send(Report::Stage { place, stage });
+    }
+
+    /// The question that the login gate asks.
+    pub(crate) fn ask_leave(&self) -> AskLeave {
+        let reports = self.0.clone();
+        Box::new(move || {
+            let (answer, answered) = oneshot::channel();
+            let sent = reports.send(Report::LoginAsked(answer));
+            Box::pin(async move {
+                let lost = || "the collector can not be asked whether the secret may be tried".to_owned();
+                sent.map_err(|_| lost())?;
+                answered.await.map_err(|_| lost())?
+            })
+        })
+    }
+}

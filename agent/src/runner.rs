@@ -1,0 +1,285 @@
+//! From an order to an observation.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_engine::resolve::{self, Source};
+use parallax_identity::seal::SealingKey;
+use parallax_model::credential::{Credential, SealContext};
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::observation::{Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::stage::Stage;
+use parallax_model::target::{Endpoint, Host};
+use parallax_model::vantage::{AgentName, Labels};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::driver::Surroundings;
+use crate::driver::dns::Files;
+use crate::driver::tls::Trust;
+use crate::login_gate::LoginGate;
+use crate::order::{Order, Refusal};
+use crate::policy::Policy;
+use crate::report::Reports;
+use crate::runner::attempts::Errand;
+
+mod attempts;
+
+/// Addresses of one name that are tried; a name with more has them for balance, and some tell as much as all.
+const ADDRESSES: usize = 16;
+
+/// Runs probes, a bounded number at a time.
+pub(crate) struct Runner {
+    pub(crate) name: AgentName,
+    pub(crate) labels: Labels,
+    pub(crate) policy: Policy,
+    pub(crate) trust: Trust,
+    pub(crate) files: Files,
+    pub(crate) sealing_key: SealingKey,
+    permits: Arc<Semaphore>,
+}
+
+/// Room for one probe.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A probe that ran: what it saw, and when it began.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) observation: Observation,
+    pub(crate) began: Instant,
+    pub(crate) began_at: Timestamp,
+}
+
+impl Runner {
+    /// A runner with room for `probes` at a time: more would falsify each other's times.
+    pub(crate) fn new(
+        (name, labels): (AgentName, Labels),
+        policy: Policy,
+        trust: Trust,
+        sealing_key: SealingKey,
+        probes: usize,
+    ) -> Self {
+        Self {
+            name,
+            labels,
+            policy,
+            trust,
+            files: Files::default(),
+            sealing_key,
+            permits: Arc::new(Semaphore::new(probes)),
+        }
+    }
+
+    /// Takes an order in, or says why not. What the policy says of addresses shows only when they are known.
+    pub(crate) fn admit(&self, order: &Order) -> Result<Permit, Refusal> {
+        let target = &order.spec.target;
+        if order.experiments.is_empty() {
+            for endpoint in &target.endpoints {
+                self.policy
+                    .admits_target(&target.host, endpoint.port)
+                    .map_err(|forbidden| Refusal::new(Reason::Policy, forbidden.to_string()))?;
+            }
+        }
+        let full = |_| {
+            Refusal::new(
+                Reason::Overload,
+                "this agent runs as many probes as it may already",
+            )
+        };
+        let permit = self.permits.clone().try_acquire_owned().map_err(full)?;
+        Ok(Permit { _permit: permit })
+    }
+
+    /// Carries an order out within its time.
+    pub(crate) async fn run(
+        &self,
+        order: &Order,
+        permit: Permit,
+        budget: Duration,
+        reports: Reports,
+    ) -> Result<Ran, Refusal> {
+        let (began, began_at) = (Instant::now(), crate::clock::now());
+        let deadline = order.spec.timeout.min(budget);
+        let probe = Probe {
+            runner: self,
+            order,
+            deadline,
+            began_at,
+            around: Arc::new(Surroundings {
+                began,
+                trust: self.trust.with(&order.spec.anchors),
+                gate: Arc::new(LoginGate::new(reports.ask_leave())),
+            }),
+            reports,
+        };
+        let observation = if order.experiments.is_empty() {
+            probe.requested().await?
+        } else {
+            probe.follow_ups().await?
+        };
+        drop(permit);
+        Ok(Ran {
+            observation,
+            began,
+            began_at,
+        })
+    }
+}
+
+/// A probe on its way.
+struct Probe<'a> {
+    runner: &'a Runner,
+    order: &'a Order,
+    deadline: Duration,
+    began_at: Timestamp,
+    around: Arc<Surroundings>,
+    reports: Reports,
+}
+
+impl Probe<'_> {
+    async fn requested(&self) -> Result<Observation, Refusal> {
+        let spec = &self.order.spec;
+        let (resolve, addresses) = self.resolve().await;
+        let (errands, note) = self.errands(&addresses)?;
+        let credential = self.credential();
+        let errands = errands
+            .into_iter()
+            .map(|errand| errand.with_login(credential.clone(), spec));
+        let attempts = attempts::make(self, errands.collect()).await;
+        let outcome = Observation::conclude_outcome(Some(&resolve), &attempts);
+        Ok(Observation {
+            resolve: Some(resolve),
+            note,
+            ..self.observation(outcome, attempts)
+        })
+    }
+
+    /// Nothing is resolved: an experiment says where it goes. Its outcome is about the question before it.
+    async fn follow_ups(&self) -> Result<Observation, Refusal> {
+        let host = &self.order.spec.target.host;
+        let mut errands = Vec::new();
+        let mut forbidden = None;
+        for experiment in &self.order.experiments {
+            let (kind, address, endpoint) = (experiment.kind, experiment.address, experiment.endpoint);
+            match self
+                .runner
+                .policy
+                .admits_experiment(kind, host, address, endpoint.port)
+            {
+                Ok(()) => errands.push(Errand::follow_up(kind, address, endpoint, &self.order.spec)),
+                Err(reason) => forbidden = Some(reason.to_string()),
+            }
+        }
+        if errands.is_empty()
+            && let Some(reason) = forbidden
+        {
+            return Err(Refusal::new(Reason::Policy, reason));
+        }
+        let attempts = attempts::make(self, errands).await;
+        Ok(Observation {
+            note: forbidden,
+            ..self.observation(VantageOutcome::Ok, attempts)
+        })
+    }
+
+    fn observation(
+        &self,
+        outcome: VantageOutcome,
+        attempts: Vec<parallax_model::observation::Attempt>,
+    ) -> Observation {
+        Observation {
+            agent: self.runner.name.clone(),
+            labels: self.runner.labels.clone(),
+            outcome,
+            reason: None,
+            note: None,
+            clock: None,
+            resolve: None,
+            attempts,
+        }
+    }
+
+    async fn resolve(&self) -> (Stage, Vec<IpAddr>) {
+        let spec = &self.order.spec;
+        let start = self.around.began.elapsed();
+        let (source, queries) = match (Source::given(spec), &spec.target.host) {
+            (Some(source), _) => (source, Vec::new()),
+            (None, Host::Name(name)) => {
+                let until = self.around.began + self.deadline;
+                let found = self.runner.files.look_up(name, spec.family, until).await;
+                (found.source, found.queries)
+            }
+            (None, Host::Address(_)) => (Source::Literal, Vec::new()),
+        };
+        let duration = self.around.began.elapsed().saturating_sub(start);
+        let (stage, addresses) = resolve::conclude(spec, queries, &source, start, duration);
+        self.reports.stage(None, stage.clone());
+        (stage, addresses)
+    }
+
+    /// One errand for each address and endpoint that the policy allows, and what is left out.
+    fn errands(&self, addresses: &[IpAddr]) -> Result<(Vec<Errand>, Option<String>), Refusal> {
+        let target = &self.order.spec.target;
+        let mut errands = Vec::new();
+        let mut notes = Vec::new();
+        for &address in addresses.iter().take(ADDRESSES) {
+            for &endpoint in &target.endpoints {
+                match self.runner.policy.admits(&target.host, address, endpoint.port) {
+                    Ok(()) => errands.push(Errand::requested(address, endpoint, &self.order.spec)),
+                    Err(forbidden) => notes.push(forbidden.to_string()),
+                }
+            }
+        }
+        if errands.is_empty()
+            && let Some(forbidden) = notes.first()
+        {
+            return Err(Refusal::new(Reason::Policy, forbidden));
+        }
+        if addresses.len() > ADDRESSES {
+            notes.push(format!("{ADDRESSES} of {} addresses tried", addresses.len()));
+        }
+        Ok((errands, (!notes.is_empty()).then(|| notes.join("; "))))
+    }
+
+    /// Opens the secret. It is opened nowhere else, and lives as long as the probe.
+    fn credential(&self) -> Option<Credential> {
+        let login = self.order.spec.login.as_ref()?;
+        let sealed = self.order.secret.as_ref()?;
+        let host = self.order.spec.target.host.to_string();
+        let context = SealContext {
+            host: &host,
+            user: &login.user,
+        };
+        match self.runner.sealing_key.open(&context, sealed) {
+            Ok(secret) => Some(Credential {
+                user: login.user.clone(),
+                secret,
+            }),
+            Err(error) => {
+                tracing::warn!(order = %self.order.id, %error, "the secret of this order can not be opened");
+                None
+            }
+        }
+    }
+}
+
+/// Where an attempt goes.
+fn peer(address: IpAddr, endpoint: Endpoint) -> SocketAddr {
+    SocketAddr::new(address, endpoint.port)
+}
+
+/// Why an attempt is made.
+const fn purpose(experiment: Option<ExperimentKind>) -> Purpose {
+    match experiment {
+        None => Purpose::Requested,
+        Some(_) => Purpose::FollowUp,
+    }
+}
+
+#[cfg(test)]
+mod tests;
