@@ -5,7 +5,6 @@ mod read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::shim::logs::LogFormat;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -16,6 +15,7 @@ use parallax_model::selector::Selector;
 use parallax_model::spec::{Depth, FamilyChoice};
 use parallax_model::target::Security;
 use parallax_model::vantage::AgentName;
+use parallax_telemetry::logs::LogFormat;
 
 pub(crate) use read::{Unread, parse};
 
@@ -222,7 +222,7 @@ pub(crate) enum RunsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RunsListArgs {
     /// At most so many
-    #[arg(long, value_name = "N", env = "PARALLAX_LIMIT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "PARALLAX_RUNS_LIMIT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -243,16 +243,16 @@ pub(crate) enum TokenCommand {
   ctl token create --role agent --name fra-1 --ttl 30m")]
     Create {
         /// agent, viewer, operator or admin
-        #[arg(long, value_name = "ROLE", env = "PARALLAX_ROLE", value_parser = roles())]
+        #[arg(long, value_name = "ROLE", env = "PARALLAX_TOKEN_ROLE", value_parser = roles())]
         role: Role,
         /// The only name that may join with it
-        #[arg(long, value_name = "NAME", env = "PARALLAX_NAME")]
+        #[arg(long, value_name = "NAME", env = "PARALLAX_TOKEN_NAME")]
         name: Option<AgentName>,
         /// How long it can be used, such as 1h
-        #[arg(long, value_name = "TIME", env = "PARALLAX_TTL", default_value = "1h", value_parser = read::ttl)]
+        #[arg(long, value_name = "TIME", env = "PARALLAX_TOKEN_TTL", default_value = "1h", value_parser = read::ttl)]
         ttl: Duration,
         /// How often it can be used
-        #[arg(long, value_name = "N", env = "PARALLAX_USES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_name = "N", env = "PARALLAX_TOKEN_USES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         uses: u32,
     },
 }
@@ -275,7 +275,7 @@ pub(crate) enum SchemaCommand {
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct OutputArgs {
     /// table or json
-    #[arg(short, long, value_name = "FORMAT", value_parser = list_formats())]
+    #[arg(short, long, value_name = "FORMAT", env = "PARALLAX_LIST_OUTPUT", value_parser = list_formats())]
     pub(crate) output: Option<ListFormat>,
 }
 

@@ -23,16 +23,16 @@ const LOG_IN_AGAIN: &str = "log in again: ctl login --collector HOST:PORT --toke
 pub(crate) struct Client {
     /// The operators' service.
     pub(crate) control: ControlClient<Channel>,
-    /// For what is sent beside the calls; absent where the collector is in this process.
-    pub(crate) dialer: Option<Dialer>,
+    /// For the spans, beside the calls.
+    pub(crate) spans: Channel,
 }
 
 impl Client {
-    /// A client over a channel that stands already.
-    pub(crate) fn over(channel: Channel) -> Self {
+    /// A client over a channel for calls and one for spans.
+    pub(crate) fn over(calls: Channel, spans: Channel) -> Self {
         Self {
-            control: ControlClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE),
-            dialer: None,
+            control: ControlClient::new(calls).max_decoding_message_size(LARGEST_MESSAGE),
+            spans,
         }
     }
 
@@ -46,10 +46,7 @@ impl Client {
         let dialer = Dialer::new(address.clone(), &identity)?;
         let channel = dialer.connect().await.map_err(unreachable)?;
         renew_if_due(config, &identity, &dialer, channel.clone()).await;
-        Ok(Self {
-            dialer: Some(dialer),
-            ..Self::over(channel)
-        })
+        Ok(Self::over(channel, dialer.lazy()))
     }
 
     /// What the collector is.

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::shim::logs::LogFormat;
 use parallax_identity::CollectorAddress;
+use parallax_telemetry::logs::LogFormat;
 use serde::Deserialize;
 
 use crate::args::Common;

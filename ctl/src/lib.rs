@@ -12,7 +12,6 @@ mod local;
 mod password;
 mod question;
 mod render;
-mod shim;
 mod trace;
 mod view;
 
@@ -51,11 +50,9 @@ fn run(cli: Cli) -> Result<u8, Trouble> {
     let command = cli
         .command
         .ok_or_else(|| Trouble::new("a command is missing").hint("see `ctl --help`"))?;
-    crate::shim::logs::init(config.log_format, Some(config.log.as_deref().unwrap_or("warn")));
+    parallax_telemetry::logs::init(config.log_format, Some(config.log.as_deref().unwrap_or("warn")))?;
     parallax_identity::install_provider();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(command::run(command, &config));
     // Whatever still waits for a silent network is not waited for.
     runtime.shutdown_background();

@@ -133,6 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_has_an_environment_variable() {
+        let mut commands = vec![<Cli as clap::CommandFactory>::command()];
+        while let Some(command) = commands.pop() {
+            for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
+                let variable = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+                assert!(variable.starts_with("PARALLAX_"), "{} {flag}", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
     fn the_definition_of_the_command_line_holds_together() {
         <Cli as clap::CommandFactory>::command().debug_assert();
     }

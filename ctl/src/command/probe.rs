@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use parallax_model::run::RunDocument;
+use parallax_model::vantage::Labels;
 use parallax_proto::v1;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tonic::{Request, Streaming};
 
 use crate::args::{ProbeArgs, RunFormat};
-use crate::client::{self, Client};
+use crate::client::Client;
 use crate::config::Config;
 use crate::exit::{Trouble, UNKNOWN};
 use crate::interrupt;
@@ -30,21 +31,14 @@ pub(super) async fn run(args: &ProbeArgs, config: &Config) -> Result<u8, Trouble
     if config.collector.is_none() {
         return run_here(args, &question).await;
     }
-    let (mut client, telemetry) = interrupt::unless_asked(async {
-        let mut client = Client::dial(config).await?;
-        let telemetry = client.status().await?.telemetry;
-        Ok((client, telemetry))
-    })
-    .await?;
-    let mut trace = ProbeTrace::over_the_collector(&client, telemetry)?;
-    let answered = interrupt::unless_asked(ask(&mut client, &question, args, &mut trace)).await;
-    trace.end(&answered).await;
+    let mut client = interrupt::unless_asked(Client::dial(config)).await?;
+    let answered = ask_traced(&mut client, &question, args).await;
     print(answered?, args)
 }
 
 /// Without a collector: one of its own, and an agent named `local`, for the time of this question.
 async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> {
-    if !question.selector.matches(Local::NAME, &Default::default()) {
+    if !question.selector.matches(Local::NAME, &Labels::new()) {
         return Err(Trouble::new(format!(
             "no collector is configured: the only vantage point is {:?}, and --from {} leaves it out",
             Local::NAME,
@@ -53,11 +47,18 @@ async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> 
         .hint("log in first: ctl login --collector HOST:PORT --token TOKEN"));
     }
     let mut local = interrupt::unless_asked(Local::start(args.otlp_endpoint.as_deref())).await?;
-    let mut trace = ProbeTrace::to_endpoint(args.otlp_endpoint.as_deref())?;
-    let answered = interrupt::unless_asked(ask(&mut local.client, question, args, &mut trace)).await;
-    trace.end(&answered).await;
+    let answered = ask_traced(&mut local.client, question, args).await;
     local.end().await;
     print(answered?, args)
+}
+
+/// Asks, and ends the trace however that ends.
+async fn ask_traced(client: &mut Client, question: &Question, args: &ProbeArgs) -> Result<Answer, Trouble> {
+    let status = interrupt::unless_asked(client.status()).await?;
+    let mut trace = ProbeTrace::start(client.spans.clone(), status.telemetry && !question.dry_run)?;
+    let answered = interrupt::unless_asked(ask(client, question, args, &mut trace)).await;
+    trace.end(&answered).await;
+    answered
 }
 
 /// What came of the question.
@@ -82,13 +83,10 @@ async fn ask(
     let mut request = Request::new(question.request(&agents)?);
     trace.begin_call(request.metadata_mut());
     let begun = timeout_at(Instant::now() + TO_BEGIN, client.control.run_probe(request)).await;
-    let stream = match begun {
-        Ok(Ok(response)) => response.into_inner(),
-        Ok(Err(status)) => return Err(client::refused(&status)),
-        Err(_) => return Err(Trouble::new("the collector did not take the question in time")),
-    };
+    let begun = begun.map_err(|_| Trouble::new("the collector did not take the question in time"))?;
+    let stream = begun.map_err(|status| trace.refused(&status))?.into_inner();
     let format = args.output.unwrap_or_default();
-    let view = follow(stream, format, question.dry_run).await?;
+    let view = follow(stream, format, question.dry_run, trace).await?;
     conclude(view, question.dry_run)
 }
 
@@ -97,6 +95,7 @@ async fn follow(
     mut stream: Streaming<v1::RunEvent>,
     format: RunFormat,
     dry_run: bool,
+    trace: &mut ProbeTrace,
 ) -> Result<RunView, Trouble> {
     let mut view = RunView::default();
     // Lines that come while the run is on would be drawn over.
@@ -119,7 +118,7 @@ async fn follow(
                     so_far(&view)
                 ))
             })?
-            .map_err(|status| client::refused(&status))?;
+            .map_err(|status| trace.refused(&status))?;
         let Some(event) = event else { return Ok(view) };
         let Some(news) = News::read(event)? else { continue };
         if let News::Started(started) = &news {
