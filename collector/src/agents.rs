@@ -271,8 +271,16 @@ mod tests {
                 same_process: false
             })
         );
-        assert_eq!(agents.heard(LinkId(1), now), None, "the older one is not heard any more");
-        assert_eq!(agents.disconnected(LinkId(1), wall()), None, "nor does its end matter");
+        assert_eq!(
+            agents.heard(LinkId(1), now),
+            None,
+            "the older one is not heard any more"
+        );
+        assert_eq!(
+            agents.disconnected(LinkId(1), wall()),
+            None,
+            "nor does its end matter"
+        );
         assert_eq!(agents.link_of(&name("fra-1")), Some(LinkId(2)));
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parallax_model::identity::SpiffeId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 use tower::service_fn;
 use tracing::warn;
 
@@ -85,7 +85,7 @@ impl Collector {
         let (store, admission) = data.admission().await?;
         let grpc = listen(config.listen, "--listen")?;
         let http = listen(config.http, "--http")?;
-        let telemetry = Telemetry::start(config.otlp_endpoint.as_deref())?;
+        let telemetry = Telemetry::start(config.otlp_endpoint.as_deref(), &admission.fingerprint())?;
         let mut parts = Parts::assemble(
             store,
             Arc::clone(&admission),
@@ -124,7 +124,7 @@ impl Collector {
             })?);
         let admission = Admission::ephemeral(Arc::clone(&store))
             .map_err(|error| StartError::Identity(error.to_string()))?;
-        let telemetry = Telemetry::start(options.otlp_endpoint.as_deref())?;
+        let telemetry = Telemetry::start(options.otlp_endpoint.as_deref(), &admission.fingerprint())?;
         let endpoint = options.otlp_endpoint.as_deref();
         let parts = Parts::assemble(store, Arc::new(admission), telemetry, endpoint).await?;
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
@@ -183,7 +183,10 @@ impl Connector {
                     .send(Connection::in_process(far, peer))
                     .await
                     .map_err(|_| {
-                        std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "the collector has stopped")
+                        std::io::Error::new(
+                            std::io::ErrorKind::ConnectionRefused,
+                            "the collector has stopped",
+                        )
                     })?;
                 Ok::<_, std::io::Error>(TokioIo::new(near))
             }
@@ -210,9 +213,7 @@ impl Parts {
         let (relay, relaying) = match otlp_endpoint {
             None => (Relay::off(Arc::clone(&metrics)), None),
             Some(endpoint) => {
-                let endpoint = Endpoint::from_shared(endpoint.to_owned())
-                    .map_err(|error| StartError::Telemetry(format!("{endpoint}: {error}")))?;
-                let (relay, task) = Relay::start(endpoint, Arc::clone(&metrics));
+                let (relay, task) = Relay::start(backend(endpoint)?, Arc::clone(&metrics));
                 (relay, Some(task))
             }
         };
@@ -276,6 +277,19 @@ async fn remembered(store: &dyn Store) -> Result<Agents, StartError> {
         let remembered = Agent::remembered(agent.introduction, agent.last_seen);
         (agent.name, remembered)
     })))
+}
+
+/// Where spans are passed on to; over TLS by the system's trust anchors if it says so.
+fn backend(endpoint: &str) -> Result<Endpoint, StartError> {
+    let problem = |error: tonic::transport::Error| StartError::Telemetry(format!("{endpoint}: {error}"));
+    let backend = Endpoint::from_shared(endpoint.to_owned()).map_err(problem)?;
+    if backend.uri().scheme_str() == Some("https") {
+        backend
+            .tls_config(ClientTlsConfig::new().with_native_roots())
+            .map_err(problem)
+    } else {
+        Ok(backend)
+    }
 }
 
 fn listen(address: SocketAddr, flag: &'static str) -> Result<tokio::net::TcpListener, StartError> {

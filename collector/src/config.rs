@@ -55,7 +55,12 @@ impl Config {
     /// # Errors
     /// When the file can't be read, or a value in it or in the flags makes no sense.
     pub fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
-        let file = args.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
+        let file = args
+            .config
+            .as_deref()
+            .map(File::read)
+            .transpose()?
+            .unwrap_or_default();
         let config = Self {
             data_dir: args
                 .data_dir
@@ -119,11 +124,16 @@ impl Config {
             });
         }
         let endpoint = self.otlp_endpoint.as_ref();
-        if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.starts_with("http://")) {
+        let scheme = |endpoint: &&String| {
+            !["http://", "https://"]
+                .iter()
+                .any(|scheme| endpoint.starts_with(scheme))
+        };
+        if let Some(endpoint) = endpoint.filter(scheme) {
             return Err(ConfigError::Value {
                 key: "otlp-endpoint",
                 value: endpoint.clone(),
-                wanted: "http://HOST:PORT of an OTLP/gRPC receiver",
+                wanted: "http://HOST:PORT or https://HOST:PORT of an OTLP/gRPC receiver",
             });
         }
         Ok(())
@@ -226,7 +236,13 @@ mod tests {
 
     #[test]
     fn what_is_printed_reads_back() {
-        let config = load(&["--advertise", "a.example", "--otlp-endpoint", "http://127.0.0.1:4317"]).unwrap();
+        let config = load(&[
+            "--advertise",
+            "a.example",
+            "--otlp-endpoint",
+            "http://127.0.0.1:4317",
+        ])
+        .unwrap();
         let (_directory, path) = file(&config.to_toml().unwrap());
         assert_eq!(load(&["--config", &path]).unwrap(), config);
     }

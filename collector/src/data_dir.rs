@@ -33,8 +33,7 @@ impl DataDir {
 
     /// Claims it for one collector, until the file is dropped or the process ends.
     pub(crate) fn claim(&self) -> Result<File, StartError> {
-        let lock =
-            File::create(self.path.join(LOCK)).map_err(|source| Self::problem(&self.path, source))?;
+        let lock = File::create(self.path.join(LOCK)).map_err(|source| Self::problem(&self.path, source))?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(StartError::DataDirInUse(self.path.clone())),
@@ -73,7 +72,10 @@ mod tests {
         let data = DataDir::open(directory.path()).unwrap();
         let claimed = data.claim().unwrap();
         let refused = data.claim().unwrap_err().to_string();
-        assert!(refused.starts_with("another collector is running on"), "{refused}");
+        assert!(
+            refused.starts_with("another collector is running on"),
+            "{refused}"
+        );
         drop(claimed);
         assert!(data.claim().is_ok());
     }

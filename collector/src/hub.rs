@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use parallax_model::vantage::AgentName;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
+use tonic::Code;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
@@ -148,7 +149,8 @@ impl Hub {
                 let _ = reply.send(self.agents.select(&selector, limit));
             }
             Event::CallerGone { run } => {
-                if self.callers.remove(&run).is_some() {
+                if let Some(caller) = self.callers.remove(&run) {
+                    caller.trace.ended(Code::Cancelled);
                     info!(%run, "nobody waits for the run any more; its orders are cancelled");
                     let effects = self.runs.abandon(run);
                     self.carry_out(effects, now);
@@ -207,6 +209,7 @@ impl Hub {
 
     fn ask(&mut self, asked: RunAsked, now: Instant) {
         if self.callers.len() >= RUNS_AT_MOST {
+            asked.trace.ended(Code::ResourceExhausted);
             let _ = asked.reply.send(Err(RUNS_AT_MOST));
             return;
         }
@@ -267,11 +270,10 @@ impl Hub {
     }
 
     fn send_order(&mut self, order: Box<Order>, now: Instant) -> Vec<Effect> {
-        let context = self.callers.get_mut(&order.run).map(|caller| {
-            caller
-                .trace
-                .order_sent(order.id, order.agent.as_str(), order.run)
-        });
+        let context = self
+            .callers
+            .get_mut(&order.run)
+            .map(|caller| caller.trace.order_sent(order.id, order.agent.as_str(), order.run));
         self.orders.insert(order.id, order.run);
         let agent = order.agent.clone();
         let context = context.unwrap_or_default();
@@ -360,6 +362,9 @@ impl Hub {
         for run in self.runs.ids() {
             let effects = self.runs.abandon(run);
             self.carry_out(effects, now);
+        }
+        for (_, caller) in std::mem::take(&mut self.callers) {
+            caller.trace.ended(Code::Unavailable);
         }
         let number = u32::try_from(self.links.len()).unwrap_or(u32::MAX);
         let spread = RETURN_EACH.saturating_mul(number).min(RETURN_LATEST);

@@ -1,6 +1,5 @@
 //! Who may come in: the certificate authority, join tokens, and certificates for those who join.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +17,6 @@ use crate::store::{CertificateRecord, Sha256, Store, StoreError, TokenRecord};
 
 /// How long a token is good when nothing else is asked.
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(3600);
-
-/// Held while the authority is made, so that two processes on a fresh directory make one.
-const MAKING: &str = "ca.lock";
 
 /// What a token is to be good for.
 #[derive(Debug, Clone)]
@@ -60,9 +56,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// The authority of a data directory, made now if there is none.
-    pub(crate) fn open(directory: &Path, store: Arc<dyn Store>) -> anyhow::Result<Self> {
-        let lock = File::create(directory.join(MAKING))?;
-        lock.lock()?;
+    pub(crate) fn open(directory: &Path, store: Arc<dyn Store>) -> Result<Self, IdentityError> {
         let authority = Authority::load_or_create(directory)?;
         Ok(Self { authority, store })
     }
@@ -71,6 +65,11 @@ impl Admission {
     pub(crate) fn ephemeral(store: Arc<dyn Store>) -> Result<Self, IdentityError> {
         let authority = Authority::ephemeral()?;
         Ok(Self { authority, store })
+    }
+
+    /// What stays the same of this collector, in hexadecimal.
+    pub(crate) fn fingerprint(&self) -> String {
+        hex::encode(self.authority.fingerprint())
     }
 
     /// The collector's own identity, for connections under these names.
@@ -153,7 +152,9 @@ impl Admission {
             .authority
             .issue(csr_der, spiffe, LEAF_LIFETIME)
             .map_err(|error| malformed(&error))?;
-        let leaf = chain.first().ok_or_else(|| malformed(&"no certificate came of it"))?;
+        let leaf = chain
+            .first()
+            .ok_or_else(|| malformed(&"no certificate came of it"))?;
         let lifetime = SignedDuration::try_from(LEAF_LIFETIME).map_err(|error| malformed(&error))?;
         let record = CertificateRecord {
             sha256: hash(leaf),
@@ -213,10 +214,7 @@ mod tests {
         v1::JoinRequest {
             token_secret: token.secret().to_vec(),
             name: name.into(),
-            csr_der: LocalKey::generate()
-                .unwrap()
-                .csr(&name.parse().unwrap())
-                .unwrap(),
+            csr_der: LocalKey::generate().unwrap().csr(&name.parse().unwrap()).unwrap(),
         }
     }
 

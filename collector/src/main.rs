@@ -9,6 +9,7 @@ use parallax_collector::Collector;
 use parallax_collector::config::{Args, Command, Config, LogFormat, ServeArgs, TokenArgs, TokenCommand};
 use parallax_collector::config::{ConfigError, default_data_dir};
 use parallax_collector::token::{self, TokenOptions};
+use parallax_telemetry::logs::FilterError;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The command line or the configuration makes no sense.
@@ -42,7 +43,9 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
     if args.check_config {
         return ExitCode::SUCCESS;
     }
-    init_logs(config.log_format);
+    if let Err(error) = init_logs(config.log_format) {
+        return complain(USAGE, &error.to_string());
+    }
     // Before anything else: a stop that comes during the start is a stop too.
     let (mut terminate, mut interrupt) =
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
@@ -76,12 +79,13 @@ async fn create_token(args: TokenArgs) -> ExitCode {
     }
 }
 
-fn init_logs(format: LogFormat) {
+fn init_logs(format: LogFormat) -> Result<(), FilterError> {
     let format = match format {
         LogFormat::Text => parallax_telemetry::logs::LogFormat::Text,
         LogFormat::Json => parallax_telemetry::logs::LogFormat::Json,
     };
-    parallax_telemetry::logs::init(format, None);
+    let filter = std::env::var("PARALLAX_LOG").ok();
+    parallax_telemetry::logs::init(format, filter.as_deref())
 }
 
 fn say_ready(collector: &Collector, format: LogFormat) {
@@ -91,7 +95,10 @@ fn say_ready(collector: &Collector, format: LogFormat) {
     match format {
         LogFormat::Text => eprintln!("parallax-collector is ready: gRPC on {grpc}, HTTP on {http}"),
         LogFormat::Json => {
-            eprintln!("{}", serde_json::json!({"message": "ready", "grpc": grpc, "http": http}));
+            eprintln!(
+                "{}",
+                serde_json::json!({"message": "ready", "grpc": grpc, "http": http})
+            );
         }
     }
 }

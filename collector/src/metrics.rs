@@ -193,7 +193,9 @@ impl Metrics {
 
     pub(crate) fn order_ended(&self, end: OrderEnd) {
         self.orders
-            .get_or_create(&ByOutcome { outcome: end.as_str() })
+            .get_or_create(&ByOutcome {
+                outcome: end.as_str(),
+            })
             .inc();
     }
 

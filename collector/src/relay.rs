@@ -45,7 +45,10 @@ impl Relay {
 
     /// Starts passing on to an OTLP/gRPC endpoint. The task ends when every relay is gone and the queue is empty.
     pub(crate) fn start(endpoint: Endpoint, metrics: Arc<Metrics>) -> (Self, JoinHandle<()>) {
-        let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect_lazy();
+        let channel = endpoint
+            .connect_timeout(PATIENCE)
+            .timeout(PATIENCE)
+            .connect_lazy();
         let (queue, waiting) = mpsc::channel(EXPORTS);
         let task = tokio::spawn(pass_on(channel, waiting, Arc::clone(&metrics)));
         let relay = Self {
@@ -68,10 +71,7 @@ impl Relay {
             .try_acquire_many_owned(size)
             .ok()
             .and_then(|room| {
-                let waiting = Waiting {
-                    request,
-                    _room: room,
-                };
+                let waiting = Waiting { request, _room: room };
                 queue.try_send(waiting).ok()
             });
         if queued.is_none() {

@@ -186,7 +186,10 @@ impl Runs {
                 Effect::Concluded(_) => {
                     self.live.remove(&id);
                 }
-                Effect::Cancel { .. } | Effect::Answer { .. } | Effect::Ended { .. } | Effect::Tell { .. } => {}
+                Effect::Cancel { .. }
+                | Effect::Answer { .. }
+                | Effect::Ended { .. }
+                | Effect::Tell { .. } => {}
             }
         }
         self.forget(&effects);

@@ -129,4 +129,3 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Ends in good order; nothing is kept afterwards.
     fn close(&self) -> Answer<'_, ()>;
 }
-

@@ -1,63 +1,242 @@
-//! One run is one trace: the span of the call, and one for every order.
+//! One run is one trace: the span of the call, and one for every order beneath it.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::trace::SdkTracer;
+use parallax_model::observation::VantageOutcome;
 use parallax_model::run::RunDocument;
-use tonic::Status;
+use parallax_telemetry::attribute::{
+    AGENT_ID, AGENTS_FAILED, AGENTS_SELECTED, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, RPC_METHOD,
+    RPC_STATUS_CODE, RPC_SYSTEM_NAME, RUN_ID, SERVER_ADDRESS, SERVICE_PEER_NAME, TRIGGER, VERDICT,
+};
+use parallax_telemetry::{Destination, OpenSpan, Service, SpanSpec, Tracing, context, instance_id};
+use tonic::Code;
 use tonic::metadata::MetadataMap;
+use tracing::debug;
 use uuid::Uuid;
 
 use crate::error::StartError;
 use crate::peer::Peer;
 use crate::runs::OrderEnd;
 
+const RUN_PROBE: &str = "parallax.v1.Control/RunProbe";
+const ORDER: &str = "parallax.v1.AgentLink/Order";
+
+const CLIENT_ADDRESS: &str = "client.address";
+const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+
+/// How long the last spans may take at a stop.
+const LAST_SPANS: Duration = Duration::from_secs(1);
+
 /// Whether and how the collector traces.
-#[derive(Clone, Default)]
-pub(crate) struct Telemetry;
+#[derive(Clone)]
+pub(crate) struct Telemetry {
+    tracing: Tracing,
+}
 
-/// The spans of one run.
-#[derive(Default)]
-pub(crate) struct RunTrace;
-
-/// W3C Trace Context as an order carries it.
+/// W3C Trace Context as an order carries it; empty when nothing is traced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TraceFields {
     traceparent: String,
     tracestate: String,
 }
 
+/// The spans of one run; nothing when nothing is traced.
+#[derive(Default)]
+pub(crate) struct RunTrace(Option<Box<Spans>>);
+
+struct Spans {
+    tracer: SdkTracer,
+    call: OpenSpan,
+    orders: BTreeMap<Uuid, OpenSpan>,
+}
+
+impl Telemetry {
+    /// Begins, if there is an endpoint. `stable` stays the same over restarts of the same collector.
+    pub(crate) fn start(endpoint: Option<&str>, stable: &str) -> Result<Self, StartError> {
+        let service = Service {
+            name: "parallax-collector",
+            instance_id: instance_id(stable),
+            attributes: Vec::new(),
+        };
+        let destination = endpoint.map_or(Destination::Off, |endpoint| {
+            Destination::Endpoint(endpoint.to_owned())
+        });
+        let tracing =
+            Tracing::start(service, destination).map_err(|error| StartError::Telemetry(error.to_string()))?;
+        Ok(Self { tracing })
+    }
+
+    /// Whether spans go anywhere.
+    pub(crate) const fn on(&self) -> bool {
+        self.tracing.on()
+    }
+
+    /// Sends the last spans.
+    pub(crate) async fn shutdown(&self) {
+        if let Err(problem) = self.tracing.shutdown(LAST_SPANS).await {
+            debug!("the last spans: {problem}");
+        }
+    }
+
+    /// Somebody asks a question; its span is a child of the caller's.
+    pub(crate) fn run(&self, metadata: &MetadataMap, peer: &Peer, run: Uuid) -> RunTrace {
+        let Some(tracer) = self.tracing.tracer() else {
+            return RunTrace::default();
+        };
+        let mut spec = call(RUN_PROBE, SpanKind::Server)
+            .with(NETWORK_PROTOCOL_VERSION, "2")
+            .with(RUN_ID, run.to_string())
+            .with(TRIGGER, "adhoc");
+        if let Some(address) = peer.address {
+            let ip = address.ip().to_string();
+            spec = spec
+                .with(CLIENT_ADDRESS, ip.clone())
+                .with(NETWORK_PEER_ADDRESS, ip)
+                .with(NETWORK_PEER_PORT, i64::from(address.port()));
+        }
+        RunTrace(Some(Box::new(Spans {
+            call: spec.child_of(tracer, &context::extract(metadata)),
+            tracer: tracer.clone(),
+            orders: BTreeMap::new(),
+        })))
+    }
+}
+
 impl TraceFields {
+    /// `traceparent` and `tracestate`.
     pub(crate) fn into_parts(self) -> (String, String) {
         (self.traceparent, self.tracestate)
     }
 }
 
-impl Telemetry {
-    pub(crate) fn start(_: Option<&str>) -> Result<Self, StartError> {
-        Ok(Self)
+impl RunTrace {
+    /// The trace as 32 hexadecimal digits.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        context::trace_id(self.0.as_ref()?.call.context())
     }
 
-    pub(crate) async fn shutdown(&self) {}
-
-    pub(crate) fn on(&self) -> bool {
-        false
+    /// An order goes to an agent.
+    pub(crate) fn order_sent(&mut self, order: Uuid, agent: &str, run: Uuid) -> TraceFields {
+        let Some(spans) = &mut self.0 else {
+            return TraceFields::default();
+        };
+        let span = call(ORDER, SpanKind::Client)
+            .with(SERVER_ADDRESS, agent.to_owned())
+            .with(SERVICE_PEER_NAME, "parallax-agent")
+            .with(AGENT_ID, agent.to_owned())
+            .with(RUN_ID, run.to_string())
+            .child_of(&spans.tracer, spans.call.context());
+        let (traceparent, tracestate) = context::to_fields(span.context());
+        spans.orders.insert(order, span);
+        TraceFields {
+            traceparent,
+            tracestate,
+        }
     }
 
-    pub(crate) fn run(&self, _: &MetadataMap, _: &Peer, _: Uuid) -> RunTrace {
-        RunTrace
+    /// An order has ended.
+    pub(crate) fn order_ended(&mut self, order: Uuid, end: OrderEnd) {
+        let span = self.0.as_mut().and_then(|spans| spans.orders.remove(&order));
+        if let Some(span) = span {
+            end_client(span, code_of(end));
+        }
+    }
+
+    /// The answer is there.
+    pub(crate) fn concluded(self, run: &RunDocument) {
+        if let Some(spans) = &self.0 {
+            let failed = run
+                .vantages
+                .iter()
+                .filter(|seen| seen.outcome == VantageOutcome::Failed)
+                .count();
+            spans.call.set(VERDICT, run.verdict.as_str());
+            spans.call.set(AGENTS_SELECTED, number(run.vantages.len()));
+            spans.call.set(AGENTS_FAILED, number(failed));
+        }
+        self.ended(Code::Ok);
+    }
+
+    /// The call has ended with this code, and takes along the orders that are still open.
+    pub(crate) fn ended(self, code: Code) {
+        let Some(spans) = self.0 else {
+            return;
+        };
+        for order in spans.orders.into_values() {
+            end_client(order, Code::Cancelled);
+        }
+        spans.call.set(RPC_STATUS_CODE, name_of(code));
+        if is_servers_fault(code) {
+            spans.call.fail(SystemTime::now(), name_of(code), "");
+        } else {
+            spans.call.finish(SystemTime::now());
+        }
     }
 }
 
-impl RunTrace {
-    pub(crate) fn trace_id(&self) -> Option<String> {
-        None
+fn call(method: &'static str, kind: SpanKind) -> SpanSpec {
+    SpanSpec::new(method, SystemTime::now())
+        .kind(kind)
+        .with(RPC_SYSTEM_NAME, "grpc")
+        .with(RPC_METHOD, method)
+}
+
+/// On the client's side every code but OK is an error (semantic conventions for gRPC).
+fn end_client(span: OpenSpan, code: Code) {
+    span.set(RPC_STATUS_CODE, name_of(code));
+    match code {
+        Code::Ok => span.finish(SystemTime::now()),
+        code => span.fail(SystemTime::now(), name_of(code), ""),
     }
+}
 
-    pub(crate) fn failed(&mut self, _: &Status) {}
-
-    pub(crate) fn order_sent(&mut self, _: Uuid, _: &str, _: Uuid) -> TraceFields {
-        TraceFields::default()
+const fn code_of(end: OrderEnd) -> Code {
+    match end {
+        OrderEnd::Done => Code::Ok,
+        OrderEnd::Refused => Code::FailedPrecondition,
+        OrderEnd::Expired => Code::DeadlineExceeded,
+        OrderEnd::Lost => Code::Unavailable,
     }
+}
 
-    pub(crate) fn order_ended(&mut self, _: Uuid, _: OrderEnd) {}
+/// On the server's side only these are (semantic conventions for gRPC).
+const fn is_servers_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
 
-    pub(crate) fn concluded(self, _: &RunDocument) {}
+const fn name_of(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+fn number(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }

@@ -75,9 +75,7 @@ impl Selection {
         };
         let (kept, left) = spread(std::mem::take(&mut self.asked), limit);
         self.asked = kept;
-        let room = limit
-            .saturating_sub(self.asked.len())
-            .min(self.absent.len());
+        let room = limit.saturating_sub(self.asked.len()).min(self.absent.len());
         let absent = self.absent.split_off(room);
         self.beyond = left.into_iter().chain(absent).map(beyond).collect();
     }
@@ -113,7 +111,8 @@ fn never_seen(agent: AgentName) -> Choice {
 fn spread(candidates: Vec<Choice>, limit: usize) -> (Vec<Choice>, Vec<Choice>) {
     let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut slots: Vec<Option<Choice>> = candidates.into_iter().map(Some).collect();
-    let mut queue: BinaryHeap<Reverse<(usize, usize)>> = (0..slots.len()).map(|at| Reverse((0, at))).collect();
+    let mut queue: BinaryHeap<Reverse<(usize, usize)>> =
+        (0..slots.len()).map(|at| Reverse((0, at))).collect();
     let mut kept = Vec::new();
     while kept.len() < limit
         && let Some(Reverse((queued_with, at))) = queue.pop()
@@ -201,7 +200,10 @@ mod tests {
         let selection = select(&agents, &["fra-*", "nyc-9"], None);
         assert_eq!(names(&selection.asked), ["fra-1"]);
         assert_eq!(names(&selection.absent), ["fra-2", "nyc-9"]);
-        assert_eq!(selection.absent[0].why, "not connected since 1970-01-01T00:00:00Z");
+        assert_eq!(
+            selection.absent[0].why,
+            "not connected since 1970-01-01T00:00:00Z"
+        );
         assert_eq!(
             selection.absent[1].why,
             "no agent of this name has ever connected"

@@ -51,7 +51,12 @@ pub struct ServeArgs {
     #[arg(long, env = "PARALLAX_HTTP", value_name = "ADDR:PORT")]
     pub http: Option<String>,
     /// What the server certificate is valid for [default: host name, localhost, loopback addresses]
-    #[arg(long, env = "PARALLAX_ADVERTISE", value_name = "NAME-OR-IP", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "PARALLAX_ADVERTISE",
+        value_name = "NAME-OR-IP",
+        value_delimiter = ','
+    )]
     pub advertise: Vec<String>,
     /// OTLP/gRPC receiver for the spans of collector, agents and operators, http://HOST:PORT
     #[arg(long, env = "PARALLAX_OTLP_ENDPOINT", value_name = "URL")]

@@ -48,9 +48,7 @@ pub(crate) enum Event {
     /// Nobody waits for a run any more.
     CallerGone { run: Uuid },
     /// Somebody wants to know who is there.
-    AgentsAsked {
-        reply: oneshot::Sender<Vec<AgentView>>,
-    },
+    AgentsAsked { reply: oneshot::Sender<Vec<AgentView>> },
     /// The process is to end.
     Stop { done: oneshot::Sender<()> },
 }
@@ -102,8 +100,10 @@ pub(crate) struct Outbound {
 /// What is said to an agent.
 #[derive(Debug)]
 pub(crate) enum ToAgent {
-    /// The answer to its introduction or to its sign of life.
-    Reply(v1::collector_message::Message),
+    /// The answer to its introduction.
+    Welcome(v1::Welcome),
+    /// The answer to its sign of life.
+    Heartbeat(v1::Heartbeat),
     /// Run this.
     Order { order: Box<Order>, context: TraceFields },
     /// Give this up.

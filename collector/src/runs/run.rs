@@ -155,7 +155,10 @@ impl Run {
         now: Instant,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for Choice { agent, labels, why, .. } in absent {
+        for Choice {
+            agent, labels, why, ..
+        } in absent
+        {
             let vantage = Vantage {
                 labels: labels.clone(),
                 capabilities: BTreeSet::new(),
@@ -281,7 +284,9 @@ impl Run {
             return Some("the agent does not take sealed secrets".to_owned());
         }
         if !self.inquiry.secrets.contains_key(agent) {
-            return Some("the secret was not sealed to this agent; it may have come after the question".to_owned());
+            return Some(
+                "the secret was not sealed to this agent; it may have come after the question".to_owned(),
+            );
         }
         None
     }

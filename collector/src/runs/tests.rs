@@ -169,7 +169,11 @@ fn dropped() -> Outcome {
 
 #[test]
 fn an_answer_from_every_agent_ends_the_run() {
-    let mut bench = ask(inquiry(), vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let mut bench = ask(
+        inquiry(),
+        vec![participant("ams-1"), participant("fra-1")],
+        vec![],
+    );
     bench.report("ams-1", Report::Accepted);
     bench.report("ams-1", well("ams-1"));
     bench.report("fra-1", well("fra-1"));
@@ -180,16 +184,29 @@ fn an_answer_from_every_agent_ends_the_run() {
 
 #[test]
 fn agents_begin_together_and_one_alone_begins_at_once() {
-    let bench = ask(inquiry(), vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let bench = ask(
+        inquiry(),
+        vec![participant("ams-1"), participant("fra-1")],
+        vec![],
+    );
     let together = bench.start + Duration::from_millis(50);
-    assert!(bench.orders().iter().all(|order| order.start_at == Some(together)));
+    assert!(
+        bench
+            .orders()
+            .iter()
+            .all(|order| order.start_at == Some(together))
+    );
     let bench = ask(inquiry(), vec![participant("ams-1")], vec![]);
     assert_eq!(bench.orders()[0].start_at, None);
 }
 
 #[test]
 fn an_agent_that_is_away_is_missing_from_the_start() {
-    let mut bench = ask(inquiry(), vec![participant("ams-1")], vec![choice("fra-1", false)]);
+    let mut bench = ask(
+        inquiry(),
+        vec![participant("ams-1")],
+        vec![choice("fra-1", false)],
+    );
     bench.report("ams-1", well("ams-1"));
     let missing = bench.vantage("fra-1");
     assert_eq!(
@@ -201,14 +218,20 @@ fn an_agent_that_is_away_is_missing_from_the_start() {
 
 #[test]
 fn a_lost_agent_is_missing_at_once_and_its_late_answer_is_rejected() {
-    let mut bench = ask(inquiry(), vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let mut bench = ask(
+        inquiry(),
+        vec![participant("ams-1"), participant("fra-1")],
+        vec![],
+    );
     let order = bench.order_of("fra-1");
     let effects = bench
         .runs
         .agent_lost(&name("fra-1"), "the link was lost", bench.start);
     bench.effects.extend(effects);
     assert_eq!(bench.ends(), [OrderEnd::Lost]);
-    let late = bench.runs.report(&name("fra-1"), order, well("fra-1"), bench.start);
+    let late = bench
+        .runs
+        .report(&name("fra-1"), order, well("fra-1"), bench.start);
     assert_eq!(late, Err(Rejection::NotOpen));
     bench.report("ams-1", well("ams-1"));
     assert_eq!(bench.vantage("fra-1").reason, Some(Reason::Offline));
@@ -216,7 +239,11 @@ fn a_lost_agent_is_missing_at_once_and_its_late_answer_is_rejected() {
 
 #[test]
 fn a_silent_agent_is_missing_at_the_deadline_and_told_to_stop() {
-    let mut bench = ask(inquiry(), vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let mut bench = ask(
+        inquiry(),
+        vec![participant("ams-1"), participant("fra-1")],
+        vec![],
+    );
     bench.report("ams-1", well("ams-1"));
     bench.tick(Duration::from_secs(24));
     assert!(bench.ends().len() == 1);
@@ -238,7 +265,11 @@ fn a_silent_agent_is_missing_at_the_deadline_and_told_to_stop() {
 
 #[test]
 fn an_agent_answers_only_for_itself() {
-    let mut bench = ask(inquiry(), vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let mut bench = ask(
+        inquiry(),
+        vec![participant("ams-1"), participant("fra-1")],
+        vec![],
+    );
     let order = bench.order_of("fra-1");
     let foreign = bench
         .runs
@@ -255,7 +286,11 @@ fn an_agent_answers_only_for_itself() {
 
 #[test]
 fn an_order_ends_once() {
-    let mut bench = ask(inquiry(), vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let mut bench = ask(
+        inquiry(),
+        vec![participant("ams-1"), participant("fra-1")],
+        vec![],
+    );
     bench.report("fra-1", well("fra-1"));
     let again = bench.runs.report(
         &name("fra-1"),
@@ -290,7 +325,11 @@ fn an_agent_without_the_capability_is_not_asked() {
 
 #[test]
 fn a_caller_that_goes_away_takes_its_orders_along() {
-    let mut bench = ask(inquiry(), vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let mut bench = ask(
+        inquiry(),
+        vec![participant("ams-1"), participant("fra-1")],
+        vec![],
+    );
     let effects = bench.runs.abandon(RUN);
     let cancelled = effects
         .iter()

@@ -100,17 +100,12 @@ impl Control for ControlService {
     ) -> Result<Response<Self::RunProbeStream>, Status> {
         let peer = peer(&request);
         let run_id = Uuid::now_v7();
-        let mut trace = self.0.telemetry.run(request.metadata(), &peer, run_id);
-        let question = match Question::read(request.into_inner()) {
-            Ok(question) => question,
-            Err(status) => {
-                trace.failed(&status);
-                return Err(status);
-            }
-        };
+        let metadata = request.metadata().clone();
+        let question = Question::read(request.into_inner())?;
         if question.dry_run {
             return self.dry_run(run_id, question).await;
         }
+        let trace = self.0.telemetry.run(&metadata, &peer, run_id);
         let trace_id = trace.trace_id();
         let inquiry = Inquiry {
             run_id,
@@ -231,8 +226,8 @@ impl Question {
         let spec = request
             .spec
             .ok_or_else(|| Status::invalid_argument("spec: missing"))?;
-        let spec = ProbeSpec::try_from(spec)
-            .map_err(|error| Status::invalid_argument(format!("spec: {error}")))?;
+        let spec =
+            ProbeSpec::try_from(spec).map_err(|error| Status::invalid_argument(format!("spec: {error}")))?;
         check(&spec)?;
         let selector = Selector::parse_any(&request.from)
             .map_err(|error| Status::invalid_argument(format!("from: {error}")))?;

@@ -37,11 +37,7 @@ impl Identity for IdentityService {
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::Certificate>, Status> {
         let peer = peer(&request);
         let csr_der = request.into_inner().csr_der;
-        let certificate = self
-            .0
-            .admission
-            .renew(&peer, &csr_der, Timestamp::now())
-            .await?;
+        let certificate = self.0.admission.renew(&peer, &csr_der, Timestamp::now()).await?;
         info!(identity = certificate.spiffe_id, "certificate renewed");
         Ok(Response::new(certificate))
     }

@@ -105,7 +105,7 @@ impl Link {
             heartbeat_timeout_ms: milliseconds(HEARTBEAT_TIMEOUT),
         };
         let answers = sender.downgrade();
-        let _ = sender.try_send(ToAgent::Reply(ToWire::Welcome(welcome)));
+        let _ = sender.try_send(ToAgent::Welcome(welcome));
         let (alive, cut) = oneshot::channel();
         let connected = Event::AgentConnected {
             name: self.name.clone(),
@@ -151,12 +151,9 @@ impl Link {
                     };
                     if let Some(sender) = answers.upgrade() {
                         // An agent that reads too slowly learns its clock later.
-                        let _ = sender.try_send(ToAgent::Reply(answer(&beat, self.shared.clock)));
+                        let _ = sender.try_send(ToAgent::Heartbeat(answer(&beat, self.shared.clock)));
                     }
-                    Event::AgentPulse {
-                        link: self.id,
-                        pulse,
-                    }
+                    Event::AgentPulse { link: self.id, pulse }
                 }
                 Some(message) => match self.report(message) {
                     Some((order, report)) => Event::AgentReported {
@@ -207,7 +204,9 @@ impl Link {
                 (done.order_id, report)
             }
         };
-        let order = order.parse().map_err(|_| WireError::new("order_id", "not a UUID"));
+        let order = order
+            .parse()
+            .map_err(|_| WireError::new("order_id", "not a UUID"));
         match (order, report) {
             (Ok(order), Ok(report)) => Some((order, report)),
             (Err(problem), _) | (_, Err(problem)) => {
@@ -252,15 +251,15 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
     })
 }
 
-fn answer(beat: &v1::Heartbeat, clock: Clock) -> ToWire {
-    ToWire::Heartbeat(v1::Heartbeat {
+fn answer(beat: &v1::Heartbeat, clock: Clock) -> v1::Heartbeat {
+    v1::Heartbeat {
         sequence: beat.sequence,
         agent_monotonic_us: beat.agent_monotonic_us,
         agent_wall_us: beat.agent_wall_us,
         collector_monotonic_us: clock.microseconds(clock::now()),
         collector_wall_us: Timestamp::now().as_microsecond(),
         ..v1::Heartbeat::default()
-    })
+    }
 }
 
 fn stage_ended(report: v1::StageReport) -> Result<StageEnded, WireError> {
@@ -284,7 +283,8 @@ fn observation(seen: Option<v1::Observation>) -> Result<Observation, WireError> 
 
 fn to_wire(word: ToAgent, clock: Clock) -> Result<v1::CollectorMessage, Status> {
     let message = match word {
-        ToAgent::Reply(message) => message,
+        ToAgent::Welcome(welcome) => ToWire::Welcome(welcome),
+        ToAgent::Heartbeat(beat) => ToWire::Heartbeat(beat),
         ToAgent::Order { order, context } => {
             let (traceparent, tracestate) = context.into_parts();
             ToWire::Order(order_to_wire(*order, clock, traceparent, tracestate))

@@ -1,7 +1,9 @@
 //! The standard OTLP trace service, so that an agent needs no second way out of its network.
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceService;
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use parallax_model::vantage::AgentName;
@@ -27,10 +29,7 @@ impl TraceService for OtlpService {
         let peer = peer(&request);
         let request = request.into_inner();
         if let Some(agent) = peer.agent()
-            && !request
-                .resource_spans
-                .iter()
-                .all(|spans| is_of(spans, agent))
+            && !request.resource_spans.iter().all(|spans| is_of(spans, agent))
         {
             self.0.metrics.spans(SpanOutcome::Refused, spans_of(&request));
             let message = format!("{agent} may send spans only with {AGENT_ID}={agent} in their resource");

@@ -189,7 +189,11 @@ mod tests {
         for role in everybody {
             for (path, _) in CALLS {
                 let verdict = permit(path, &peer(role));
-                assert_eq!(verdict.is_ok(), may(path, role), "{path} by {role:?}: {verdict:?}");
+                assert_eq!(
+                    verdict.is_ok(),
+                    may(path, role),
+                    "{path} by {role:?}: {verdict:?}"
+                );
                 if let Err(status) = verdict {
                     let expected = role.map_or(Code::Unauthenticated, |_| Code::PermissionDenied);
                     assert_eq!(status.code(), expected, "{path} by {role:?}");

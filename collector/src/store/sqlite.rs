@@ -187,7 +187,10 @@ impl Store for Sqlite {
             .bind(agent.name.as_str())
             .bind(said.version.as_str())
             .bind(serde_json::to_string(&said.labels).map_err(|_| StoreError::Unreadable("label"))?)
-            .bind(serde_json::to_string(&said.capabilities).map_err(|_| StoreError::Unreadable("capability"))?)
+            .bind(
+                serde_json::to_string(&said.capabilities)
+                    .map_err(|_| StoreError::Unreadable("capability"))?,
+            )
             .bind(said.sealing_key.clone())
             .bind(agent.last_seen.map(Timestamp::as_microsecond))
             .execute(&self.pool)
@@ -213,11 +216,12 @@ impl Store for Sqlite {
     fn remove_agent(&self, name: AgentName, spiffe_id: String, now: Timestamp) -> Answer<'_, bool> {
         Box::pin(async move {
             let mut transaction = self.write().await?;
-            let agents = sqlx::query("UPDATE agents SET removed_at = $1 WHERE name = $2 AND removed_at IS NULL")
-                .bind(now.as_microsecond())
-                .bind(name.as_str())
-                .execute(&mut *transaction)
-                .await?;
+            let agents =
+                sqlx::query("UPDATE agents SET removed_at = $1 WHERE name = $2 AND removed_at IS NULL")
+                    .bind(now.as_microsecond())
+                    .bind(name.as_str())
+                    .execute(&mut *transaction)
+                    .await?;
             let certificates = sqlx::query(
                 "UPDATE certificates SET removed_at = $1 WHERE spiffe_id = $2 AND removed_at IS NULL",
             )
@@ -297,15 +301,13 @@ async fn insert_certificate(
     transaction: &mut Transaction<'static, Database>,
     certificate: &CertificateRecord,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO certificates (sha256, spiffe_id, issued_at, not_after) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(certificate.sha256.to_vec())
-    .bind(certificate.spiffe_id.clone())
-    .bind(certificate.issued_at.as_microsecond())
-    .bind(certificate.not_after.as_microsecond())
-    .execute(&mut **transaction)
-    .await?;
+    sqlx::query("INSERT INTO certificates (sha256, spiffe_id, issued_at, not_after) VALUES ($1, $2, $3, $4)")
+        .bind(certificate.sha256.to_vec())
+        .bind(certificate.spiffe_id.clone())
+        .bind(certificate.issued_at.as_microsecond())
+        .bind(certificate.not_after.as_microsecond())
+        .execute(&mut **transaction)
+        .await?;
     Ok(())
 }
 

@@ -52,7 +52,10 @@ async fn one_wrong_password_is_tried_once_by_one_agent() {
         .await;
     let answer = login_answer(&mut second).await;
     assert!(!answer.granted);
-    assert_eq!(answer.reason, "the same secret was rejected for ams-1 a moment ago");
+    assert_eq!(
+        answer.reason,
+        "the same secret was rejected for ams-1 a moment ago"
+    );
     first.done(&one, Outcome::Failed(fault)).await;
     second.done(&two, Outcome::Ok).await;
     assert_eq!(asked.answer().await.vantages.len(), 2);
@@ -80,7 +83,10 @@ async fn a_holder_that_dies_passes_the_turn_on() {
 async fn an_agent_without_the_secret_is_refused_and_not_asked() {
     let (_collector, connector) = collector().await;
     let _agent = FakeAgent::connect(&connector, "ams-1").await;
-    let run = Asked::ask(&connector, question(login_spec())).await.answer().await;
+    let run = Asked::ask(&connector, question(login_spec()))
+        .await
+        .answer()
+        .await;
     let seen = vantage(&run, "ams-1");
     assert_eq!(
         (seen.outcome.as_str(), seen.reason.as_str()),

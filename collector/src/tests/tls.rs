@@ -71,7 +71,10 @@ async fn from_an_empty_directory_to_a_verdict_over_mutual_tls() {
     let collector = Collector::start(&config(&data)).await.unwrap();
     assert!(get(&collector, "/readyz").await.starts_with("HTTP/1.0 200"));
     let agent = joined(&collector, &early, "fra-1").await.unwrap();
-    assert_eq!(agent.spiffe().to_string(), "spiffe://parallax.internal/agent/fra-1");
+    assert_eq!(
+        agent.spiffe().to_string(),
+        "spiffe://parallax.internal/agent/fra-1"
+    );
     assert!(joined(&collector, &early, "fra-2").await.is_err(), "once is once");
     let person = joined(&collector, &token(&data, Role::Operator).await, "ada")
         .await
@@ -135,9 +138,7 @@ async fn a_removed_agent_stays_out_with_its_certificate_and_comes_back_with_a_to
         .await
         .unwrap();
     let channel = |identity: &Identity| Dialer::new(address(&collector), identity).unwrap().lazy();
-    let request = v1::RemoveAgentRequest {
-        name: "fra-1".into(),
-    };
+    let request = v1::RemoveAgentRequest { name: "fra-1".into() };
     ControlClient::new(channel(&admin))
         .remove_agent(request)
         .await
@@ -163,7 +164,11 @@ async fn a_second_collector_is_told_what_is_in_its_way() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let collector = Collector::start(&config(one.path())).await.unwrap();
     let same_data = Collector::start(&config(one.path())).await.err().unwrap();
-    assert!(same_data.to_string().starts_with("another collector is running on"));
+    assert!(
+        same_data
+            .to_string()
+            .starts_with("another collector is running on")
+    );
     let taken = Config {
         listen: collector.listen_addr().unwrap(),
         ..config(other.path())

@@ -18,7 +18,12 @@ pub(super) fn agent(view: AgentView) -> v1::Agent {
 }
 
 /// How a run begins; `in_full` also names the agents that were never meant.
-pub(super) fn started(run_id: Uuid, trace_id: Option<String>, started: Started, in_full: bool) -> v1::RunEvent {
+pub(super) fn started(
+    run_id: Uuid,
+    trace_id: Option<String>,
+    started: Started,
+    in_full: bool,
+) -> v1::RunEvent {
     let selection = started.selection;
     let others = if in_full { selection.others } else { Vec::new() };
     let passed_over = selection.absent.into_iter().chain(selection.beyond).chain(others);

@@ -73,14 +73,20 @@ async fn what_was_kept_is_there_after_a_restart() {
     let store = Sqlite::open(&file).await.unwrap();
     assert_eq!(store.token([7; 32]).await.unwrap().unwrap().uses, 1);
     assert_eq!(store.agents().await.unwrap(), [agent("fra-1")]);
-    assert_eq!(store.run(Uuid::from_u128(1 << 120).to_string()).await.unwrap(), Found::One(Box::new(run(1 << 120))));
+    assert_eq!(
+        store.run(Uuid::from_u128(1 << 120).to_string()).await.unwrap(),
+        Found::One(Box::new(run(1 << 120)))
+    );
 }
 
 #[tokio::test]
 async fn a_single_use_token_is_spent_once_however_many_ask_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("collector.db");
-    let (one, other) = (Sqlite::open(&file).await.unwrap(), Sqlite::open(&file).await.unwrap());
+    let (one, other) = (
+        Sqlite::open(&file).await.unwrap(),
+        Sqlite::open(&file).await.unwrap(),
+    );
     one.add_token(token(1)).await.unwrap();
     let now = Timestamp::now();
     let asks = (0..8).map(|number| {
@@ -97,7 +103,12 @@ async fn an_expired_token_buys_nothing() {
     store.add_token(token(5)).await.unwrap();
     let later = Timestamp::now() + SignedDuration::from_hours(2);
     assert!(!store.spend_token([7; 32], certificate(1), later).await.unwrap());
-    assert!(store.spend_token([7; 32], certificate(1), Timestamp::now()).await.unwrap());
+    assert!(
+        store
+            .spend_token([7; 32], certificate(1), Timestamp::now())
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -105,16 +116,41 @@ async fn a_removed_agent_is_refused_until_it_joins_again() {
     let store = Sqlite::in_memory().await.unwrap();
     let name: AgentName = "fra-1".parse().unwrap();
     store.add_token(token(2)).await.unwrap();
-    store.spend_token([7; 32], certificate(1), Timestamp::now()).await.unwrap();
+    store
+        .spend_token([7; 32], certificate(1), Timestamp::now())
+        .await
+        .unwrap();
     store.put_agent(agent("fra-1")).await.unwrap();
     let spiffe_id = certificate(1).spiffe_id;
-    assert!(store.remove_agent(name.clone(), spiffe_id.clone(), Timestamp::now()).await.unwrap());
+    assert!(
+        store
+            .remove_agent(name.clone(), spiffe_id.clone(), Timestamp::now())
+            .await
+            .unwrap()
+    );
     assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Removed);
     store.put_agent(agent("fra-1")).await.unwrap();
-    assert_eq!(store.agents().await.unwrap(), [], "a late word of it does not bring it back");
-    assert!(!store.remove_agent(name, spiffe_id, Timestamp::now()).await.unwrap(), "it is gone already");
-    store.spend_token([7; 32], certificate(2), Timestamp::now()).await.unwrap();
-    assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Removed, "the old identity stays out");
+    assert_eq!(
+        store.agents().await.unwrap(),
+        [],
+        "a late word of it does not bring it back"
+    );
+    assert!(
+        !store
+            .remove_agent(name, spiffe_id, Timestamp::now())
+            .await
+            .unwrap(),
+        "it is gone already"
+    );
+    store
+        .spend_token([7; 32], certificate(2), Timestamp::now())
+        .await
+        .unwrap();
+    assert_eq!(
+        store.standing([1; 32]).await.unwrap(),
+        Standing::Removed,
+        "the old identity stays out"
+    );
     assert_eq!(store.standing([2; 32]).await.unwrap(), Standing::Good);
     assert_eq!(store.agents().await.unwrap().len(), 1);
 }
@@ -127,7 +163,12 @@ async fn the_latest_runs_come_first_and_a_beginning_finds_one() {
     }
     store.put_run(run(0x20 << 120)).await.unwrap();
     let runs = store.runs(2).await.unwrap();
-    assert_eq!(runs.iter().map(|run| run.run_id.as_u128() >> 120).collect::<Vec<_>>(), [0x20, 0x11]);
+    assert_eq!(
+        runs.iter()
+            .map(|run| run.run_id.as_u128() >> 120)
+            .collect::<Vec<_>>(),
+        [0x20, 0x11]
+    );
     assert!(matches!(store.run("2".into()).await.unwrap(), Found::One(_)));
     assert_eq!(store.run("1".into()).await.unwrap(), Found::Several);
     assert_eq!(store.run("%".into()).await.unwrap(), Found::None);
@@ -138,8 +179,14 @@ async fn a_newer_database_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("collector.db");
     let store = Sqlite::open(&file).await.unwrap();
-    sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.pool).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 99")
+        .execute(&store.pool)
+        .await
+        .unwrap();
     store.close().await.unwrap();
     let refused = Sqlite::open(&file).await.unwrap_err().to_string();
-    assert!(refused.starts_with("the database has version 99, this program knows versions up to 1"), "{refused}");
+    assert!(
+        refused.starts_with("the database has version 99, this program knows versions up to 1"),
+        "{refused}"
+    );
 }
