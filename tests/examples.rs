@@ -1,0 +1,48 @@
+//! The example configurations are what the programs read.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use parallax_tests::programs::Programs;
+
+#[test]
+fn the_collectors_example_is_accepted_and_prints_back() {
+    accepted(|programs| programs.collector(), "serve", "collector.toml");
+}
+
+#[test]
+fn the_agents_example_is_accepted_and_prints_back() {
+    accepted(|programs| programs.agent(), "run", "agent.toml");
+}
+
+#[test]
+fn a_word_that_is_not_known_is_named_in_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("agent.toml");
+    std::fs::write(&file, "colector = \"collector.example.org\"\n").unwrap();
+    let mut command = Programs::ready().unwrap().agent();
+    let output = command.args(["run", "--check-config", "--config"]).arg(&file).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("colector"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+/// What a program prints of its configuration is a configuration again.
+fn accepted(program: impl Fn(&Programs) -> Command, verb: &str, example: &str) {
+    let programs = Programs::ready().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(example);
+    let run = |flag: &str, file: &Path| {
+        let output = program(&programs).args([verb, flag, "--config"]).arg(file).output().unwrap();
+        assert!(output.status.success(), "{flag}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    run("--check-config", &example);
+    let printed = run("--print-config", &example);
+    let directory = tempfile::tempdir().unwrap();
+    let again = directory.path().join("printed.toml");
+    std::fs::write(&again, &printed).unwrap();
+    assert_eq!(String::from_utf8(run("--print-config", &again)).unwrap(), String::from_utf8(printed).unwrap());
+}
