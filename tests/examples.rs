@@ -23,7 +23,11 @@ fn a_word_that_is_not_known_is_named_in_one_line() {
     let file = directory.path().join("agent.toml");
     std::fs::write(&file, "colector = \"collector.example.org\"\n").unwrap();
     let mut command = Programs::ready().unwrap().agent();
-    let output = command.args(["run", "--check-config", "--config"]).arg(&file).output().unwrap();
+    let output = command
+        .args(["run", "--check-config", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{error}");
     assert!(error.contains("colector"), "{error}");
@@ -33,10 +37,20 @@ fn a_word_that_is_not_known_is_named_in_one_line() {
 /// What a program prints of its configuration is a configuration again.
 fn accepted(program: impl Fn(&Programs) -> Command, verb: &str, example: &str) {
     let programs = Programs::ready().unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(example);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy")
+        .join(example);
     let run = |flag: &str, file: &Path| {
-        let output = program(&programs).args([verb, flag, "--config"]).arg(file).output().unwrap();
-        assert!(output.status.success(), "{flag}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = program(&programs)
+            .args([verb, flag, "--config"])
+            .arg(file)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{flag}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output.stdout
     };
     run("--check-config", &example);
@@ -44,5 +58,8 @@ fn accepted(program: impl Fn(&Programs) -> Command, verb: &str, example: &str) {
     let directory = tempfile::tempdir().unwrap();
     let again = directory.path().join("printed.toml");
     std::fs::write(&again, &printed).unwrap();
-    assert_eq!(String::from_utf8(run("--print-config", &again)).unwrap(), String::from_utf8(printed).unwrap());
+    assert_eq!(
+        String::from_utf8(run("--print-config", &again)).unwrap(),
+        String::from_utf8(printed).unwrap()
+    );
 }

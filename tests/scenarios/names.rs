@@ -37,5 +37,10 @@ fn a_name_without_addresses_is_not_a_missing_name() {
 #[test]
 fn a_silent_resolver_at_one_vantage_point_is_partial() {
     let Some(mut world) = world() else { return };
-    partial_under(&mut world, "dns_silent@edge-ams", "edge-ams", "agent_resolver_down");
+    partial_under(
+        &mut world,
+        "dns_silent@edge-ams",
+        "edge-ams",
+        "agent_resolver_down",
+    );
 }

@@ -109,7 +109,10 @@ fn a_reset_for_everyone_may_be_the_hosts_own_and_the_other_is_named() {
     let Some(mut world) = world() else { return };
     let document = down_under(&mut world, "firewall_reset@core", "port_closed");
     let finding = document.first_finding();
-    assert!(finding.alternatives().contains(&"rejected_with_reset"), "{document}");
+    assert!(
+        finding.alternatives().contains(&"rejected_with_reset"),
+        "{document}"
+    );
 }
 
 #[test]
