@@ -106,12 +106,8 @@ pub(crate) fn refused(status: &Status) -> Trouble {
 
 fn unreachable(error: DialError) -> Trouble {
     let hint = match error {
-        DialError::Unreachable { .. } => {
-            "is the collector running, and its port open from here? see `ctl doctor`"
-        }
-        DialError::Tls { .. } | DialError::Untrusted { .. } => {
-            "is this the collector you logged in to? see `ctl doctor`"
-        }
+        DialError::Unreachable { .. } => "is the collector running, and its port open from here?",
+        DialError::Tls { .. } | DialError::Untrusted { .. } => "is this the collector you logged in to?",
         DialError::OwnExpired => LOG_IN_AGAIN,
         DialError::OwnNotValidYet => "set this host's clock right",
     };

@@ -13,6 +13,7 @@ const FIRST_AFTER: Duration = Duration::from_millis(150);
 const HIDE_CURSOR: &str = "\x1b[?25l";
 const SHOW_CURSOR: &str = "\x1b[?25h";
 const ERASE_BELOW: &str = "\x1b[J";
+const ERASE_REST_OF_LINE: &str = "\x1b[K";
 
 /// The progress of one run. Nothing is left of it when it is dropped, however the command ends.
 pub(crate) struct Live {
@@ -42,24 +43,28 @@ impl Live {
             return;
         };
         let lines = frame(view, elapsed, height, canvas);
-        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        self.write(&format!("{HIDE_CURSOR}{}{text}", self.back()));
+        // Each line is overwritten, not erased first: nothing flickers.
+        let text: String = lines
+            .iter()
+            .flat_map(|line| [line.as_str(), ERASE_REST_OF_LINE, "\n"])
+            .collect();
+        self.write(&format!("{HIDE_CURSOR}{}{text}{ERASE_BELOW}", self.back()));
         self.drawn = lines.len();
     }
 
     /// Takes everything away again.
     pub(crate) fn clear(&mut self) {
         if self.drawn > 0 {
-            self.write(&format!("{}{SHOW_CURSOR}", self.back()));
+            self.write(&format!("{}{ERASE_BELOW}{SHOW_CURSOR}", self.back()));
             self.drawn = 0;
         }
     }
 
-    /// To where the drawing began, and nothing below.
+    /// To where the drawing began.
     fn back(&self) -> String {
         match self.drawn {
-            0 => ERASE_BELOW.to_owned(),
-            lines => format!("\x1b[{lines}A\r{ERASE_BELOW}"),
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\r"),
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn finding_lines(finding: &Finding, said: &str, canvas: Canvas) -> Ve
     let mut add = |label: &str, text: &str| {
         lines.extend(labelled(INDENT, label, Tone::Faint, text, canvas));
     };
-    if !said.starts_with(&finding.summary) {
+    if !said.contains(&finding.summary) {
         add("what", &words::safe(&finding.summary));
     }
     add("who", &who(&finding.scope));
@@ -135,19 +135,21 @@ fn names(names: &[AgentName]) -> String {
     }
 }
 
-/// A label in a column of its own, and text that wraps beside it.
+/// A label in a column of its own, and text that wraps beside it; what is wrapped stands further in, so that the next
+/// fact is seen to begin.
 fn labelled(indent: usize, label: &str, tone: Tone, text: &str, canvas: Canvas) -> Vec<String> {
     const LABEL: usize = 9;
+    const FURTHER_IN: usize = 2;
     let start = indent + columns(label).max(LABEL - indent.min(LABEL)) + 1;
-    let room = canvas.width.map(|width| width.saturating_sub(start));
-    let pieces = wrap(text, room);
+    let further = if indent > 0 { FURTHER_IN } else { 0 };
+    let room = canvas.width.map(|width| width.saturating_sub(start + further));
     let gap = start - indent - columns(label);
-    let lines = pieces.iter().enumerate().map(|(at, piece)| {
-        if at == 0 && !label.is_empty() {
+    let lines = wrap(text, room).into_iter().enumerate().map(|(at, piece)| {
+        if at == 0 {
             let label = canvas.paint(tone, label);
             format!("{}{label}{}{piece}", " ".repeat(indent), " ".repeat(gap))
         } else {
-            format!("{}{piece}", " ".repeat(start))
+            format!("{}{piece}", " ".repeat(start + further))
         }
     });
     lines.collect()

@@ -35,7 +35,11 @@ pub(crate) fn frame(view: &RunView, elapsed: Duration, height: usize, canvas: Ca
         })
         .collect();
     let hidden = vantages.len() - shown.len();
-    let mut all = format!("{done} of {} done, {}", vantages.len(), words::time(elapsed));
+    let mut all = format!(
+        "{done} of {} done, {:.1} s",
+        vantages.len(),
+        elapsed.as_secs_f64()
+    );
     if hidden > 0 {
         all.push_str(&format!(", {hidden} not shown"));
     }
@@ -70,15 +74,20 @@ fn state(vantage: &VantageView) -> (String, Tone) {
     let place = latest
         .endpoint
         .map(|(address, endpoint)| words::endpoint(address, endpoint.port));
-    let outcome = latest.stage.outcome.fault().map_or_else(
-        || words::time(latest.stage.duration),
-        |fault| fault_word::of(fault.kind).to_owned(),
-    );
     let place = place.map(|place| format!(" {place}")).unwrap_or_default();
-    let tone = if latest.stage.failed() {
-        Tone::Bad
-    } else {
-        Tone::Plain
-    };
-    (format!("{}{place} {outcome}", latest.stage.name), tone)
+    let name = latest.stage.name;
+    match latest.stage.outcome.fault() {
+        None => {
+            let text = format!("after {name}{place} ({})", words::time(latest.stage.duration));
+            (text, Tone::Plain)
+        }
+        Some(fault) => {
+            let tone = if latest.stage.failed() {
+                Tone::Bad
+            } else {
+                Tone::Warning
+            };
+            (format!("{name}{place} {}", fault_word::of(fault.kind)), tone)
+        }
+    }
 }

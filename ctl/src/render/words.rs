@@ -28,6 +28,9 @@ pub(crate) fn time(duration: Duration) -> String {
 
 /// A number of milliseconds with its sign: "+0.3 ms", "-2.10 s".
 pub(crate) fn offset(millis: f64) -> String {
+    if millis.abs() < 0.05 {
+        return "0.0 ms".to_owned();
+    }
     let sign = if millis < 0.0 { '-' } else { '+' };
     format!("{sign}{}", time(millis::to_duration(millis.abs())))
 }
@@ -133,7 +136,7 @@ mod tests {
                 "0.0 ms", "<0.1 ms", "0.3 ms", "10 ms", "21 ms", "1.00 s", "3.08 s"
             ]
         );
-        assert_eq!(offset(-0.31), "-0.3 ms");
+        assert_eq!([-0.31, 0.02, 12.0].map(offset), ["-0.3 ms", "0.0 ms", "+12 ms"]);
     }
 
     #[test]
