@@ -47,6 +47,9 @@ pub struct Config {
     pub otlp_endpoint: Option<String>,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// Which log lines are written; level `info` and above without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_filter: Option<String>,
 }
 
 impl Config {
@@ -76,6 +79,7 @@ impl Config {
             },
             otlp_endpoint: args.otlp_endpoint.clone().or(file.otlp_endpoint),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+            log_filter: args.log_filter.clone().or(file.log_filter),
         };
         config.check()?;
         Ok(config)
@@ -102,6 +106,9 @@ impl Config {
             LogFormat::Json => "json",
         };
         text.push_str(&format!("log_format = {}\n", quoted(format)));
+        if let Some(filter) = &self.log_filter {
+            text.push_str(&format!("log_filter = {}\n", quoted(filter)));
+        }
         Ok(text)
     }
 

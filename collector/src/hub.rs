@@ -4,11 +4,12 @@
 //! `agents` and `runs`; what they want done is carried out here. The hub never waits for anybody: a reader that is
 //! too slow for its own queue pays for it alone.
 
+mod effects;
 mod event;
 mod handle;
 mod recorder;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,18 +18,17 @@ use parallax_model::vantage::AgentName;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tonic::Code;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
-pub(crate) use event::{AgentView, Event, Outbound, RunAsked, Started, ToAgent};
+pub(crate) use event::{AgentConnected, AgentView, Event, Outbound, RunAsked, Started, ToAgent};
 pub(crate) use handle::{HubHandle, Stopping};
 pub(crate) use recorder::{Record, Recorder};
 
 use crate::agents::{Agent, Agents, LinkId};
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::runs::{Effect, Happening, LoginAnswer, Order, OrderEnd, Participant, Report, Runs, longest};
-use crate::store::AgentRecord;
+use crate::runs::{Participant, Report, Runs, longest};
 use event::Caller;
 
 /// Events that may wait for the hub.
@@ -103,34 +103,7 @@ impl Hub {
 
     fn handle(&mut self, event: Event, now: Instant) {
         match event {
-            Event::AgentConnected {
-                name,
-                link,
-                introduction,
-                peer,
-                outbound,
-            } => {
-                let superseded = self
-                    .agents
-                    .connected(name.clone(), link, introduction, peer.clone(), now);
-                if let Some(old) = superseded {
-                    let same = if old.same_process {
-                        "the same process"
-                    } else {
-                        "another process of the same name"
-                    };
-                    warn!(agent = %name, %peer, "a newer connection, of {same}, replaces the older one");
-                    self.close(old.link, ToAgent::Superseded, "superseded");
-                    let effects = self
-                        .runs
-                        .agent_lost(&name, "the link was replaced by a newer one", now);
-                    self.carry_out(effects, now);
-                }
-                info!(agent = %name, %peer, "agent connected");
-                self.links.insert(link, outbound);
-                self.metrics.agent_connected(&name, true);
-                self.remember(&name);
-            }
+            Event::AgentConnected(connected) => self.connected(*connected, now),
             Event::AgentPulse { link, pulse } => {
                 if let Some(name) = self.agents.heard(link, now) {
                     self.agents.pulse(link, pulse);
@@ -148,14 +121,7 @@ impl Hub {
             } => {
                 let _ = reply.send(self.agents.select(&selector, limit));
             }
-            Event::CallerGone { run } => {
-                if let Some(caller) = self.callers.remove(&run) {
-                    caller.trace.ended(Code::Cancelled);
-                    info!(%run, "nobody waits for the run any more; its orders are cancelled");
-                    let effects = self.runs.abandon(run);
-                    self.carry_out(effects, now);
-                }
-            }
+            Event::CallerGone { run } => self.caller_gone(run, now),
             Event::AgentsAsked { reply } => {
                 let wall = Timestamp::now();
                 let views = self.agents.iter().map(|(name, agent)| AgentView {
@@ -166,6 +132,36 @@ impl Hub {
             }
             Event::Stop { .. } => {}
         }
+    }
+
+    fn connected(&mut self, connected: AgentConnected, now: Instant) {
+        let AgentConnected {
+            name,
+            link,
+            introduction,
+            peer,
+            outbound,
+        } = connected;
+        let superseded = self
+            .agents
+            .connected(name.clone(), link, introduction, peer.clone(), now);
+        if let Some(old) = superseded {
+            let who = if old.same_process {
+                "the same process"
+            } else {
+                "another process of the same name"
+            };
+            warn!(agent = %name, %peer, "a newer connection, of {who}, replaces the older one");
+            self.close(old.link, ToAgent::Superseded, "superseded");
+            let effects = self
+                .runs
+                .agent_lost(&name, "the link was replaced by a newer one", now);
+            self.carry_out(effects, now);
+        }
+        info!(agent = %name, %peer, "agent connected");
+        self.links.insert(link, outbound);
+        self.metrics.agent_connected(&name, true);
+        self.remember(&name);
     }
 
     fn reported(&mut self, link: LinkId, order: Uuid, report: Report, now: Instant) {
@@ -247,86 +243,12 @@ impl Hub {
         self.carry_out(effects, now);
     }
 
-    /// Carries out what is to be done, and what follows from that.
-    fn carry_out(&mut self, effects: Vec<Effect>, now: Instant) {
-        let mut queue = VecDeque::from(effects);
-        while let Some(effect) = queue.pop_front() {
-            match effect {
-                Effect::Send(order) => queue.extend(self.send_order(order, now)),
-                Effect::Cancel { agent, order } => {
-                    queue.extend(self.send(&agent, ToAgent::Cancel(order), now));
-                }
-                Effect::Answer { agent, order, answer } => {
-                    if let LoginAnswer::Withheld(reason) = &answer {
-                        debug!(%agent, %order, "login withheld: {reason}");
-                    }
-                    queue.extend(self.send(&agent, ToAgent::Login { order, answer }, now));
-                }
-                Effect::Ended { order, end } => self.order_ended(order, end),
-                Effect::Tell { run, happening } => self.tell(run, happening),
-                Effect::Concluded(document) => self.concluded(document),
-            }
-        }
-    }
-
-    fn send_order(&mut self, order: Box<Order>, now: Instant) -> Vec<Effect> {
-        let context = self
-            .callers
-            .get_mut(&order.run)
-            .map(|caller| caller.trace.order_sent(order.id, order.agent.as_str(), order.run));
-        self.orders.insert(order.id, order.run);
-        let agent = order.agent.clone();
-        let context = context.unwrap_or_default();
-        self.send(&agent, ToAgent::Order { order, context }, now)
-    }
-
-    /// Puts a message into an agent's queue. An agent whose queue is full, or whose link is gone, is lost.
-    fn send(&mut self, agent: &AgentName, message: ToAgent, now: Instant) -> Vec<Effect> {
-        let Some(link) = self.agents.link_of(agent) else {
-            return self.runs.agent_lost(agent, "the link was lost", now);
-        };
-        let sent = self
-            .links
-            .get(&link)
-            .is_some_and(|outbound| outbound.sender.try_send(message).is_ok());
-        if sent {
-            return Vec::new();
-        }
-        warn!(%agent, "the agent does not read its orders; its link is cut");
-        self.close(link, ToAgent::TooSlow, "does_not_read");
-        self.agents.disconnected(link, Timestamp::now());
-        self.metrics.agent_connected(agent, false);
-        self.remember(agent);
-        self.runs
-            .agent_lost(agent, "the agent did not read its orders; its link was cut", now)
-    }
-
-    fn order_ended(&mut self, order: Uuid, end: OrderEnd) {
-        self.metrics.order_ended(end);
-        if let Some(run) = self.orders.remove(&order)
-            && let Some(caller) = self.callers.get_mut(&run)
-        {
-            caller.trace.order_ended(order, end);
-        }
-    }
-
-    fn tell(&mut self, run: Uuid, happening: Happening) {
-        if let Some(caller) = self.callers.get(&run)
-            && caller.live.try_send(happening).is_err()
-        {
-            self.metrics.live_event_dropped();
-        }
-    }
-
-    fn concluded(&mut self, document: Box<parallax_model::run::RunDocument>) {
-        self.metrics.run_concluded(document.verdict);
-        info!(run = %document.run_id, verdict = %document.verdict, "{}", document.summary);
-        if let Some(caller) = self.callers.remove(&document.run_id) {
-            caller.trace.concluded(&document);
-            self.recorder.record(Record::Run {
-                document,
-                conclusion: caller.conclusion,
-            });
+    fn caller_gone(&mut self, run: Uuid, now: Instant) {
+        if let Some(caller) = self.callers.remove(&run) {
+            info!(%run, "nobody waits for the run any more; its orders are cancelled");
+            caller.trace.ended(Code::Cancelled);
+            let effects = self.runs.abandon(run);
+            self.carry_out(effects, now);
         }
     }
 
@@ -343,16 +265,6 @@ impl Hub {
             self.metrics.link_cut(reason);
             // A full queue has no room for a last word; the link ends all the same.
             let _ = outbound.sender.try_send(last_word);
-        }
-    }
-
-    fn remember(&self, name: &AgentName) {
-        if let Some(agent) = self.agents.get(name) {
-            self.recorder.record(Record::Agent(AgentRecord {
-                name: name.clone(),
-                introduction: agent.introduction.clone(),
-                last_seen: Some(agent.last_seen.unwrap_or_else(Timestamp::now)),
-            }));
         }
     }
 

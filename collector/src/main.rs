@@ -43,7 +43,7 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
     if args.check_config {
         return ExitCode::SUCCESS;
     }
-    if let Err(error) = init_logs(config.log_format) {
+    if let Err(error) = init_logs(&config) {
         return complain(USAGE, &error.to_string());
     }
     // Before anything else: a stop that comes during the start is a stop too.
@@ -79,13 +79,12 @@ async fn create_token(args: TokenArgs) -> ExitCode {
     }
 }
 
-fn init_logs(format: LogFormat) -> Result<(), FilterError> {
-    let format = match format {
+fn init_logs(config: &Config) -> Result<(), FilterError> {
+    let format = match config.log_format {
         LogFormat::Text => parallax_telemetry::logs::LogFormat::Text,
         LogFormat::Json => parallax_telemetry::logs::LogFormat::Json,
     };
-    let filter = std::env::var("PARALLAX_LOG").ok();
-    parallax_telemetry::logs::init(format, filter.as_deref())
+    parallax_telemetry::logs::init(format, config.log_filter.as_deref())
 }
 
 fn say_ready(collector: &Collector, format: LogFormat) {

@@ -2,28 +2,29 @@
 //!
 //! Nothing here waits or sends: an event and the time come in, effects come out, and the hub carries them out.
 
+mod inquiry;
 mod login_gate;
 mod order;
 mod run;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Instant;
 
-use uuid::Uuid;
-
-pub(crate) use login_gate::LoginAnswer;
-pub(crate) use order::{Order, OrderEnd, capability_of};
-pub(crate) use run::{Happening, Inquiry, Participant, longest};
-
-use crate::agents::Choice;
-use parallax_model::observation::Observation;
-use parallax_model::observation::Reason;
+use parallax_model::observation::{Observation, Reason};
 use parallax_model::run::RunDocument;
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::AgentName;
+use uuid::Uuid;
+
+pub(crate) use inquiry::{Happening, Inquiry, Participant};
+pub(crate) use login_gate::LoginAnswer;
+pub(crate) use order::{Order, OrderEnd};
+pub(crate) use run::longest;
+
+use crate::agents::Choice;
 use run::Run;
-use std::net::IpAddr;
 
 /// What an agent says about one of its orders.
 #[derive(Debug, Clone, PartialEq)]

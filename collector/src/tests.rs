@@ -4,4 +4,5 @@ mod fake;
 mod login;
 mod runs;
 mod stop;
+mod telemetry;
 mod tls;

@@ -64,6 +64,9 @@ pub struct ServeArgs {
     /// How log lines are written to standard error
     #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    /// Which log lines are written: a level, or target=level with commas between [default: info]
+    #[arg(long, env = "PARALLAX_LOG_FILTER", value_name = "FILTER")]
+    pub log_filter: Option<String>,
     /// Check the configuration and stop
     #[arg(long)]
     pub check_config: bool,

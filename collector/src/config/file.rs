@@ -51,6 +51,7 @@ pub(super) struct File {
     pub(super) advertise: Vec<String>,
     pub(super) otlp_endpoint: Option<String>,
     pub(super) log_format: Option<LogFormat>,
+    pub(super) log_filter: Option<String>,
 }
 
 impl File {

@@ -18,13 +18,7 @@ use crate::telemetry::{RunTrace, TraceFields};
 /// Something that happened.
 pub(crate) enum Event {
     /// An agent has introduced itself on a new link.
-    AgentConnected {
-        name: AgentName,
-        link: LinkId,
-        introduction: Introduction,
-        peer: String,
-        outbound: Outbound,
-    },
+    AgentConnected(Box<AgentConnected>),
     /// An agent gave a sign of life.
     AgentPulse { link: LinkId, pulse: Pulse },
     /// An agent says something about an order.
@@ -51,6 +45,15 @@ pub(crate) enum Event {
     AgentsAsked { reply: oneshot::Sender<Vec<AgentView>> },
     /// The process is to end.
     Stop { done: oneshot::Sender<()> },
+}
+
+/// An agent on a new link.
+pub(crate) struct AgentConnected {
+    pub(crate) name: AgentName,
+    pub(crate) link: LinkId,
+    pub(crate) introduction: Introduction,
+    pub(crate) peer: String,
+    pub(crate) outbound: Outbound,
 }
 
 /// A question, and where its answer goes.

@@ -1,34 +1,31 @@
 //! One question put to many agents, from the orders to the verdict.
 
+mod follow_up;
+mod vantage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use parallax_diagnosis::Question;
-use parallax_model::credential::SealedSecret;
 use parallax_model::experiment::Experiment;
 use parallax_model::finding::Conclusion;
-use parallax_model::observation::{Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::observation::{Observation, Reason, VantageOutcome};
 use parallax_model::run::{RUN_SCHEMA, RunDocument, RunTarget};
-use parallax_model::spec::{Depth, ProbeSpec};
-use parallax_model::vantage::{AgentName, Labels};
+use parallax_model::spec::ProbeSpec;
+use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
+use super::inquiry::{Happening, Inquiry, Participant};
 use super::login_gate::{LoginAnswer, LoginGate};
 use super::order::{PROBE, SEALED_CREDENTIAL};
-use super::{Effect, Order, OrderEnd, Report, StageEnded, capability_of};
+use super::{Effect, Order, OrderEnd, Report, StageEnded};
 use crate::agents::Choice;
+use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
+use vantage::Vantage;
 
 /// How long after a probe's own time its answer may still come.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// The most that one round of experiments may take, and how much of it is for the way of the answer.
-const FOLLOW_UP_AT_MOST: Duration = Duration::from_secs(8);
-const FOLLOW_UP_GRACE: Duration = Duration::from_secs(2);
-
-/// Rounds of experiments in one run.
-const FOLLOW_UP_ROUNDS: u32 = 2;
 
 /// The common start: the slowest round trip and this, but never more than that.
 const START_MARGIN: Duration = Duration::from_millis(20);
@@ -37,58 +34,9 @@ const START_AT_MOST: Duration = Duration::from_millis(500);
 /// The round trip of an agent that has not measured one yet.
 const UNMEASURED_RTT: Duration = Duration::from_millis(50);
 
-/// A question, as it was asked.
-#[derive(Debug, Clone)]
-pub(crate) struct Inquiry {
-    /// UUID version 7.
-    pub(crate) run_id: Uuid,
-    /// 32 hexadecimal digits, when it is traced.
-    pub(crate) trace_id: Option<String>,
-    /// What is probed, and how.
-    pub(crate) spec: Arc<ProbeSpec>,
-    /// Whether the diagnosis may order experiments.
-    pub(crate) follow_up: bool,
-    /// The secret of the login, sealed to each agent that may get it.
-    pub(crate) secrets: BTreeMap<AgentName, SealedSecret>,
-    /// When it was asked.
-    pub(crate) started_at: Timestamp,
-}
-
-/// A connected agent that is asked.
-#[derive(Debug, Clone)]
-pub(crate) struct Participant {
-    /// Which, and why.
-    pub(crate) choice: Choice,
-    /// What it can do.
-    pub(crate) capabilities: BTreeSet<String>,
-    /// Round trip of its link, if measured.
-    pub(crate) rtt: Option<Duration>,
-}
-
-/// What whoever asked is told while the run goes on.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Happening {
-    /// A stage has ended at a vantage point.
-    Stage {
-        /// Where.
-        agent: AgentName,
-        /// What.
-        ended: Box<StageEnded>,
-    },
-    /// A vantage point is done, missing or refused.
-    Observation(Box<Observation>),
-    /// The diagnosis ordered a round of experiments.
-    FollowUp {
-        /// 1 or 2.
-        round: u32,
-        /// Which.
-        experiments: Vec<Experiment>,
-    },
-}
-
 /// A live run.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(super) struct Run {
     inquiry: Inquiry,
     question: Question,
     started: Instant,
@@ -98,14 +46,6 @@ pub(crate) struct Run {
     open: BTreeMap<Uuid, AgentName>,
     tried: BTreeSet<Experiment>,
     gate: LoginGate,
-}
-
-#[derive(Debug)]
-struct Vantage {
-    labels: Labels,
-    capabilities: BTreeSet<String>,
-    connected: bool,
-    observation: Option<Observation>,
 }
 
 /// Until when an answer to a question can come.
@@ -118,15 +58,7 @@ impl Run {
     pub(super) fn new(inquiry: Inquiry, participants: &[Participant], now: Instant) -> Self {
         let vantages = participants
             .iter()
-            .map(|participant| {
-                let vantage = Vantage {
-                    labels: participant.choice.labels.clone(),
-                    capabilities: participant.capabilities.clone(),
-                    connected: true,
-                    observation: None,
-                };
-                (participant.choice.agent.clone(), vantage)
-            })
+            .map(|participant| (participant.choice.agent.clone(), Vantage::asked(participant)))
             .collect();
         let question = Question {
             target: inquiry.spec.target.clone(),
@@ -155,18 +87,15 @@ impl Run {
         now: Instant,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for Choice {
-            agent, labels, why, ..
-        } in absent
-        {
-            let vantage = Vantage {
-                labels: labels.clone(),
-                capabilities: BTreeSet::new(),
-                connected: false,
-                observation: None,
-            };
-            self.vantages.insert(agent.clone(), vantage);
-            effects.extend(self.unseen(&agent, VantageOutcome::Missing, Reason::Offline, &why));
+        for choice in absent {
+            self.vantages
+                .insert(choice.agent.clone(), Vantage::absent(&choice));
+            effects.extend(self.unseen(
+                &choice.agent,
+                VantageOutcome::Missing,
+                Reason::Offline,
+                &choice.why,
+            ));
         }
         let start_at = common_start(&participants, now);
         for participant in participants {
@@ -359,32 +288,17 @@ impl Run {
             .collect()
     }
 
-    /// What an agent saw, under its own name and labels whatever it says. Experiments are added to what it saw
-    /// before.
-    fn seen(&mut self, agent: &AgentName, mut observation: Observation) -> Option<Effect> {
+    fn seen(&mut self, agent: &AgentName, observation: Observation) -> Option<Effect> {
         let vantage = self.vantages.get_mut(agent)?;
-        if self.round > 0 {
-            let known = vantage.observation.as_mut()?;
-            let made = observation.attempts.into_iter().filter_map(|mut attempt| {
-                attempt.purpose = Purpose::FollowUp;
-                attempt.experiment.is_some().then_some(attempt)
-            });
-            known.attempts.extend(made);
+        let known = if self.round == 0 {
+            vantage.saw(observation)
         } else {
-            observation.agent = agent.clone();
-            observation.labels = vantage.labels.clone();
-            if !observation.answered() {
-                observation.reason = None;
-                observation.outcome =
-                    Observation::conclude_outcome(observation.resolve.as_ref(), &observation.attempts);
-            }
-            vantage.observation = Some(observation);
-        }
-        let known = vantage.observation.clone()?;
-        Some(self.tell(Happening::Observation(Box::new(known))))
+            vantage.saw_more(observation)?
+        };
+        let known = Box::new(known.clone());
+        Some(self.tell(Happening::Observation(known)))
     }
 
-    /// Nothing was seen by an agent. What it saw in an earlier round still holds.
     fn unseen(
         &mut self,
         agent: &AgentName,
@@ -393,12 +307,8 @@ impl Run {
         note: &str,
     ) -> Option<Effect> {
         let vantage = self.vantages.get_mut(agent)?;
-        if vantage.observation.is_some() {
-            return None;
-        }
-        let observation = Observation::unseen(agent.clone(), vantage.labels.clone(), outcome, reason, note);
-        vantage.observation = Some(observation.clone());
-        Some(self.tell(Happening::Observation(Box::new(observation))))
+        let unseen = Box::new(vantage.saw_nothing(outcome, reason, note)?.clone());
+        Some(self.tell(Happening::Observation(unseen)))
     }
 
     const fn tell(&self, happening: Happening) -> Effect {
@@ -426,55 +336,6 @@ impl Run {
             .values()
             .filter_map(|vantage| vantage.observation.clone())
             .collect()
-    }
-
-    fn next_experiments(&self, observations: &[Observation]) -> Vec<Experiment> {
-        if !self.inquiry.follow_up || self.round >= FOLLOW_UP_ROUNDS {
-            return Vec::new();
-        }
-        let possible = |experiment: &Experiment| {
-            !self.tried.contains(experiment)
-                && self.vantages.get(&experiment.agent).is_some_and(|vantage| {
-                    vantage.connected && vantage.capabilities.contains(&capability_of(experiment.kind))
-                })
-        };
-        parallax_diagnosis::experiments(&self.question, observations)
-            .into_iter()
-            .filter(possible)
-            .collect()
-    }
-
-    fn order_experiments(&mut self, experiments: Vec<Experiment>, now: Instant) -> Vec<Effect> {
-        self.round += 1;
-        self.tried.extend(experiments.iter().cloned());
-        let spec = Arc::new(follow_up_spec(&self.inquiry.spec));
-        let budget = spec.timeout + FOLLOW_UP_GRACE;
-        self.deadline = now + budget;
-        let mut effects = vec![self.tell(Happening::FollowUp {
-            round: self.round,
-            experiments: experiments.clone(),
-        })];
-        let mut by_agent: BTreeMap<AgentName, Vec<Experiment>> = BTreeMap::new();
-        for experiment in experiments {
-            by_agent
-                .entry(experiment.agent.clone())
-                .or_default()
-                .push(experiment);
-        }
-        for (agent, experiments) in by_agent {
-            let order = Order {
-                id: Uuid::now_v7(),
-                run: self.inquiry.run_id,
-                agent,
-                spec: Arc::clone(&spec),
-                start_at: None,
-                budget,
-                experiments,
-                secret: None,
-            };
-            effects.push(self.send(order));
-        }
-        effects
     }
 
     fn concluded(&self, observations: Vec<Observation>, now: Instant) -> Effect {
@@ -509,19 +370,4 @@ fn common_start(participants: &[Participant], now: Instant) -> Option<Instant> {
         .map(|participant| participant.rtt.unwrap_or(UNMEASURED_RTT))
         .max()?;
     Some(now + (slowest + START_MARGIN).min(START_AT_MOST))
-}
-
-/// A follow-up never logs in: a wrong secret is tried once.
-fn follow_up_spec(spec: &ProbeSpec) -> ProbeSpec {
-    let depth = if spec.depth as u8 > Depth::Greeting as u8 {
-        Depth::Greeting
-    } else {
-        spec.depth
-    };
-    ProbeSpec {
-        depth,
-        login: None,
-        timeout: spec.timeout.min(FOLLOW_UP_AT_MOST - FOLLOW_UP_GRACE),
-        ..spec.clone()
-    }
 }

@@ -1,6 +1,8 @@
 //! What operators ask of the collector.
 
 mod answer;
+mod events;
+mod question;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +10,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use parallax_model::credential::SealedSecret;
 use parallax_model::identity::{Role, SpiffeId};
-use parallax_model::run::RunDocument;
-use parallax_model::selector::Selector;
-use parallax_model::spec::{Depth, ProbeSpec};
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use parallax_proto::v1::control_server::Control;
@@ -22,17 +20,15 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::{Shared, peer};
-use crate::hub::{Event, HubHandle, RunAsked, Started};
+use crate::hub::{RunAsked, Started, Stopping};
 use crate::identity::{DEFAULT_TTL, TokenWish};
-use crate::runs::{Happening, Inquiry, longest};
+use crate::runs::{Inquiry, longest};
 use crate::store::Found;
+use events::{CallerGuard, events};
+use question::Question;
 
 /// Live events that may wait for a slow reader; the answer itself waits beside them.
 const LIVE: usize = 1024;
-
-/// Bounds on the time of a probe.
-const TIMEOUT_AT_LEAST: Duration = Duration::from_millis(100);
-const TIMEOUT_AT_MOST: Duration = Duration::from_secs(600);
 
 /// How many runs are listed when nothing else is asked, and at most.
 const RUNS_LISTED: u32 = 50;
@@ -134,7 +130,7 @@ impl Control for ControlService {
         self.0.hub.ask(asked).await?;
         let started = started
             .await
-            .map_err(|_| Status::from(crate::hub::Stopping))?
+            .map_err(|_| Status::from(Stopping))?
             .map_err(|live| {
                 Status::resource_exhausted(format!("{live} runs are live already; try again in a moment"))
             })?;
@@ -209,136 +205,6 @@ impl ControlService {
         let first = answer::started(run_id, None, started, true);
         Ok(Response::new(stream::iter([Ok(first)]).boxed()))
     }
-}
-
-/// A question, read and found sound.
-struct Question {
-    spec: ProbeSpec,
-    selector: Selector,
-    limit: Option<usize>,
-    follow_up: bool,
-    secrets: std::collections::BTreeMap<AgentName, SealedSecret>,
-    dry_run: bool,
-}
-
-impl Question {
-    fn read(request: v1::RunProbeRequest) -> Result<Self, Status> {
-        let spec = request
-            .spec
-            .ok_or_else(|| Status::invalid_argument("spec: missing"))?;
-        let spec =
-            ProbeSpec::try_from(spec).map_err(|error| Status::invalid_argument(format!("spec: {error}")))?;
-        check(&spec)?;
-        let selector = Selector::parse_any(&request.from)
-            .map_err(|error| Status::invalid_argument(format!("from: {error}")))?;
-        let secrets = request
-            .secrets
-            .into_iter()
-            .map(|(agent, secret)| {
-                let sealed = SealedSecret::try_from(secret)
-                    .map_err(|error| Status::invalid_argument(format!("secrets: {error}")))?;
-                Ok((name("secrets", &agent)?, sealed))
-            })
-            .collect::<Result<_, Status>>()?;
-        Ok(Self {
-            spec,
-            selector,
-            limit: usize::try_from(request.limit).ok().filter(|&limit| limit > 0),
-            follow_up: request.follow_up,
-            secrets,
-            dry_run: request.dry_run,
-        })
-    }
-}
-
-fn check(spec: &ProbeSpec) -> Result<(), Status> {
-    let invalid = |problem: String| Err(Status::invalid_argument(problem));
-    if spec.target.endpoints.is_empty() {
-        return invalid("spec: target.endpoints: at least one is needed".to_owned());
-    }
-    if spec.timeout < TIMEOUT_AT_LEAST || spec.timeout > TIMEOUT_AT_MOST {
-        let (least, most) = (TIMEOUT_AT_LEAST.as_millis(), TIMEOUT_AT_MOST.as_secs());
-        return invalid(format!(
-            "spec: timeout_ms: a probe has from {least} ms to {most} s"
-        ));
-    }
-    if spec.depth as u8 >= Depth::Login as u8 && spec.login.is_none() {
-        return invalid(format!(
-            "spec: login: the depth {} needs a user and a secret",
-            spec.depth
-        ));
-    }
-    if let Some(address) = spec
-        .addresses
-        .iter()
-        .find(|&&address| !spec.family.admits(address))
-    {
-        return invalid(format!(
-            "spec: addresses: {address} is not of the family {}",
-            spec.family
-        ));
-    }
-    Ok(())
-}
-
-/// Tells the hub when the stream is dropped, whoever drops it.
-struct CallerGuard {
-    hub: HubHandle,
-    run: Uuid,
-}
-
-impl Drop for CallerGuard {
-    fn drop(&mut self) {
-        self.hub.tell_later(Event::CallerGone { run: self.run });
-    }
-}
-
-enum Telling {
-    Live {
-        happenings: mpsc::Receiver<Happening>,
-        concluded: oneshot::Receiver<Box<RunDocument>>,
-        guard: CallerGuard,
-    },
-    Over,
-}
-
-/// What is told: how it began, what happens meanwhile, the answer. The hub lets go of the live queue before it gives
-/// the answer, so the answer comes last.
-fn events(
-    first: v1::RunEvent,
-    happenings: mpsc::Receiver<Happening>,
-    concluded: oneshot::Receiver<Box<RunDocument>>,
-    guard: CallerGuard,
-) -> BoxStream<'static, Result<v1::RunEvent, Status>> {
-    let live = Telling::Live {
-        happenings,
-        concluded,
-        guard,
-    };
-    let rest = stream::unfold(live, |telling| async move {
-        let Telling::Live {
-            mut happenings,
-            concluded,
-            guard,
-        } = telling
-        else {
-            return None;
-        };
-        if let Some(happening) = happenings.recv().await {
-            let live = Telling::Live {
-                happenings,
-                concluded,
-                guard,
-            };
-            return Some((Ok(answer::happening(happening)), live));
-        }
-        let last = match concluded.await {
-            Ok(document) => Ok(answer::concluded(*document)),
-            Err(_) => Err(Status::from(crate::hub::Stopping)),
-        };
-        Some((last, Telling::Over))
-    });
-    stream::iter([Ok(first)]).chain(rest).boxed()
 }
 
 fn wish(request: &v1::CreateTokenRequest) -> Result<TokenWish, Status> {

@@ -1,11 +1,12 @@
 //! The agents' streams: wire messages in, events for the hub; words of the hub out.
 
+mod word;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use jiff::Timestamp;
 use parallax_model::observation::{Observation, Reason};
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
@@ -14,7 +15,6 @@ use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 use parallax_proto::v1::agent_link_server::AgentLink;
 use parallax_proto::v1::agent_message::Message as FromAgent;
-use parallax_proto::v1::collector_message::Message as ToWire;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -22,10 +22,11 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{Shared, peer};
-use crate::agents::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, Introduction, LinkId, Pulse};
-use crate::clock::{self, Clock};
-use crate::hub::{Event, Outbound, ToAgent};
-use crate::runs::{LoginAnswer, Order, Report, StageEnded};
+use crate::agents::{Introduction, LinkId, Pulse};
+use crate::hub::{AgentConnected, Event, Outbound, ToAgent};
+use crate::peer::Peer;
+use crate::runs::{Report, StageEnded};
+use crate::store::Standing;
 
 /// Words for one agent that may wait; one that leaves more unread is cut off.
 const QUEUE: usize = 256;
@@ -70,12 +71,12 @@ impl AgentLink for LinkService {
         let link = Link {
             id: LinkId(self.next.fetch_add(1, Ordering::Relaxed)),
             name,
-            place: peer.place(),
+            peer,
             shared: self.shared.clone(),
         };
         tokio::spawn(link.serve(request.into_inner(), sender));
         let clock = self.shared.clock;
-        let words = ReceiverStream::new(receiver).map(move |word| to_wire(word, clock));
+        let words = ReceiverStream::new(receiver).map(move |word| word::to_wire(word, clock));
         Ok(Response::new(words.boxed()))
     }
 }
@@ -83,7 +84,7 @@ impl AgentLink for LinkService {
 struct Link {
     id: LinkId,
     name: AgentName,
-    place: String,
+    peer: Peer,
     shared: Shared,
 }
 
@@ -92,40 +93,48 @@ impl Link {
         let introduction = match introduce(&mut inbound).await {
             Ok(introduction) => introduction,
             Err(problem) => {
-                warn!(agent = %self.name, peer = %self.place, "link refused: {problem}");
+                warn!(agent = %self.name, peer = %self.peer.place(), "link refused: {problem}");
                 // A link that is gone needs no last word.
                 let _ = sender.try_send(ToAgent::Nonsense(problem));
                 return;
             }
         };
-        let welcome = v1::Welcome {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            telemetry: self.shared.telemetry.on(),
-            heartbeat_interval_ms: milliseconds(HEARTBEAT_INTERVAL),
-            heartbeat_timeout_ms: milliseconds(HEARTBEAT_TIMEOUT),
-        };
+        let welcome = word::welcome(self.shared.telemetry.on());
         let answers = sender.downgrade();
         let _ = sender.try_send(ToAgent::Welcome(welcome));
         let (alive, cut) = oneshot::channel();
-        let connected = Event::AgentConnected {
+        let connected = AgentConnected {
             name: self.name.clone(),
             link: self.id,
             introduction,
-            peer: self.place.clone(),
+            peer: self.peer.place(),
             outbound: Outbound {
                 sender,
                 _alive: alive,
             },
         };
+        let connected = Event::AgentConnected(Box::new(connected));
         if self.shared.hub.tell(connected).await.is_err() {
             return;
         }
+        self.look_again().await;
         tokio::select! {
             _ = cut => {}
             why = self.listen(&mut inbound, &answers) => {
                 let gone = Event::AgentDisconnected { link: self.id, why };
                 let _ = self.shared.hub.tell(gone).await;
             }
+        }
+    }
+
+    /// An agent may have been removed since it was let in; whoever removes one from here on finds it connected.
+    async fn look_again(&self) {
+        let Some(certificate) = self.peer.certificate else {
+            return;
+        };
+        if let Ok(Standing::Removed) = self.shared.store.standing(certificate).await {
+            // A hub that has stopped has cut every link.
+            let _ = self.shared.hub.removed(self.name.clone()).await;
         }
     }
 
@@ -151,7 +160,7 @@ impl Link {
                     };
                     if let Some(sender) = answers.upgrade() {
                         // An agent that reads too slowly learns its clock later.
-                        let _ = sender.try_send(ToAgent::Heartbeat(answer(&beat, self.shared.clock)));
+                        let _ = sender.try_send(ToAgent::Heartbeat(word::answer(&beat, self.shared.clock)));
                     }
                     Event::AgentPulse { link: self.id, pulse }
                 }
@@ -251,17 +260,6 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
     })
 }
 
-fn answer(beat: &v1::Heartbeat, clock: Clock) -> v1::Heartbeat {
-    v1::Heartbeat {
-        sequence: beat.sequence,
-        agent_monotonic_us: beat.agent_monotonic_us,
-        agent_wall_us: beat.agent_wall_us,
-        collector_monotonic_us: clock.microseconds(clock::now()),
-        collector_wall_us: Timestamp::now().as_microsecond(),
-        ..v1::Heartbeat::default()
-    }
-}
-
 fn stage_ended(report: v1::StageReport) -> Result<StageEnded, WireError> {
     let address = match report.address.as_str() {
         "" => None,
@@ -279,70 +277,4 @@ fn stage_ended(report: v1::StageReport) -> Result<StageEnded, WireError> {
 
 fn observation(seen: Option<v1::Observation>) -> Result<Observation, WireError> {
     Observation::try_from(seen.ok_or_else(|| WireError::new("observation", "missing"))?)
-}
-
-fn to_wire(word: ToAgent, clock: Clock) -> Result<v1::CollectorMessage, Status> {
-    let message = match word {
-        ToAgent::Welcome(welcome) => ToWire::Welcome(welcome),
-        ToAgent::Heartbeat(beat) => ToWire::Heartbeat(beat),
-        ToAgent::Order { order, context } => {
-            let (traceparent, tracestate) = context.into_parts();
-            ToWire::Order(order_to_wire(*order, clock, traceparent, tracestate))
-        }
-        ToAgent::Cancel(order) => ToWire::Cancel(v1::Cancel {
-            order_id: order.to_string(),
-        }),
-        ToAgent::Login { order, answer } => {
-            let (granted, reason) = match answer {
-                LoginAnswer::Granted => (true, String::new()),
-                LoginAnswer::Withheld(reason) => (false, reason),
-            };
-            ToWire::LoginAnswer(v1::LoginAnswer {
-                order_id: order.to_string(),
-                granted,
-                reason,
-            })
-        }
-        ToAgent::Draining(delay) => ToWire::Draining(v1::Draining {
-            reconnect_after_ms: milliseconds(delay),
-        }),
-        ToAgent::Superseded => {
-            return Err(Status::aborted(
-                "a newer connection of the same agent took over; is the same identity used twice?",
-            ));
-        }
-        ToAgent::Removed => {
-            return Err(Status::permission_denied(
-                "this agent was removed from the collector",
-            ));
-        }
-        ToAgent::Silent => return Err(Status::deadline_exceeded("no heartbeat came for too long")),
-        ToAgent::TooSlow => {
-            return Err(Status::resource_exhausted(
-                "the agent does not read what it is sent",
-            ));
-        }
-        ToAgent::Nonsense(problem) => return Err(Status::invalid_argument(problem)),
-    };
-    Ok(v1::CollectorMessage {
-        message: Some(message),
-    })
-}
-
-fn order_to_wire(order: Order, clock: Clock, traceparent: String, tracestate: String) -> v1::Order {
-    v1::Order {
-        order_id: order.id.to_string(),
-        run_id: order.run.to_string(),
-        spec: Some((*order.spec).clone().into()),
-        start_at_us: order.start_at.map_or(0, |at| clock.microseconds(at)),
-        budget_ms: milliseconds(order.budget),
-        experiments: order.experiments.into_iter().map(Into::into).collect(),
-        traceparent,
-        tracestate,
-        secret: order.secret.map(Into::into),
-    }
-}
-
-fn milliseconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

@@ -25,6 +25,7 @@ fn config(directory: &Path) -> Config {
         advertise: vec!["127.0.0.1".into()],
         otlp_endpoint: None,
         log_format: LogFormat::Text,
+        log_filter: None,
     }
 }
 

@@ -1,0 +1,65 @@
+//! A question as it was asked, whom it goes to, and what is told meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_model::credential::SealedSecret;
+use parallax_model::experiment::Experiment;
+use parallax_model::observation::Observation;
+use parallax_model::spec::ProbeSpec;
+use parallax_model::vantage::AgentName;
+use uuid::Uuid;
+
+use super::StageEnded;
+use crate::agents::Choice;
+
+/// A question, as it was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Inquiry {
+    /// UUID version 7.
+    pub(crate) run_id: Uuid,
+    /// 32 hexadecimal digits, when it is traced.
+    pub(crate) trace_id: Option<String>,
+    /// What is probed, and how.
+    pub(crate) spec: Arc<ProbeSpec>,
+    /// Whether the diagnosis may order experiments.
+    pub(crate) follow_up: bool,
+    /// The secret of the login, sealed to each agent that may get it.
+    pub(crate) secrets: BTreeMap<AgentName, SealedSecret>,
+    /// When it was asked.
+    pub(crate) started_at: Timestamp,
+}
+
+/// A connected agent that is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Participant {
+    /// Which, and why.
+    pub(crate) choice: Choice,
+    /// What it can do.
+    pub(crate) capabilities: BTreeSet<String>,
+    /// Round trip of its link, if measured.
+    pub(crate) rtt: Option<Duration>,
+}
+
+/// What whoever asked is told while the run goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Happening {
+    /// A stage has ended at a vantage point.
+    Stage {
+        /// Where.
+        agent: AgentName,
+        /// What.
+        ended: Box<StageEnded>,
+    },
+    /// A vantage point is done, missing or refused.
+    Observation(Box<Observation>),
+    /// The diagnosis ordered a round of experiments.
+    FollowUp {
+        /// 1 or 2.
+        round: u32,
+        /// Which.
+        experiments: Vec<Experiment>,
+    },
+}

@@ -1,0 +1,80 @@
+//! What is known of one vantage point of a run.
+
+use std::collections::BTreeSet;
+
+use parallax_model::observation::{Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::vantage::{AgentName, Labels};
+
+use crate::agents::Choice;
+use crate::runs::inquiry::Participant;
+
+/// One vantage point.
+#[derive(Debug)]
+pub(super) struct Vantage {
+    agent: AgentName,
+    labels: Labels,
+    pub(super) capabilities: BTreeSet<String>,
+    /// Whether it can be asked once more.
+    pub(super) connected: bool,
+    pub(super) observation: Option<Observation>,
+}
+
+impl Vantage {
+    /// One that is asked.
+    pub(super) fn asked(participant: &Participant) -> Self {
+        Self {
+            agent: participant.choice.agent.clone(),
+            labels: participant.choice.labels.clone(),
+            capabilities: participant.capabilities.clone(),
+            connected: true,
+            observation: None,
+        }
+    }
+
+    /// One that is not there.
+    pub(super) fn absent(choice: &Choice) -> Self {
+        Self {
+            agent: choice.agent.clone(),
+            labels: choice.labels.clone(),
+            capabilities: BTreeSet::new(),
+            connected: false,
+            observation: None,
+        }
+    }
+
+    /// It saw this; kept under its own name and labels, whatever name stands in it.
+    pub(super) fn saw(&mut self, mut seen: Observation) -> &Observation {
+        seen.agent = self.agent.clone();
+        seen.labels = self.labels.clone();
+        if !seen.answered() {
+            seen.reason = None;
+            seen.outcome = Observation::conclude_outcome(seen.resolve.as_ref(), &seen.attempts);
+        }
+        self.observation.insert(seen)
+    }
+
+    /// It made experiments; they are added to what it saw before.
+    pub(super) fn saw_more(&mut self, more: Observation) -> Option<&Observation> {
+        let known = self.observation.as_mut()?;
+        let made = more.attempts.into_iter().filter_map(|mut attempt| {
+            attempt.purpose = Purpose::FollowUp;
+            attempt.experiment.is_some().then_some(attempt)
+        });
+        known.attempts.extend(made);
+        Some(known)
+    }
+
+    /// It saw nothing. What it saw in an earlier round still holds, and then this is no news.
+    pub(super) fn saw_nothing(
+        &mut self,
+        outcome: VantageOutcome,
+        reason: Reason,
+        note: &str,
+    ) -> Option<&Observation> {
+        if self.observation.is_some() {
+            return None;
+        }
+        let unseen = Observation::unseen(self.agent.clone(), self.labels.clone(), outcome, reason, note);
+        Some(self.observation.insert(unseen))
+    }
+}
