@@ -178,7 +178,7 @@ fn expiry(chain: &[CertificateFacts], at: Timestamp) -> Option<Fault> {
         let days = left / DAY;
         let unit = if days == 1 { "day" } else { "days" };
         Fault::new(
-            FaultKind::Tls(TlsFault::Other),
+            FaultKind::Tls(TlsFault::CertificateExpiring),
             format!("{whose} expires in {days} {unit}, at {}", first.not_after),
         )
     })
@@ -236,6 +236,7 @@ const fn rank(kind: FaultKind) -> Rank {
         | TlsFault::ConnectionReset
         | TlsFault::TimedOut
         | TlsFault::ClientCertificateRequired
+        | TlsFault::CertificateExpiring
         | TlsFault::Other => Rank::Odd,
     }
 }

@@ -45,11 +45,21 @@ impl Plan {
             (StageName::Starttls, security) => security == Security::Starttls,
             _ => true,
         };
+        // With STARTTLS the way to the handshake leads through the greeting.
+        let on_the_way = |stage| {
+            depth == Depth::Tls
+                && endpoint.security == Security::Starttls
+                && matches!(
+                    stage,
+                    StageName::Greeting | StageName::Capability | StageName::Starttls
+                )
+        };
+        let asked = |stage| depth.includes(stage) || on_the_way(stage);
         Self {
             stages: StageName::ALL
                 .iter()
                 .copied()
-                .filter(|&stage| depth.includes(stage) && on_this_endpoint(stage))
+                .filter(|&stage| asked(stage) && on_this_endpoint(stage))
                 .collect(),
         }
     }
@@ -88,7 +98,10 @@ mod tests {
         assert_eq!(requested("h", Depth::Greeting), tls);
         let starttls = [Connect, Greeting, Capability, Starttls, Id, Logout];
         assert_eq!(requested("imap://h", Depth::Greeting), starttls);
-        assert_eq!(requested("imap://h", Depth::Tls), [Connect]);
+        assert_eq!(
+            requested("imap://h", Depth::Tls),
+            [Connect, Greeting, Capability, Starttls]
+        );
     }
 
     #[test]

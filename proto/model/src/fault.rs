@@ -94,6 +94,8 @@ kinds! {
         TimedOut = "timed_out",
         /// A certificate of the chain has expired.
         CertificateExpired = "certificate_expired",
+        /// A certificate of the chain ends soon, measured by its own lifetime.
+        CertificateExpiring = "certificate_expiring",
         /// A certificate of the chain is not valid yet.
         CertificateNotYetValid = "certificate_not_yet_valid",
         /// The certificate does not name the host (RFC 7817, RFC 9525).

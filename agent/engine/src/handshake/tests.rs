@@ -137,7 +137,7 @@ fn a_certificate_in_its_last_days_works_and_is_worth_a_look() {
     let Outcome::Degraded(fault) = &ending.outcome else {
         panic!("{:?}", ending.outcome)
     };
-    assert_eq!(fault.kind, FaultKind::Tls(TlsFault::Other));
+    assert_eq!(fault.kind, FaultKind::Tls(TlsFault::CertificateExpiring));
     assert!(fault.message.contains("expires in 6 days"), "{}", fault.message);
     assert!(ending.verified.is_some());
     let short_lived = judged(facts(&[

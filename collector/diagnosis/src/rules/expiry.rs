@@ -68,7 +68,14 @@ fn ends_soon(
     } else {
         format!("ends in {}", words::span(left))
     };
-    let found = Candidate::new(matrix, kind, 0.95, [])
+    let told = cells
+        .iter()
+        .flat_map(|&id| matrix.troubles_of(id))
+        .copied()
+        .filter(|&trouble| {
+            matrix.troubles[trouble].kind() == Some(FaultKind::Tls(TlsFault::CertificateExpiring))
+        });
+    let found = Candidate::new(matrix, kind, 0.95, told)
         .severity(severity)
         .also(cells.iter().map(|id| id.vantage))
         .sockets(sockets)
