@@ -137,7 +137,7 @@ mod tests {
     fn a_vantage_point_is_waited_for_until_it_is_done_or_given_up() {
         let mut view = RunView::default();
         view.fold(&started(&["ams", "fra"]));
-        view.fold(&News::Stage(VantageStage {
+        view.fold(&News::Stage(Box::new(VantageStage {
             agent: name("ams"),
             endpoint: None,
             stage: Stage::new(
@@ -146,7 +146,7 @@ mod tests {
                 Duration::ZERO,
                 Duration::from_millis(2),
             ),
-        }));
+        })));
         view.fold(&News::Observation(Box::new(Observation::unseen(
             name("fra"),
             Labels::new(),

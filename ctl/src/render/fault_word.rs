@@ -56,6 +56,7 @@ const fn tls(kind: TlsFault) -> &'static str {
         TlsFault::ConnectionReset => "reset",
         TlsFault::TimedOut => "timeout",
         TlsFault::CertificateExpired => "expired",
+        TlsFault::CertificateExpiring => "expiring",
         TlsFault::CertificateNotYetValid => "not yet valid",
         TlsFault::HostnameMismatch => "wrong name",
         TlsFault::CertificateUntrusted => "untrusted",

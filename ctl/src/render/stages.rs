@@ -92,7 +92,7 @@ pub(crate) fn stage_of<'a>(
 
 /// The stages that deserve a column, in order: somebody came to them, or would have.
 pub(crate) fn stages_seen(document: &RunDocument) -> Vec<StageName> {
-    let seen = |name| stages_named(document, name).any(|stage| deserves_a_column(stage));
+    let seen = |name| stages_named(document, name).any(deserves_a_column);
     StageName::ALL
         .iter()
         .copied()

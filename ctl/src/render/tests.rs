@@ -320,11 +320,11 @@ fn progress_has_a_line_for_each_vantage_point_and_never_scrolls() {
     }));
     for vantage in &document.vantages[..2] {
         let attempt = &vantage.attempts[0];
-        view.fold(&News::Stage(VantageStage {
+        view.fold(&News::Stage(Box::new(VantageStage {
             agent: vantage.agent.clone(),
             endpoint: Some((attempt.address, attempt.endpoint)),
             stage: attempt.stage(StageName::Connect).cloned().unwrap(),
-        }));
+        })));
     }
     view.fold(&News::Observation(Box::new(document.vantages[3].clone())));
     view.fold(&News::FollowUp(FollowUp {

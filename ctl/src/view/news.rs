@@ -21,7 +21,7 @@ pub(crate) enum News {
     /// The question was put.
     Started(Started),
     /// A stage ended at a vantage point.
-    Stage(VantageStage),
+    Stage(Box<VantageStage>),
     /// A vantage point is done, missing or refused.
     Observation(Box<Observation>),
     /// A round of experiments begins.
@@ -88,7 +88,7 @@ impl News {
         Ok(match event.event {
             None => None,
             Some(Event::Started(started)) => Some(Self::Started(read_started(started)?)),
-            Some(Event::Stage(report)) => Some(Self::Stage(read_stage(report)?)),
+            Some(Event::Stage(report)) => Some(Self::Stage(Box::new(read_stage(report)?))),
             Some(Event::Observation(observation)) => {
                 Some(Self::Observation(Box::new(observation.try_into()?)))
             }
@@ -101,7 +101,7 @@ impl News {
     pub(crate) fn json(&self) -> Result<Option<serde_json::Value>, serde_json::Error> {
         let (name, value) = match self {
             Self::Started(started) => ("started", serde_json::to_value(started)?),
-            Self::Stage(report) => ("stage", serde_json::to_value(StageLine::from(report))?),
+            Self::Stage(report) => ("stage", serde_json::to_value(StageLine::from(&**report))?),
             Self::Observation(observation) => (
                 "observation",
                 serde_json::json!({ "observation": serde_json::to_value(observation)? }),

@@ -1,0 +1,140 @@
+//! The built program on a machine where nothing else runs.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const DOWN: i32 = 2;
+const UNKNOWN: i32 = 3;
+
+fn ctl(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ctl"));
+    command
+        .env_clear()
+        .env("PARALLAX_HOME", "/nonexistent/parallax")
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn run(words: &[&str]) -> Output {
+    ctl(words).output().unwrap()
+}
+
+/// A port on which nothing listens, a moment ago.
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+#[test]
+fn a_probe_needs_no_collector_and_no_configuration() {
+    let target = format!("127.0.0.1:{}", closed_port());
+    let output = run(&["probe", &target, "-o", "json"]);
+    assert_eq!(output.status.code(), Some(DOWN), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema"], "parallax.run/v1");
+    assert_eq!(document["vantages"][0]["agent"], "local");
+    assert_eq!(document["findings"][0]["kind"], "port_closed");
+}
+
+#[test]
+fn events_come_first_and_the_document_last() {
+    let target = format!("127.0.0.1:{}", closed_port());
+    let output = run(&["probe", &target, "-o", "jsonl"]);
+    let stdout = text(&output.stdout);
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.first().unwrap()["event"], "started");
+    assert!(lines.iter().any(|line| line["event"] == "stage"), "{stdout}");
+    assert_eq!(lines.last().unwrap()["schema"], "parallax.run/v1");
+}
+
+#[test]
+fn a_password_is_taken_from_standard_input_and_shown_nowhere() {
+    let target = format!("127.0.0.1:{}", closed_port());
+    for format in ["json", "jsonl", "wide", "markdown"] {
+        let mut command = ctl(&[
+            "probe",
+            &target,
+            "--user",
+            "probe",
+            "--password-stdin",
+            "-o",
+            format,
+            "--log",
+            "trace",
+        ]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"correct-horse\r\n")
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(DOWN), "{output:?}");
+        for stream in [&output.stdout, &output.stderr] {
+            assert!(
+                !String::from_utf8_lossy(stream).contains("correct-horse"),
+                "{format}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_can_not_be_done_is_one_line_a_hint_and_three() {
+    for words in [
+        &["probe"][..],
+        &["probe", "imap://"],
+        &["probe", "x", "--depth", "abyss"],
+        &["probe", "x", "--from", "fra-1"],
+        &["probe", "x", "--path", "always"],
+        &["agents"],
+        &["status"],
+        &["login", "--collector", "localhost", "--token", "no-token"],
+        &[],
+    ] {
+        let output = run(words);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(UNKNOWN), "{words:?} {stderr}");
+        assert!(output.stdout.is_empty(), "{words:?}");
+        assert!(stderr.starts_with("error: "), "{words:?} {stderr}");
+        assert!(stderr.lines().count() <= 2, "{words:?} {stderr}");
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_printed_without_trouble() {
+    for (words, part) in [
+        (&["--help"][..], "ctl probe imap.example.org"),
+        (&["probe", "--help"], "Exit status"),
+        (&["--version"], "ctl 0."),
+        (&["--print-config"], "log_format = \"text\""),
+        (&["--check-config"], ""),
+        (&["schema", "run"], "\"$schema\""),
+        (&["completions", "bash"], "complete"),
+        (&["doctor"], "in this process"),
+    ] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(0), "{words:?} {output:?}");
+        assert!(text(&output.stdout).contains(part), "{words:?} {output:?}");
+    }
+}
