@@ -1,12 +1,23 @@
 //! A process at a vantage point: takes orders, runs probes, reports.
+//!
+//! [`run`] is the whole process. The agent dials the collector and never listens; what it may touch is in its own
+//! [`Policy`]. The engine decides every step of a probe, `driver` carries it out, `runner` makes one observation of
+//! all attempts, and `link` tells the collector.
 
+mod agent;
 mod clock;
-#[allow(dead_code)]
+pub mod config;
+pub mod doctor;
 mod driver;
+mod identity;
+mod link;
 mod login_gate;
 mod order;
 mod policy;
 mod report;
 mod runner;
+mod telemetry;
 
+pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, run, run_in_process};
+pub use identity::NoIdentity;
 pub use policy::{Forbidden, Network, Policy, PolicyError, Rule};

@@ -1,3 +1,128 @@
-//! Program entry.
+//! The agent's process.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use parallax_agent::config::{Args, Command, Config, ConfigError, LogFormat, RunArgs};
+use parallax_agent::doctor;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The command line or the configuration makes no sense.
+const USAGE: u8 = 3;
+
+/// It could not start.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    // One thread: an agent is small, and its probes measure time better without handing work around.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(FAILED, &format!("start: {error}")),
+    };
+    let (args, examine) = match args.command {
+        Command::Run(args) => (args, false),
+        Command::Doctor(args) => (args, true),
+    };
+    let config = match Config::load(&args) {
+        Ok(config) => config,
+        Err(error) => return complain(USAGE, &error.to_string()),
+    };
+    if args.print_config {
+        return print(config.to_toml());
+    }
+    if args.check_config {
+        return match config.into_options(&args) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => complain(USAGE, &error.to_string()),
+        };
+    }
+    if examine {
+        let diagnosis = runtime.block_on(doctor::examine(&config));
+        let printed = print(Ok(diagnosis.to_string()));
+        return if diagnosis.is_fit() {
+            printed
+        } else {
+            ExitCode::from(FAILED)
+        };
+    }
+    let status = runtime.block_on(run(config, &args));
+    // A look-up by the system's resolver may still be under way, in a thread of its own; nobody waits for it.
+    runtime.shutdown_background();
+    status
+}
+
+async fn run(config: Config, args: &RunArgs) -> ExitCode {
+    if let Err(error) = init_logs(&config) {
+        return complain(USAGE, &error.to_string());
+    }
+    // Before anything else: a stop that comes during the start is a stop too.
+    let signals = signal(SignalKind::terminate())
+        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    let (terminate, interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(error) => return complain(FAILED, &format!("signals: {error}")),
+    };
+    let options = match config.into_options(args) {
+        Ok(options) => options,
+        Err(error) => return complain(USAGE, &error.to_string()),
+    };
+    match parallax_agent::run(options, stopped(terminate, interrupt)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(FAILED, &error.to_string()),
+    }
+}
+
+async fn stopped(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn init_logs(config: &Config) -> Result<(), parallax_telemetry::logs::FilterError> {
+    let format = match config.log_format {
+        LogFormat::Text => parallax_telemetry::logs::LogFormat::Text,
+        LogFormat::Json => parallax_telemetry::logs::LogFormat::Json,
+    };
+    parallax_telemetry::logs::init(format, config.log_filter.as_deref())
+}
+
+fn print(text: Result<String, ConfigError>) -> ExitCode {
+    match text {
+        Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(FAILED, &format!("standard output: {error}")),
+        },
+        Err(error) => complain(USAGE, &error.to_string()),
+    }
+}
+
+fn complain(status: u8, problem: &str) -> ExitCode {
+    eprintln!("parallax-agent: {problem}");
+    ExitCode::from(status)
+}
+
+/// Help and version go to standard output; anything else is one line and the status of a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return print(Ok(error.to_string()));
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return complain(USAGE, "a command is missing: run or doctor; see --help");
+    }
+    let text = error.to_string();
+    let told: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let line = told.join(" ");
+    complain(USAGE, line.strip_prefix("error: ").unwrap_or(&line))
+}

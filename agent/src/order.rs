@@ -15,8 +15,6 @@ pub(crate) struct Order {
     pub(crate) id: String,
     pub(crate) run_id: String,
     pub(crate) spec: ProbeSpec,
-    /// On the collector's monotonic clock, in microseconds.
-    pub(crate) start_at_us: Option<u64>,
     /// From receipt.
     pub(crate) budget: Duration,
     pub(crate) experiments: Vec<Experiment>,
@@ -77,7 +75,6 @@ impl Order {
             id: wire.order_id,
             run_id: wire.run_id,
             spec: spec.try_into()?,
-            start_at_us: (wire.start_at_us > 0).then_some(wire.start_at_us),
             budget: Duration::from_millis(wire.budget_ms.into()),
             experiments: experiments.collect::<Result<_, _>>()?,
             secret: wire.secret.map(SealedSecret::try_from).transpose()?,

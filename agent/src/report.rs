@@ -1,6 +1,7 @@
 //! What a probe says while it runs.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
@@ -24,26 +25,31 @@ pub(crate) enum Report {
 
 /// Where a probe's news go. Nobody need listen.
 #[derive(Debug, Clone)]
-pub(crate) struct Reports(mpsc::UnboundedSender<Report>);
+pub(crate) struct Reports {
+    order: Arc<str>,
+    sender: mpsc::UnboundedSender<(Arc<str>, Report)>,
+}
 
 impl Reports {
-    /// News, and where they arrive. Their number is bounded by the stages of a probe.
-    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Report>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+    /// The news of one order, among those of others. Their number is bounded by the stages of a probe.
+    pub(crate) fn of_order(order: Arc<str>, sender: mpsc::UnboundedSender<(Arc<str>, Report)>) -> Self {
+        Self { order, sender }
     }
 
     pub(crate) fn stage(&self, place: Option<(IpAddr, Endpoint)>, stage: Stage) {
         let stage = Box::new(stage);
-        let _ = self.0.send(Report::Stage { place, stage });
+        let _ = self
+            .sender
+            .send((self.order.clone(), Report::Stage { place, stage }));
     }
 
     /// The question that the login gate asks.
     pub(crate) fn ask_leave(&self) -> AskLeave {
-        let reports = self.0.clone();
+        let reports = self.clone();
         Box::new(move || {
             let (answer, answered) = oneshot::channel();
-            let sent = reports.send(Report::LoginAsked(answer));
+            let asked = (reports.order.clone(), Report::LoginAsked(answer));
+            let sent = reports.sender.send(asked);
             Box::pin(async move {
                 let lost = || "the collector can not be asked whether the secret may be tried".to_owned();
                 sent.map_err(|_| lost())?;

@@ -23,7 +23,7 @@ mod recorder;
 mod trust;
 mod wire;
 
-pub(crate) use trust::Trust;
+pub(crate) use trust::{AnchorError, Trust, read_anchors};
 
 /// One read from the socket; a TLS record is at most this and a little more.
 const READ: usize = 16 * 1024;

@@ -31,7 +31,6 @@ fn order(target: &str, depth: Depth) -> Order {
             login: None,
             anchors: Vec::new(),
         },
-        start_at_us: None,
         budget: Duration::from_secs(10),
         experiments: Vec::new(),
         secret: None,
@@ -41,9 +40,10 @@ fn order(target: &str, depth: Depth) -> Order {
 }
 
 async fn run(runner: &Runner, order: &Order) -> Result<Observation, Refusal> {
-    let (reports, mut heard) = Reports::channel();
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let reports = Reports::of_order(order.id.as_str().into(), sender);
     tokio::spawn(async move {
-        while let Some(report) = heard.recv().await {
+        while let Some((_, report)) = heard.recv().await {
             if let crate::report::Report::LoginAsked(answer) = report {
                 answer.send(Ok(())).unwrap();
             }

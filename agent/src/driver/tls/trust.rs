@@ -67,6 +67,11 @@ impl Trust {
         Self::of(store(&native.certs), mozilla, store(given))
     }
 
+    /// How many anchors this host's own store has.
+    pub(crate) fn of_this_host(&self) -> usize {
+        self.system.len()
+    }
+
     /// The same with more anchors given.
     pub(crate) fn with(&self, anchors: &[Vec<u8>]) -> Self {
         if anchors.is_empty() {

@@ -1,0 +1,160 @@
+//! The agent as a whole.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parallax_identity::seal::{SealError, SealingKey};
+use parallax_identity::{CollectorAddress, Dialer, IdentityError};
+use parallax_model::token::JoinToken;
+use parallax_model::vantage::{AgentName, Labels};
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use crate::driver::tls::{AnchorError, Trust, read_anchors};
+use crate::identity::{self, NoIdentity, Wanted};
+use crate::link::{Link, Road};
+use crate::policy::Policy;
+use crate::runner::Runner;
+use crate::telemetry::Telemetry;
+
+/// Probes at a time when nothing else is said.
+pub const DEFAULT_PROBES: usize = 32;
+
+/// How an agent is to be.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// Where the collector is.
+    pub collector: CollectorAddress,
+    /// Buys the identity, if there is none yet.
+    pub token: Option<JoinToken>,
+    /// The vantage point's unique name; without one, that of the identity that is kept.
+    pub name: Option<AgentName>,
+    /// Labels of the vantage point.
+    pub labels: Labels,
+    /// Where key, certificate and sealing key are kept.
+    pub state_dir: PathBuf,
+    /// PEM files with trust anchors for the targets' certificates.
+    pub ca_files: Vec<PathBuf>,
+    /// What may be touched.
+    pub policy: Policy,
+    /// Probes at a time; an order beyond is refused.
+    pub max_probes: usize,
+}
+
+/// An agent beside a collector in the same process. It runs with its operator's own rights: everything is allowed.
+#[derive(Debug, Clone, Default)]
+pub struct InProcess {
+    /// Labels of the vantage point.
+    pub labels: Labels,
+}
+
+/// Why the agent can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// No identity.
+    #[error(transparent)]
+    Identity(#[from] NoIdentity),
+    /// The state directory can't be used.
+    #[error(transparent)]
+    State(#[from] IdentityError),
+    /// A file of trust anchors can't be used.
+    #[error("{0}")]
+    Anchors(String),
+    /// No key could be made.
+    #[error("make a sealing key: {0}")]
+    Key(#[from] SealError),
+    /// The identity can't be used for TLS.
+    #[error("prepare TLS: {0}")]
+    Tls(String),
+}
+
+impl From<AnchorError> for AgentError {
+    fn from(error: AnchorError) -> Self {
+        Self::Anchors(error.to_string())
+    }
+}
+
+/// Runs an agent until `stop` is done: joins, keeps the link up, probes.
+///
+/// # Errors
+/// When it can't begin: no identity and no way to one, or files that can't be used. Trouble with the link later is
+/// no error; it is logged and tried again.
+pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
+    parallax_identity::install_provider();
+    let anchors = options.ca_files.iter().map(|path| read_anchors(path));
+    let anchors: Vec<_> = anchors.collect::<Result<Vec<_>, _>>()?.concat();
+    let mut stop = std::pin::pin!(stop);
+    let wanted = Wanted {
+        dir: &options.state_dir,
+        collector: &options.collector,
+        token: options.token.as_ref(),
+        name: options.name.as_ref(),
+    };
+    let identity = tokio::select! {
+        identity = identity::obtain(&wanted) => identity?,
+        () = stop.as_mut() => return Ok(()),
+    };
+    let name = identity.spiffe().name.clone();
+    let sealing_key = SealingKey::load_or_create(&options.state_dir.join("sealing.key"))?;
+    let dialer =
+        Dialer::new(options.collector, &identity).map_err(|error| AgentError::Tls(error.to_string()))?;
+    let telemetry = Telemetry::through(dialer.lazy(), &name, &options.labels);
+    let who = (name, options.labels);
+    let runner = Runner::new(
+        who,
+        options.policy,
+        Trust::new(&anchors),
+        sealing_key,
+        options.max_probes,
+    );
+    let link = Link {
+        telemetry: telemetry.clone(),
+        road: Road::Dial(dialer.clone()),
+        runner: Arc::new(runner),
+        instance: instance(),
+    };
+    let dir = options.state_dir;
+    tokio::select! {
+        () = link.keep(stop) => {}
+        () = identity::keep_fresh(identity, dialer, &dir) => {}
+    }
+    telemetry.shutdown().await;
+    Ok(())
+}
+
+/// Runs an agent over a channel to a collector in this process until `stop` is done.
+///
+/// # Errors
+/// When no sealing key could be made.
+pub async fn run_in_process(
+    channel: Channel,
+    name: AgentName,
+    options: InProcess,
+    stop: impl Future<Output = ()>,
+) -> Result<(), AgentError> {
+    parallax_identity::install_provider();
+    let telemetry = Telemetry::through(channel.clone(), &name, &options.labels);
+    let who = (name, options.labels);
+    let trust = Trust::new(&[]);
+    let runner = Runner::new(
+        who,
+        Policy::allow_all(),
+        trust,
+        SealingKey::generate()?,
+        DEFAULT_PROBES,
+    );
+    let link = Link {
+        telemetry: telemetry.clone(),
+        road: Road::Given(channel),
+        runner: Arc::new(runner),
+        instance: instance(),
+    };
+    link.keep(stop).await;
+    telemetry.shutdown().await;
+    Ok(())
+}
+
+fn instance() -> Uuid {
+    Uuid::now_v7()
+}

@@ -1,0 +1,186 @@
+//! How the agent is to run: flags before environment before file before defaults.
+
+mod args;
+mod file;
+
+use std::path::{Path, PathBuf};
+
+use parallax_identity::CollectorAddress;
+use parallax_model::token::JoinToken;
+use parallax_model::vantage::{AgentName, Labels, parse_label};
+use serde::Serialize;
+
+use crate::agent::{AgentOptions, DEFAULT_PROBES};
+use crate::policy::Policy;
+
+pub use args::{Args, Command, RunArgs};
+pub use file::ConfigError;
+
+use file::File;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// A complete configuration. A token is not part of it: it is used once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Where the collector is.
+    #[serde(serialize_with = "as_text")]
+    pub collector: CollectorAddress,
+    /// The vantage point's unique name; without one, that of the identity that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<AgentName>,
+    /// Where key, certificate and sealing key are kept.
+    pub state_dir: PathBuf,
+    /// A file with the join token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// PEM files with trust anchors for the targets' certificates.
+    pub ca_files: Vec<PathBuf>,
+    /// Probes at a time.
+    pub max_probes: usize,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which logs are written, in the syntax of `RUST_LOG`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_filter: Option<String>,
+    /// Labels of the vantage point.
+    pub labels: Labels,
+    /// What may be touched.
+    pub policy: Policy,
+}
+
+impl Config {
+    /// Puts together what was said in all places, and checks it.
+    ///
+    /// # Errors
+    /// When a file can't be read, or a value makes no sense.
+    pub fn load(args: &RunArgs) -> Result<Self, ConfigError> {
+        let file = args
+            .config
+            .as_deref()
+            .map(File::read)
+            .transpose()?
+            .unwrap_or_default();
+        let collector = args.collector.as_ref().or(file.collector.as_ref());
+        let collector = collector.ok_or(ConfigError::Missing {
+            key: "collector",
+            wanted: "HOST:PORT of the collector",
+        })?;
+        let mut labels = Labels::new();
+        for (key, value) in file.labels {
+            labels.extend([label(&format!("{key}={value}"))?]);
+        }
+        for text in &args.label {
+            labels.extend([label(text)?]);
+        }
+        let name = args.name.as_ref().or(file.name.as_ref());
+        let max_probes = args.max_probes.or(file.max_probes).unwrap_or(DEFAULT_PROBES);
+        if max_probes == 0 {
+            return Err(ConfigError::value("max-probes", "0", "a number from 1"));
+        }
+        Ok(Self {
+            collector: collector
+                .parse()
+                .map_err(|error| ConfigError::wrong("collector", &error))?,
+            name: name
+                .map(|name| name.parse().map_err(|error| ConfigError::wrong("name", &error)))
+                .transpose()?,
+            state_dir: args
+                .state_dir
+                .clone()
+                .or(file.state_dir)
+                .unwrap_or_else(default_state_dir),
+            token_file: args.token_file.clone().or(file.token_file),
+            ca_files: if args.ca_file.is_empty() {
+                file.ca_files
+            } else {
+                args.ca_file.clone()
+            },
+            max_probes,
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+            log_filter: args.log_filter.clone().or(file.log_filter),
+            labels,
+            policy: file.policy,
+        })
+    }
+
+    /// The configuration as a file that says the same.
+    ///
+    /// # Errors
+    /// When a path is not text.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string_pretty(self).map_err(|error| ConfigError::Unprintable(error.to_string()))
+    }
+
+    /// What the agent is run with.
+    ///
+    /// # Errors
+    /// When the token can't be read.
+    pub fn into_options(self, args: &RunArgs) -> Result<AgentOptions, ConfigError> {
+        let token = match (&args.token, &self.token_file) {
+            (Some(token), _) => Some(parse_token(token)?),
+            (None, Some(path)) => read_token(path)?,
+            (None, None) => None,
+        };
+        Ok(AgentOptions {
+            collector: self.collector,
+            token,
+            name: self.name,
+            labels: self.labels,
+            state_dir: self.state_dir,
+            ca_files: self.ca_files,
+            policy: self.policy,
+            max_probes: self.max_probes,
+        })
+    }
+}
+
+/// Where the identity is kept when nothing else is said: what systemd gives the unit, else the user's own place, else
+/// the system's.
+pub fn default_state_dir() -> PathBuf {
+    let given = |variable| std::env::var_os(variable).map(PathBuf::from);
+    if let Some(directory) = given("STATE_DIRECTORY") {
+        return directory;
+    }
+    match (given("XDG_STATE_HOME"), given("HOME")) {
+        (Some(state), _) => state.join("parallax-agent"),
+        (None, Some(home)) if home != Path::new("/root") => home.join(".local/state/parallax-agent"),
+        _ => PathBuf::from("/var/lib/parallax-agent"),
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), ConfigError> {
+    parse_label(text).map_err(|error| ConfigError::wrong("label", &error))
+}
+
+fn parse_token(text: &str) -> Result<JoinToken, ConfigError> {
+    text.parse().map_err(|error| ConfigError::wrong("token", &error))
+}
+
+/// A token that was used may be deleted: without the file there is none.
+fn read_token(path: &Path) -> Result<Option<JoinToken>, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse_token(&text).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::LogFormat;
+
+/// Stands at a vantage point: takes orders from the collector, probes, reports.
+#[derive(Debug, Parser)]
+#[command(name = "parallax-agent", version, propagate_version = true)]
+pub struct Args {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent
+    Run(RunArgs),
+    /// Say what this host can and cannot do: collector, clock, resolver, IPv4 and IPv6, privileges, state directory
+    Doctor(RunArgs),
+}
+
+/// How the agent is to run.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RunArgs {
+    /// Configuration file (TOML); its keys are named like these flags, and [policy] says what may be touched
+    #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the collector is
+    #[arg(long, env = "PARALLAX_COLLECTOR", value_name = "HOST:PORT")]
+    pub collector: Option<String>,
+    /// Join token; needed once
+    #[arg(long, env = "PARALLAX_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// File with the join token
+    #[arg(
+        long,
+        env = "PARALLAX_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with = "token"
+    )]
+    pub token_file: Option<PathBuf>,
+    /// Unique name of the vantage point
+    #[arg(long, env = "PARALLAX_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Label of the vantage point; may be repeated
+    #[arg(long, env = "PARALLAX_LABEL", value_name = "KEY=VALUE", value_delimiter = ',')]
+    pub label: Vec<String>,
+    /// Where the identity is kept
+    #[arg(long, env = "PARALLAX_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// More trust anchors for the targets' certificates (PEM); may be repeated
+    #[arg(long, env = "PARALLAX_CA_FILE", value_name = "FILE", value_delimiter = ',')]
+    pub ca_file: Vec<PathBuf>,
+    /// Probes at a time [default: 32]
+    #[arg(long, env = "PARALLAX_MAX_PROBES", value_name = "N")]
+    pub max_probes: Option<usize>,
+    /// How log lines are written to standard error
+    #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Which logs are written, such as info or parallax_agent=debug
+    #[arg(long, env = "PARALLAX_LOG_FILTER", value_name = "FILTER")]
+    pub log_filter: Option<String>,
+    /// Check the configuration and stop
+    #[arg(long)]
+    pub check_config: bool,
+    /// Print the configuration as it would be used, and stop
+    #[arg(long)]
+    pub print_config: bool,
+}

@@ -1,0 +1,106 @@
+use clap::Parser as _;
+
+use super::*;
+
+fn args(words: &[&str]) -> RunArgs {
+    let all = ["parallax-agent", "run"].iter().chain(words);
+    match Args::try_parse_from(all).unwrap().command {
+        Command::Run(args) => args,
+        Command::Doctor(_) => panic!("run"),
+    }
+}
+
+fn load(words: &[&str]) -> Result<Config, ConfigError> {
+    Config::load(&args(words))
+}
+
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+const WHOLE: &str = r#"
+collector = "collector.example:7143"
+name = "fra-1"
+state_dir = "/var/lib/parallax-agent"
+ca_files = ["/etc/parallax/ca.pem"]
+max_probes = 4
+log_format = "json"
+
+[labels]
+site = "fra"
+tier = "prod"
+
+[policy]
+allow = ["*.example.org:143,993"]
+deny = ["10.0.0.0/8"]
+experiments = false
+"#;
+
+#[test]
+fn what_is_printed_says_the_same_when_it_is_read_again() {
+    let (_directory, path) = file(WHOLE);
+    let config = load(&["--config", &path]).unwrap();
+    let (_directory, printed) = file(&config.to_toml().unwrap());
+    assert_eq!(load(&["--config", &printed]).unwrap(), config);
+    assert_eq!(config.labels["site"], "fra");
+    assert!(!config.policy.experiments);
+}
+
+#[test]
+fn a_flag_outweighs_the_file_and_labels_add_up() {
+    let (_directory, path) = file(WHOLE);
+    let config = load(&["--config", &path, "--name", "ams-1", "--label", "site=ams"]).unwrap();
+    assert_eq!(config.name.unwrap().as_str(), "ams-1");
+    assert_eq!(
+        (config.labels["site"].as_str(), config.labels["tier"].as_str()),
+        ("ams", "prod")
+    );
+}
+
+#[test]
+fn the_policy_is_the_default_when_nothing_is_said() {
+    let config = load(&["--collector", "collector.example"]).unwrap();
+    assert_eq!(config.policy, Policy::default());
+    assert_eq!(config.collector.port(), 7143);
+}
+
+#[test]
+fn nonsense_is_one_line_that_names_its_place() {
+    let cases = [
+        ("collecter = \"x\"\n", "line 1"),
+        ("collector = \"x\"\n[policy]\nallow = [\"*\"]\n", "line 3"),
+        (
+            "collector = \"x\"\n[policy]\ndeny = [\"10.0.0.0/40\"]\n",
+            "line 3",
+        ),
+        ("collector = \"a b\"\n", "collector"),
+        ("collector = \"x\"\nname = \"a b\"\n", "name"),
+        ("collector = \"x\"\nmax_probes = 0\n", "max-probes"),
+        ("", "--collector"),
+    ];
+    for (text, place) in cases {
+        let (_directory, path) = file(text);
+        let error = load(&["--config", &path]).unwrap_err().to_string();
+        assert!(error.contains(place) && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn a_token_is_read_and_never_repeated() {
+    let token = JoinToken::new([7; 24], [9; 32]).to_string();
+    let given = args(&["--collector", "x", "--token", &token]);
+    let config = Config::load(&given).unwrap();
+    assert!(!config.to_toml().unwrap().contains(&token));
+    assert!(config.into_options(&given).unwrap().token.is_some());
+    let wrong = args(&["--collector", "x", "--token", "plx1.nonsense"]);
+    let error = Config::load(&wrong)
+        .unwrap()
+        .into_options(&wrong)
+        .unwrap_err()
+        .to_string();
+    assert!(!error.contains("nonsense"), "{error}");
+}

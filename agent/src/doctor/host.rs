@@ -1,0 +1,151 @@
+//! What the host itself brings.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parallax_model::spec::FamilyChoice;
+use tokio::time::Instant;
+
+use crate::doctor::Check;
+use crate::driver::dns::Files;
+use crate::driver::tls::{Trust, read_anchors};
+
+/// Addresses for documentation (RFC 5737, RFC 3849): asked for a route, never sent to.
+const FAR_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const FAR_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+/// Every resolver answers for it, one way or the other (RFC 6761 section 6.3), and nobody learns from it.
+const HARMLESS_NAME: &str = "localhost";
+/// Capability 13 of capabilities(7).
+const CAP_NET_RAW: u64 = 1 << 13;
+
+pub(super) fn state_dir(path: &Path) -> Check {
+    const SUBJECT: &str = "state directory";
+    let shown = path.display();
+    if !path.exists() {
+        let above = path.ancestors().skip(1).find(|above| above.exists());
+        return match above.map(writable) {
+            Some(Ok(())) => Check::ok(SUBJECT, format!("{shown} will be made at the first start")),
+            Some(Err(error)) => Check::fail(SUBJECT, format!("{shown} can not be made: {error}")),
+            None => Check::fail(SUBJECT, format!("{shown} can not be made")),
+        };
+    }
+    match writable(path) {
+        Ok(()) => Check::ok(SUBJECT, format!("{shown} is writable")),
+        Err(error) => Check::fail(SUBJECT, format!("{shown} is not writable: {error}")),
+    }
+}
+
+fn writable(directory: &Path) -> std::io::Result<()> {
+    let file = directory.join(format!(".parallax-doctor-{}", std::process::id()));
+    fs::write(&file, b"")?;
+    fs::remove_file(&file)
+}
+
+pub(super) async fn resolver() -> Check {
+    const SUBJECT: &str = "resolver";
+    let configuration = Files::default().configuration();
+    if configuration.resolvers.is_empty() {
+        return Check::fail(
+            SUBJECT,
+            "/etc/resolv.conf names none: targets can be probed by address only",
+        );
+    }
+    let until = Instant::now() + Duration::from_secs(6);
+    let queries = configuration.ask(HARMLESS_NAME, FamilyChoice::Ipv4, until).await;
+    let answered = queries.iter().find(|query| query.rcode.is_some());
+    match (answered, queries.last()) {
+        (Some(query), _) => {
+            let took = query.duration.as_secs_f64() * 1e3;
+            let silent = queries.iter().take_while(|query| query.rcode.is_none()).count();
+            let note = format!("{} answers in {took:.1} ms", query.resolver);
+            match silent {
+                0 => Check::ok(SUBJECT, note),
+                _ => Check::warn(
+                    SUBJECT,
+                    format!("{note}, after {silent} questions without an answer"),
+                ),
+            }
+        }
+        (None, Some(query)) => {
+            let what = query.fault.as_ref().map_or("no answer", |fault| &fault.message);
+            Check::fail(SUBJECT, what)
+        }
+        (None, None) => Check::fail(SUBJECT, "no answer in time"),
+    }
+}
+
+/// One family is enough to work; the other is then missing from every result.
+pub(super) fn routes() -> Vec<Check> {
+    let (v4, v6) = (route(FAR_V4), route(FAR_V6));
+    let neither = v4.is_err() && v6.is_err();
+    let check = |subject, route: std::io::Result<IpAddr>| match route {
+        Ok(source) => Check::ok(subject, format!("a route from {source}")),
+        Err(error) if neither => Check::fail(subject, format!("no route: {error}")),
+        Err(error) => Check::warn(
+            subject,
+            format!("no route ({error}): targets fail over it from here"),
+        ),
+    };
+    vec![check("IPv4", v4), check("IPv6", v6)]
+}
+
+/// Asks the kernel for the way without sending anything.
+fn route(far: IpAddr) -> std::io::Result<IpAddr> {
+    let any = match far {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(SocketAddr::new(far, 9))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+pub(super) fn trust(ca_files: &[PathBuf]) -> Vec<Check> {
+    let broken = ca_files
+        .iter()
+        .filter_map(|path| read_anchors(path).err())
+        .map(|error| Check::fail("--ca-file", error.to_string()));
+    let mut checks: Vec<_> = broken.collect();
+    checks.push(match Trust::new(&[]).of_this_host() {
+        0 => Check::warn(
+            "trust store",
+            "this host has none: certificates are judged by the built-in list alone (install ca-certificates)",
+        ),
+        anchors => Check::ok("trust store", format!("{anchors} anchors of this host, beside the built-in list")),
+    });
+    checks
+}
+
+pub(super) fn raw_sockets() -> Check {
+    const SUBJECT: &str = "CAP_NET_RAW";
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    match effective {
+        Some(bits) if bits & CAP_NET_RAW != 0 => Check::ok(SUBJECT, "held; no probe needs it"),
+        Some(_) => Check::ok(SUBJECT, "not held; no probe needs it"),
+        None => Check::ok(SUBJECT, "this system does not say; no probe needs it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn a_state_directory_that_can_be_made_or_written_is_fine() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(state_dir(directory.path()).state, State::Ok);
+        assert_eq!(state_dir(&directory.path().join("a/b")).state, State::Ok);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        let file = directory.path().join("file");
+        fs::write(&file, b"").unwrap();
+        assert_eq!(state_dir(&file).state, State::Fail);
+        assert_eq!(state_dir(&file.join("below")).state, State::Fail);
+    }
+}

@@ -1,0 +1,174 @@
+//! The link to the collector: kept up, and up again when it is lost.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parallax_identity::{DialError, Dialer};
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::link::backoff::Backoff;
+use crate::link::session::Session;
+use crate::runner::Runner;
+use crate::telemetry::Telemetry;
+
+mod backoff;
+mod offset;
+mod orders;
+mod session;
+
+/// How the collector is reached.
+#[derive(Clone)]
+pub(crate) enum Road {
+    /// By dialling.
+    Dial(Dialer),
+    /// It is in this process.
+    Given(Channel),
+}
+
+impl Road {
+    async fn connect(&self) -> Result<Channel, DialError> {
+        match self {
+            Self::Dial(dialer) => dialer.connect().await,
+            Self::Given(channel) => Ok(channel.clone()),
+        }
+    }
+}
+
+/// Keeps the link up.
+pub(crate) struct Link {
+    pub(crate) road: Road,
+    pub(crate) runner: Arc<Runner>,
+    pub(crate) telemetry: Telemetry,
+    /// New at every start: tells a reconnect from a second agent of the same name.
+    pub(crate) instance: Uuid,
+}
+
+/// Why a session ended. End of stream is never success.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// This process is to stop.
+    Stopped,
+    /// The collector stops, and says when to come back.
+    Draining(Duration),
+    /// The connection is lost, or never was.
+    Lost(String),
+    /// The collector does not want this agent: only a person can change that.
+    Unwanted(String),
+}
+
+impl Ended {
+    pub(crate) fn of_status(status: &Status) -> Self {
+        let text = if status.message().is_empty() {
+            parallax_identity::explain(status)
+        } else {
+            status.message().to_owned()
+        };
+        match status.code() {
+            // ABORTED: another process took over with the same identity; two that dial at once would only take turns.
+            Code::Unauthenticated | Code::PermissionDenied | Code::Aborted => Self::Unwanted(text),
+            _ => Self::Lost(text),
+        }
+    }
+
+    fn of_dial(error: &DialError) -> Self {
+        if error.may_retry() {
+            Self::Lost(error.to_string())
+        } else {
+            Self::Unwanted(error.to_string())
+        }
+    }
+}
+
+impl Link {
+    /// Dials, serves, and dials again until `stop` is done.
+    pub(crate) async fn keep(self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut backoff = Backoff::default();
+        let mut told = Told::default();
+        loop {
+            let (ended, lived) = self.once(stop.as_mut(), &mut told).await;
+            let wait = match &ended {
+                Ended::Stopped => return,
+                Ended::Draining(after) => *after + backoff.next(lived, rand::random()),
+                Ended::Lost(_) => backoff.next(lived, rand::random()),
+                Ended::Unwanted(_) => Backoff::after_refusal(rand::random()),
+            };
+            told.tell(&ended, wait);
+            tokio::select! {
+                () = stop.as_mut() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One connection, from dialling to its end, and how long it was up.
+    async fn once(
+        &self,
+        mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+        told: &mut Told,
+    ) -> (Ended, Duration) {
+        let opened = tokio::select! {
+            () = stop.as_mut() => return (Ended::Stopped, Duration::ZERO),
+            opened = self.open() => opened,
+        };
+        let session = match opened {
+            Ok(session) => session,
+            Err(ended) => return (ended, Duration::ZERO),
+        };
+        told.up();
+        let began = Instant::now();
+        let ended = session.serve(stop).await;
+        (ended, began.elapsed())
+    }
+
+    async fn open(&self) -> Result<Session, Ended> {
+        let channel = self
+            .road
+            .connect()
+            .await
+            .map_err(|error| Ended::of_dial(&error))?;
+        Session::open(
+            channel,
+            self.runner.clone(),
+            self.telemetry.clone(),
+            self.instance,
+        )
+        .await
+    }
+}
+
+/// What was said last: a refusal that lasts is one line in the log, not one a minute.
+#[derive(Debug, Default)]
+struct Told(Option<String>);
+
+impl Told {
+    fn up(&mut self) {
+        self.0 = None;
+    }
+
+    fn tell(&mut self, ended: &Ended, wait: Duration) {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        match ended {
+            Ended::Stopped => {}
+            Ended::Draining(_) => tracing::info!(wait_ms, "the collector stops; this agent comes back"),
+            Ended::Lost(why) if self.0.as_ref() != Some(why) => {
+                tracing::warn!(wait_ms, "no link to the collector: {why}");
+                self.0 = Some(why.clone());
+            }
+            Ended::Unwanted(why) if self.0.as_ref() != Some(why) => {
+                tracing::error!(wait_ms, "the collector turns this agent away: {why}");
+                self.0 = Some(why.clone());
+            }
+            Ended::Lost(why) | Ended::Unwanted(why) => {
+                tracing::debug!(wait_ms, "still no link to the collector: {why}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

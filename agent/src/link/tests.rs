@@ -1,0 +1,357 @@
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use parallax_identity::seal::SealingKey;
+use parallax_model::observation::{AttemptOutcome, Observation};
+use parallax_model::spec::{Depth, FamilyChoice, ProbeSpec};
+use parallax_model::target::{Security, Target};
+use parallax_model::vantage::Labels;
+use parallax_proto::v1;
+use parallax_proto::v1::agent_link_server::{AgentLink, AgentLinkServer};
+use parallax_proto::v1::agent_message::Message as Up;
+use parallax_proto::v1::collector_message::Message as Down;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tonic::transport::{Endpoint, Server};
+use tonic::{Request, Response, Streaming};
+
+use super::*;
+use crate::driver::tls::Trust;
+use crate::policy::Policy;
+
+/// What the collector of a test has in its hands for each link that an agent opens.
+struct Opened {
+    up: Streaming<v1::AgentMessage>,
+    down: mpsc::UnboundedSender<Result<v1::CollectorMessage, Status>>,
+}
+
+struct FakeCollector(mpsc::UnboundedSender<Opened>);
+
+#[tonic::async_trait]
+impl AgentLink for FakeCollector {
+    type OpenStream = UnboundedReceiverStream<Result<v1::CollectorMessage, Status>>;
+
+    async fn open(
+        &self,
+        request: Request<Streaming<v1::AgentMessage>>,
+    ) -> Result<Response<Self::OpenStream>, Status> {
+        let (down, messages) = mpsc::unbounded_channel();
+        let up = request.into_inner();
+        self.0
+            .send(Opened { up, down })
+            .map_err(|_| Status::unavailable("over"))?;
+        Ok(Response::new(UnboundedReceiverStream::new(messages)))
+    }
+}
+
+impl Opened {
+    fn say(&self, message: Down) {
+        let message = v1::CollectorMessage {
+            message: Some(message),
+        };
+        self.down.send(Ok(message)).unwrap();
+    }
+
+    async fn hear(&mut self) -> Up {
+        self.up.message().await.unwrap().unwrap().message.unwrap()
+    }
+
+    /// The next message that is no heartbeat; heartbeats are answered by a clock that is 7 s ahead.
+    async fn news(&mut self) -> Up {
+        loop {
+            match self.hear().await {
+                Up::Heartbeat(beat) => self.say(Down::Heartbeat(v1::Heartbeat {
+                    collector_monotonic_us: beat.agent_monotonic_us + 7_000_000,
+                    collector_wall_us: beat.agent_wall_us,
+                    ..beat
+                })),
+                other => return other,
+            }
+        }
+    }
+
+    async fn greet(mut self, interval_ms: u32, timeout_ms: u32) -> (Self, v1::Hello) {
+        let Up::Hello(hello) = self.hear().await else {
+            panic!("the first message is a hello")
+        };
+        self.say(Down::Welcome(v1::Welcome {
+            version: "test".into(),
+            telemetry: false,
+            heartbeat_interval_ms: interval_ms,
+            heartbeat_timeout_ms: timeout_ms,
+        }));
+        (self, hello)
+    }
+}
+
+/// An agent, and the links that it opens.
+struct Agent {
+    links: mpsc::UnboundedReceiver<Opened>,
+    stop: Option<oneshot::Sender<()>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Agent {
+    async fn start() -> Self {
+        let (opened, links) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = AgentLinkServer::new(FakeCollector(opened));
+        let incoming = TcpListenerStream::new(listener);
+        tokio::spawn(
+            Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming),
+        );
+        let channel = Endpoint::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect_lazy();
+        let who = (
+            "fra-1".parse().unwrap(),
+            Labels::from([("site".into(), "fra".into())]),
+        );
+        let key = SealingKey::generate().unwrap();
+        let runner = Runner::new(who, Policy::allow_all(), Trust::new(&[]), key, 2);
+        let link = Link {
+            road: Road::Given(channel),
+            runner: Arc::new(runner),
+            telemetry: Telemetry::off(),
+            instance: Uuid::now_v7(),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move {
+            let _ = stopped.await;
+        };
+        Self {
+            links,
+            stop: Some(stop),
+            task: tokio::spawn(link.keep(stopped)),
+        }
+    }
+
+    async fn opened(&mut self) -> Opened {
+        self.links.recv().await.unwrap()
+    }
+
+    /// A link that is up, with the heartbeats of a real collector.
+    async fn linked(&mut self) -> Opened {
+        self.opened().await.greet(15_000, 45_000).await.0
+    }
+}
+
+fn order(id: &str, target: SocketAddr) -> v1::Order {
+    let spec = ProbeSpec {
+        target: Target::parse(&target.to_string(), Some(Security::Plaintext)).unwrap(),
+        depth: Depth::Connect,
+        family: FamilyChoice::Any,
+        addresses: Vec::new(),
+        timeout: Duration::from_secs(5),
+        login: None,
+        anchors: Vec::new(),
+    };
+    v1::Order {
+        order_id: id.into(),
+        run_id: "run".into(),
+        spec: Some(spec.into()),
+        budget_ms: 5_000,
+        ..v1::Order::default()
+    }
+}
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn a_hello_says_what_the_agent_is_and_can() {
+    let mut agent = Agent::start().await;
+    let (_link, hello) = agent.opened().await.greet(15_000, 45_000).await;
+    assert_eq!(hello.labels, HashMap::from([("site".into(), "fra".into())]));
+    for capability in ["probe", "credential:sealed", "experiment:control_port"] {
+        assert!(
+            hello.capabilities.iter().any(|known| known == capability),
+            "{capability}"
+        );
+    }
+    assert_eq!(hello.sealing_key.len(), 32);
+    assert!(!hello.instance_id.is_empty());
+}
+
+#[tokio::test]
+async fn an_order_is_accepted_before_it_runs_and_reported_stage_by_stage() {
+    let mut agent = Agent::start().await;
+    let mut link = agent.linked().await;
+    let (_server, target) = listener().await;
+    link.say(Down::Order(order("one", target)));
+    assert!(matches!(link.news().await, Up::Accepted(accepted) if accepted.order_id == "one"));
+    let mut stages = Vec::new();
+    let done = loop {
+        match link.news().await {
+            Up::Stage(report) => stages.push((report.address, report.stage.unwrap().name)),
+            Up::Done(done) => break done,
+            other => panic!("{other:?}"),
+        }
+    };
+    let expected = [("", "resolve"), ("127.0.0.1", "connect")];
+    assert_eq!(
+        stages,
+        expected.map(|(address, name)| (address.to_owned(), name.to_owned()))
+    );
+    let observation = Observation::try_from(done.observation.unwrap()).unwrap();
+    assert_eq!(observation.agent.as_str(), "fra-1");
+    assert_eq!(observation.attempts[0].outcome(), AttemptOutcome::Ok);
+}
+
+#[tokio::test]
+async fn a_common_start_is_kept_on_the_collectors_clock() {
+    let mut agent = Agent::start().await;
+    let mut link = agent.linked().await;
+    let mut last = 0;
+    // The quick heartbeats after the hello.
+    for _ in 0..3 {
+        let Up::Heartbeat(beat) = link.hear().await else {
+            panic!("a heartbeat")
+        };
+        last = beat.agent_monotonic_us + 7_000_000;
+        link.say(Down::Heartbeat(v1::Heartbeat {
+            collector_monotonic_us: last,
+            collector_wall_us: beat.agent_wall_us,
+            ..beat
+        }));
+    }
+    let (_server, target) = listener().await;
+    let began = Instant::now();
+    link.say(Down::Order(v1::Order {
+        start_at_us: last + 200_000,
+        ..order("later", target)
+    }));
+    let observation = loop {
+        if let Up::Done(done) = link.news().await {
+            break Observation::try_from(done.observation.unwrap()).unwrap();
+        }
+    };
+    let took = began.elapsed();
+    assert!((150..1_000).contains(&took.as_millis()), "{took:?}");
+    let clock = observation.clock.unwrap();
+    assert!((0.0..100.0).contains(&clock.start_skew_ms), "{clock:?}");
+}
+
+#[tokio::test]
+async fn an_order_of_an_unknown_kind_is_refused_and_not_passed_over() {
+    let mut agent = Agent::start().await;
+    let mut link = agent.linked().await;
+    link.down
+        .send(Ok(v1::CollectorMessage { message: None }))
+        .unwrap();
+    link.say(Down::Order(v1::Order {
+        order_id: "odd".into(),
+        ..v1::Order::default()
+    }));
+    let Up::Refused(refused) = link.news().await else {
+        panic!("refused")
+    };
+    assert_eq!(
+        (refused.order_id.as_str(), refused.reason.as_str()),
+        ("odd", "unsupported")
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_order_is_given_up_and_makes_room() {
+    let mut agent = Agent::start().await;
+    let mut link = agent.linked().await;
+    let (_server, silent) = listener().await;
+    let greeting = |id: &str| {
+        let mut order = order(id, silent);
+        order.spec.as_mut().unwrap().depth = "greeting".into();
+        order
+    };
+    for id in ["one", "two", "three"] {
+        link.say(Down::Order(greeting(id)));
+    }
+    let mut refused = Vec::new();
+    let mut connected = 0;
+    while refused.is_empty() || connected < 2 {
+        match link.news().await {
+            Up::Refused(order) => refused.push((order.order_id, order.reason)),
+            Up::Stage(report) if !report.address.is_empty() => connected += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(refused, [("three".to_owned(), "overload".to_owned())]);
+    link.say(Down::Cancel(v1::Cancel {
+        order_id: "one".into(),
+    }));
+    link.say(Down::Order(greeting("four")));
+    loop {
+        match link.news().await {
+            Up::Accepted(accepted) => break assert_eq!(accepted.order_id, "four"),
+            Up::Done(done) => assert_ne!(done.order_id, "one"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn end_of_stream_is_no_success_and_the_agent_is_back_at_once() {
+    let mut agent = Agent::start().await;
+    let link = agent.linked().await;
+    let began = Instant::now();
+    drop(link);
+    agent.linked().await;
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_collector_that_falls_silent_is_noticed() {
+    let mut agent = Agent::start().await;
+    let (_silent, _) = agent.opened().await.greet(100, 200).await;
+    let began = Instant::now();
+    agent.opened().await;
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_draining_collector_says_when_to_come_back() {
+    let mut agent = Agent::start().await;
+    let link = agent.linked().await;
+    link.say(Down::Draining(v1::Draining {
+        reconnect_after_ms: 300,
+    }));
+    let began = Instant::now();
+    drop(link);
+    agent.opened().await;
+    assert!(began.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_wanted_does_not_insist() {
+    let mut agent = Agent::start().await;
+    let link = agent.linked().await;
+    link.down
+        .send(Err(Status::permission_denied("this agent was removed")))
+        .unwrap();
+    let again = tokio::time::timeout(Duration::from_secs(1), agent.links.recv()).await;
+    assert!(again.is_err(), "it must not dial again soon");
+}
+
+#[tokio::test]
+async fn a_stop_closes_the_stream_and_ends_soon() {
+    let mut agent = Agent::start().await;
+    let mut link = agent.linked().await;
+    let (_server, silent) = listener().await;
+    let mut order = order("long", silent);
+    order.spec.as_mut().unwrap().depth = "greeting".into();
+    link.say(Down::Order(order));
+    assert!(matches!(link.news().await, Up::Accepted(_)));
+    agent.stop.take().unwrap().send(()).unwrap();
+    while let Ok(Some(_)) = link.up.message().await {}
+    drop(link);
+    tokio::time::timeout(Duration::from_secs(2), agent.task)
+        .await
+        .unwrap()
+        .unwrap();
+}
