@@ -137,6 +137,11 @@ impl Runs {
         Ok(self.note(id, effects))
     }
 
+    /// Whether an order has not ended yet.
+    pub(crate) fn is_open(&self, order: Uuid) -> bool {
+        self.orders.contains_key(&order)
+    }
+
     /// The link of an agent has ended; its orders are lost.
     pub(crate) fn agent_lost(&mut self, agent: &AgentName, note: &str, now: Instant) -> Vec<Effect> {
         self.each(|run| run.agent_lost(agent, note, now))

@@ -44,13 +44,18 @@ pub struct ServeArgs {
     /// Where the certificate authority and the database are; made at the first start
     #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where agents and operators connect (gRPC, mutual TLS) [default: [::]:7143]
-    #[arg(long, env = "PARALLAX_LISTEN", value_name = "ADDR:PORT")]
+    /// Where agents and operators connect (gRPC, mutual TLS).
+    #[arg(
+        long,
+        env = "PARALLAX_LISTEN",
+        value_name = "ADDR:PORT",
+        help = "Where agents and operators connect (gRPC, mutual TLS) (default: [::]:7143)"
+    )]
     pub listen: Option<String>,
-    /// Web page, /metrics, /healthz, /readyz [default: 127.0.0.1:7180]
+    /// Web page, /metrics, /healthz, /readyz (default: 127.0.0.1:7180)
     #[arg(long, env = "PARALLAX_HTTP", value_name = "ADDR:PORT")]
     pub http: Option<String>,
-    /// What the server certificate is valid for [default: host name, localhost, loopback addresses]
+    /// What the server certificate is valid for (default: host name, localhost, loopback addresses)
     #[arg(
         long,
         env = "PARALLAX_ADVERTISE",
@@ -64,7 +69,7 @@ pub struct ServeArgs {
     /// How log lines are written to standard error
     #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Which log lines are written: a level, or target=level with commas between [default: info]
+    /// Which log lines are written: a level, or target=level with commas between (default: info)
     #[arg(long, env = "PARALLAX_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<String>,
     /// Check the configuration and stop

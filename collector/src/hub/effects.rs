@@ -37,6 +37,10 @@ impl Hub {
     }
 
     fn send_order(&mut self, order: Box<Order>, now: Instant) -> Vec<Effect> {
+        // Its agent may have been lost over an order before it.
+        if !self.runs.is_open(order.id) {
+            return Vec::new();
+        }
         let context = self
             .callers
             .get_mut(&order.run)
