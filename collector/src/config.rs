@@ -4,6 +4,7 @@ mod args;
 mod file;
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -154,13 +155,15 @@ pub fn default_data_dir() -> PathBuf {
     if let Some(directory) = given("STATE_DIRECTORY") {
         return directory;
     }
-    match (given("XDG_STATE_HOME"), given("HOME")) {
-        (Some(state), _) => state.join("parallax-collector"),
-        (None, Some(home)) if home != std::path::Path::new("/root") => {
-            home.join(".local/state/parallax-collector")
-        }
-        _ => PathBuf::from("/var/lib/parallax-collector"),
+    let own = given("XDG_STATE_HOME").or_else(|| given("HOME").map(|home| home.join(".local/state")));
+    match own.filter(|_| !is_root()) {
+        Some(state) => state.join("parallax-collector"),
+        None => PathBuf::from("/var/lib/parallax-collector"),
     }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 fn address(
