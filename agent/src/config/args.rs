@@ -27,7 +27,7 @@ pub enum Command {
 /// How the agent is to run.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RunArgs {
-    /// Configuration file (TOML); its keys are named like these flags, and [policy] says what may be touched
+    /// Configuration file (TOML); its keys are named like these flags, and its policy table says what may be touched
     #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where the collector is
