@@ -1,11 +1,12 @@
 //! What was typed.
 
+mod names;
 mod read;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser as _};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use parallax_identity::CollectorAddress;
@@ -17,6 +18,7 @@ use parallax_model::target::Security;
 use parallax_model::vantage::AgentName;
 use parallax_telemetry::logs::LogFormat;
 
+use names::{depths, list_formats, log_formats, mechanisms, roles, run_formats, securities};
 pub(crate) use read::{Unread, parse};
 
 /// Ask many vantage points how an IMAP service looks from there, and get one verdict.
@@ -34,23 +36,25 @@ const EXAMPLES: &str = "Examples:
   ctl login --collector mon.example.org --token T  once, then:
   ctl probe imap.example.org --from all            from every vantage point";
 
+const EVERYWHERE: &str = "Options of every command";
+
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Where identity and config.toml are kept [default: ~/.config/parallax]
-    #[arg(long, global = true, value_name = "DIR", env = "PARALLAX_HOME")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", env = "PARALLAX_HOME")]
     pub(crate) home: Option<PathBuf>,
     /// How logs are written on standard error: text or json
-    #[arg(long, global = true, value_name = "FORMAT", env = "PARALLAX_LOG_FORMAT", value_parser = log_formats())]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FORMAT", env = "PARALLAX_LOG_FORMAT", value_parser = log_formats())]
     pub(crate) log_format: Option<LogFormat>,
     /// Which logs are written, such as info or parallax_agent=debug [default: warn]
-    #[arg(long, global = true, value_name = "FILTER", env = "PARALLAX_LOG")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILTER", env = "PARALLAX_LOG")]
     pub(crate) log: Option<String>,
     /// Read the configuration, say whether it is right, and end
-    #[arg(long, global = true, env = "PARALLAX_CHECK_CONFIG", value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "PARALLAX_CHECK_CONFIG", value_parser = BoolishValueParser::new())]
     pub(crate) check_config: bool,
     /// Print the configuration in force as TOML, and end
-    #[arg(long, global = true, env = "PARALLAX_PRINT_CONFIG", value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "PARALLAX_PRINT_CONFIG", value_parser = BoolishValueParser::new())]
     pub(crate) print_config: bool,
 }
 
@@ -333,62 +337,4 @@ impl ProbeArgs {
     pub(crate) fn selector(&self) -> Result<Selector, parallax_model::selector::SelectorError> {
         Selector::parse_any(&self.from)
     }
-}
-
-type Named<T> = [(&'static str, T)];
-
-fn one_of<T: Copy + Send + Sync + 'static>(
-    names: &'static Named<T>,
-) -> impl clap::builder::TypedValueParser<Value = T> {
-    PossibleValuesParser::new(names.iter().map(|(name, _)| *name)).try_map(move |text| {
-        names
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(&text))
-            .map(|(_, value)| *value)
-            .ok_or("not one of the names")
-    })
-}
-
-fn run_formats() -> impl clap::builder::TypedValueParser<Value = RunFormat> {
-    one_of(&RunFormat::NAMES)
-}
-
-fn list_formats() -> impl clap::builder::TypedValueParser<Value = ListFormat> {
-    one_of(&[("table", ListFormat::Table), ("json", ListFormat::Json)])
-}
-
-fn log_formats() -> impl clap::builder::TypedValueParser<Value = LogFormat> {
-    one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
-}
-
-fn securities() -> impl clap::builder::TypedValueParser<Value = Security> {
-    one_of(&[
-        ("tls", Security::Tls),
-        ("starttls", Security::Starttls),
-        ("plaintext", Security::Plaintext),
-    ])
-}
-
-fn depths() -> impl clap::builder::TypedValueParser<Value = Depth> {
-    one_of(&[
-        ("connect", Depth::Connect),
-        ("tls", Depth::Tls),
-        ("greeting", Depth::Greeting),
-        ("login", Depth::Login),
-        ("mailbox", Depth::Mailbox),
-        ("sync", Depth::Sync),
-    ])
-}
-
-fn mechanisms() -> impl clap::builder::TypedValueParser<Value = Mechanism> {
-    one_of(&[("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)])
-}
-
-fn roles() -> impl clap::builder::TypedValueParser<Value = Role> {
-    one_of(&[
-        ("agent", Role::Agent),
-        ("viewer", Role::Viewer),
-        ("operator", Role::Operator),
-        ("admin", Role::Admin),
-    ])
 }

@@ -1,0 +1,66 @@
+//! Values that are one of a few names.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use parallax_model::credential::Mechanism;
+use parallax_model::identity::Role;
+use parallax_model::spec::Depth;
+use parallax_model::target::Security;
+use parallax_telemetry::logs::LogFormat;
+
+use super::{ListFormat, RunFormat};
+
+type Named<T> = [(&'static str, T)];
+
+pub(super) fn run_formats() -> impl TypedValueParser<Value = RunFormat> {
+    one_of(&RunFormat::NAMES)
+}
+
+pub(super) fn list_formats() -> impl TypedValueParser<Value = ListFormat> {
+    one_of(&[("table", ListFormat::Table), ("json", ListFormat::Json)])
+}
+
+pub(super) fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
+    one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+pub(super) fn securities() -> impl TypedValueParser<Value = Security> {
+    one_of(&[
+        ("tls", Security::Tls),
+        ("starttls", Security::Starttls),
+        ("plaintext", Security::Plaintext),
+    ])
+}
+
+pub(super) fn depths() -> impl TypedValueParser<Value = Depth> {
+    one_of(&[
+        ("connect", Depth::Connect),
+        ("tls", Depth::Tls),
+        ("greeting", Depth::Greeting),
+        ("login", Depth::Login),
+        ("mailbox", Depth::Mailbox),
+        ("sync", Depth::Sync),
+    ])
+}
+
+pub(super) fn mechanisms() -> impl TypedValueParser<Value = Mechanism> {
+    one_of(&[("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)])
+}
+
+pub(super) fn roles() -> impl TypedValueParser<Value = Role> {
+    one_of(&[
+        ("agent", Role::Agent),
+        ("viewer", Role::Viewer),
+        ("operator", Role::Operator),
+        ("admin", Role::Admin),
+    ])
+}
+
+fn one_of<T: Copy + Send + Sync + 'static>(names: &'static Named<T>) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names.iter().map(|(name, _)| *name)).try_map(move |text| {
+        names
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(&text))
+            .map(|(_, value)| *value)
+            .ok_or("not one of the names")
+    })
+}
