@@ -61,8 +61,11 @@ impl LoginGate {
                 let reason = format!("the same secret was rejected for {agent} a moment ago");
                 self.settle(State::Rejected(reason))
             }
-            Outcome::Failed(_) => self.ended(order),
-            Outcome::Skipped(_) | Outcome::NotReached => Vec::new(),
+            // The server answered without judging the secret, and would answer this agent so again.
+            Outcome::Failed(fault) if matches!(fault.kind, FaultKind::Auth(_)) => self.ended(order),
+            // Nothing was learned, and this agent may still try the secret at another address: the turn passes on
+            // when its order ends, so that never two agents try what may be wrong.
+            Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => Vec::new(),
         }
     }
 
@@ -106,7 +109,10 @@ const fn is_about_the_secret(kind: FaultKind) -> bool {
     matches!(
         kind,
         FaultKind::Auth(
-            AuthFault::CredentialsRejected | AuthFault::CredentialsExpired | AuthFault::AccountDisabled
+            AuthFault::CredentialsRejected
+                | AuthFault::CredentialsExpired
+                | AuthFault::AccountDisabled
+                | AuthFault::AuthorizationFailed
         )
     )
 }
@@ -177,12 +183,24 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_the_connection_passes_the_turn_on() {
+    fn trouble_with_the_connection_passes_the_turn_on_when_the_order_ends() {
         let mut gate = one_goes_two_wait();
         let answers = gate.stage(A, "fra-1", &failed(FaultKind::Imap(ImapFault::ConnectionClosed)));
+        assert!(answers.is_empty(), "A may have another address to try");
+        assert_eq!(gate.ended(A), [(B, LoginAnswer::Granted)]);
+        assert_eq!(gate.ended(B), [(C, LoginAnswer::Granted)]);
+    }
+
+    #[test]
+    fn a_server_that_can_not_judge_the_secret_passes_the_turn_on() {
+        let mut gate = one_goes_two_wait();
+        let answers = gate.stage(
+            A,
+            "fra-1",
+            &failed(FaultKind::Auth(AuthFault::BackendUnavailable)),
+        );
         assert_eq!(answers, [(B, LoginAnswer::Granted)]);
         assert!(gate.ended(A).is_empty(), "B is trying");
-        assert_eq!(gate.ended(B), [(C, LoginAnswer::Granted)]);
     }
 
     #[test]
