@@ -95,11 +95,10 @@ impl Runner {
         Ok(Permit { _permit: permit })
     }
 
-    /// Carries an order out within its time.
+    /// Carries an order out within its time; whoever calls keeps the permit.
     pub(crate) async fn run(
         &self,
         order: &Order,
-        permit: Permit,
         budget: Duration,
         reports: Reports,
     ) -> Result<Ran, Refusal> {
@@ -122,7 +121,6 @@ impl Runner {
         } else {
             probe.follow_ups().await?
         };
-        drop(permit);
         Ok(Ran {
             observation,
             began,

@@ -39,6 +39,8 @@ struct Underway {
     task: AbortHandle,
     /// Where the answer to its question about the login goes.
     leave: Option<oneshot::Sender<Result<(), String>>>,
+    /// Given back at once when the order is cancelled, before its task has noticed.
+    _permit: Permit,
 }
 
 impl Orders {
@@ -100,7 +102,6 @@ impl Orders {
                 Telemetry::off()
             },
             order,
-            permit,
             reports: Reports::of_order(id.clone(), self.reports.clone()),
             received,
             planned: planned.map(|planned| planned.min(received + LATEST_START)),
@@ -108,7 +109,14 @@ impl Orders {
         };
         let task = self.tasks.spawn(errand.run());
         self.ids.insert(task.id(), id.clone());
-        self.underway.insert(id.clone(), Underway { task, leave: None });
+        self.underway.insert(
+            id.clone(),
+            Underway {
+                task,
+                leave: None,
+                _permit: permit,
+            },
+        );
         accepted(&id)
     }
 
@@ -198,7 +206,6 @@ struct Errand {
     runner: Arc<Runner>,
     telemetry: Telemetry,
     order: Order,
-    permit: Permit,
     reports: Reports,
     received: Instant,
     planned: Option<Instant>,
@@ -212,10 +219,7 @@ impl Errand {
             sleep_until(planned).await;
         }
         let budget = self.order.budget.saturating_sub(self.received.elapsed());
-        let ran = self
-            .runner
-            .run(&self.order, self.permit, budget, self.reports)
-            .await;
+        let ran = self.runner.run(&self.order, budget, self.reports).await;
         traced.end(&ran, &self.order);
         ran.map(|ran| timed(ran, self.planned, self.wall_offset_us))
     }

@@ -152,7 +152,7 @@ fn order(id: &str, target: SocketAddr) -> v1::Order {
     };
     v1::Order {
         order_id: id.into(),
-        run_id: "run".into(),
+        run_id: Uuid::nil().to_string(),
         spec: Some(spec.into()),
         budget_ms: 5_000,
         ..v1::Order::default()
@@ -290,6 +290,7 @@ async fn a_cancelled_order_is_given_up_and_makes_room() {
         match link.news().await {
             Up::Accepted(accepted) => break assert_eq!(accepted.order_id, "four"),
             Up::Done(done) => assert_ne!(done.order_id, "one"),
+            Up::Refused(refused) => panic!("{refused:?}"),
             _ => {}
         }
     }
