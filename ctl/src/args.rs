@@ -88,7 +88,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = PROBE_EXAMPLES)]
 pub(crate) struct ProbeArgs {
-    /// host, host:port, [v6]:port, imaps://host[:port] or imap://host[:port]
+    #[arg(help = "host, host:port, [v6]:port, imaps://host[:port] or imap://host[:port]")]
     pub(crate) target: String,
     /// Vantage points: all, a name, a glob, labels such as region=eu,tier!=test; repeat for OR [default: all]
     #[arg(long, value_name = "SELECTOR", env = "PARALLAX_FROM")]
@@ -157,8 +157,12 @@ const PROBE_EXAMPLES: &str = "Examples:
 The token comes from `parallax-collector token create --role operator` on the collector's host,
 or from `ctl token create` of somebody who is logged in already.")]
 pub(crate) struct LoginArgs {
-    /// The collector: HOST, HOST:PORT or [v6]:PORT [default port: 7143]
-    #[arg(long, value_name = "HOST:PORT", env = "PARALLAX_COLLECTOR")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "PARALLAX_COLLECTOR",
+        help = "The collector: HOST, HOST:PORT or [v6]:PORT [default port: 7143]"
+    )]
     pub(crate) collector: CollectorAddress,
     /// The join token
     #[arg(long, value_name = "TOKEN", env = "PARALLAX_TOKEN", hide_env_values = true)]

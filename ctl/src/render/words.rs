@@ -40,7 +40,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// "10.9.0.10:993", "[fd00:9::10]:993".
+/// `10.9.0.10:993`, `[fd00:9::10]:993`.
 pub(crate) fn endpoint(address: IpAddr, port: u16) -> String {
     SocketAddr::new(address, port).to_string()
 }
