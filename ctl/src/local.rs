@@ -16,7 +16,7 @@ use crate::exit::Trouble;
 /// Time for the agent to say hello; both ends are in this process.
 const TO_SAY_HELLO: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
-/// Time for the agent to send its last spans.
+/// Time for both to send their last spans.
 const TO_STOP: Duration = Duration::from_secs(2);
 
 /// A collector and an agent for one question.
@@ -57,12 +57,17 @@ impl Local {
         Ok(local)
     }
 
-    /// Ends both; what they traced is sent.
+    /// Ends both. What they traced is sent, if somebody takes it in time.
     pub(crate) async fn end(self) {
         let _ = self.stop_agent.send(());
-        // An agent that does not end in time ends with the process.
-        let _ = timeout(TO_STOP, self.agent).await;
-        self.collector.shutdown().await;
+        let stopping = async {
+            // How the agent ended is in its log.
+            let _ = self.agent.await;
+            self.collector.shutdown().await;
+        };
+        if timeout(TO_STOP, stopping).await.is_err() {
+            tracing::warn!("the trace is incomplete: its last spans were not taken within {TO_STOP:?}");
+        }
     }
 
     async fn wait_for_the_agent(&mut self) -> Result<(), Trouble> {

@@ -32,8 +32,7 @@ pub(super) async fn run(args: &ProbeArgs, config: &Config) -> Result<u8, Trouble
         return run_here(args, &question).await;
     }
     let mut client = interrupt::unless_asked(Client::dial(config)).await?;
-    let answered = ask_traced(&mut client, &question, args).await;
-    print(answered?, args)
+    answer(&mut client, &question, args).await
 }
 
 /// Without a collector: one of its own, and an agent named `local`, for the time of this question.
@@ -47,18 +46,23 @@ async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> 
         .hint("log in first: ctl login --collector HOST:PORT --token TOKEN"));
     }
     let mut local = interrupt::unless_asked(Local::start(args.otlp_endpoint.as_deref())).await?;
-    let answered = ask_traced(&mut local.client, question, args).await;
+    let ended = answer(&mut local.client, question, args).await;
     local.end().await;
-    print(answered?, args)
+    ended
 }
 
-/// Asks, and ends the trace however that ends.
-async fn ask_traced(client: &mut Client, question: &Question, args: &ProbeArgs) -> Result<Answer, Trouble> {
+/// Asks, says the answer at once, and ends the trace however that ends.
+async fn answer(client: &mut Client, question: &Question, args: &ProbeArgs) -> Result<u8, Trouble> {
     let status = interrupt::unless_asked(client.status()).await?;
     let mut trace = ProbeTrace::start(client.spans.clone(), status.telemetry && !question.dry_run)?;
     let answered = interrupt::unless_asked(ask(client, question, args, &mut trace)).await;
+    // Nobody waits for spans to see a verdict.
+    let ended = match &answered {
+        Ok(answer) => print(answer, args),
+        Err(_) => Ok(UNKNOWN),
+    };
     trace.end(&answered).await;
-    answered
+    answered.and(ended)
 }
 
 /// What came of the question.
@@ -160,20 +164,20 @@ fn so_far(view: &RunView) -> String {
     }
 }
 
-fn print(answer: Answer, args: &ProbeArgs) -> Result<u8, Trouble> {
+fn print(answer: &Answer, args: &ProbeArgs) -> Result<u8, Trouble> {
     let format = args.output.unwrap_or_default();
     match answer {
         Answer::Run(document) => {
-            console::print(&render::run(&document, format, console::canvas())?)?;
+            console::print(&render::run(document, format, console::canvas())?)?;
             Ok(document.verdict.exit_status())
         }
         Answer::Choice(started) => {
             let text = match format {
-                RunFormat::Json => render::json(&started)?,
+                RunFormat::Json => render::json(started)?,
                 // The event itself was printed when it came.
                 RunFormat::Jsonl => String::new(),
                 RunFormat::Table | RunFormat::Wide | RunFormat::Markdown | RunFormat::Nagios => {
-                    render::choices::table(&started, console::canvas())
+                    render::choices::table(started, console::canvas())
                 }
             };
             console::print(&text)?;
