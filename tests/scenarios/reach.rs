@@ -122,6 +122,18 @@ fn a_rejection_for_everyone_names_its_sender() {
 }
 
 #[test]
+fn little_time_is_enough_to_tell_a_drop() {
+    let Some(mut world) = world() else { return };
+    world.inject("firewall_drop@edge-ams").unwrap();
+    let document = world
+        .probe(&["--timeout", "4s"])
+        .unwrap()
+        .expect_status(crate::PARTIAL)
+        .document();
+    assert_eq!(document.first_finding().kind(), "packets_dropped", "{document}");
+}
+
+#[test]
 fn a_healed_path_is_healthy_again() {
     let Some(mut world) = world() else { return };
     partial_under(

@@ -16,9 +16,11 @@ pub struct Budgets {
     pub command: Duration,
     /// For the answer to a login; servers make somebody who failed before wait up to 17 seconds.
     pub authenticate: Duration,
-    /// A greeting or a login that takes longer than this is worth an operator's look. Silence that was waited for
-    /// this long is the server's, also where the probe's own time ended the waiting.
+    /// A greeting or a login that takes longer than this is worth an operator's look.
     pub patience: Duration,
+    /// Silence that was waited for this long is the other side's, also where the probe's own time ended the waiting:
+    /// two retransmissions of a SYN went unanswered too.
+    pub silence: Duration,
 }
 
 impl Default for Budgets {
@@ -30,6 +32,7 @@ impl Default for Budgets {
             command: Duration::from_secs(5),
             authenticate: Duration::from_secs(20),
             patience: Duration::from_secs(5),
+            silence: Duration::from_millis(2500),
         }
     }
 }

@@ -47,7 +47,7 @@ impl Wait {
     pub(super) fn in_vain(self, now: Duration, budgets: &Budgets) -> Lost {
         let waited = now.saturating_sub(self.since);
         let cut = self.until < self.since.saturating_add(self.budget);
-        if cut && waited < self.budget.min(budgets.patience) {
+        if cut && waited < self.budget.min(budgets.silence) {
             Lost::OutOfTime(waited)
         } else {
             Lost::Late(waited)
@@ -85,7 +85,8 @@ mod tests {
     fn silence_is_the_servers_once_it_was_waited_for_long_enough() {
         assert!(matches!(in_vain(5, 60), Lost::Late(_)));
         assert!(matches!(in_vain(10, 7), Lost::Late(_)));
-        assert!(matches!(in_vain(10, 4), Lost::OutOfTime(_)));
+        assert!(matches!(in_vain(10, 4), Lost::Late(_)));
+        assert!(matches!(in_vain(10, 3), Lost::OutOfTime(_)));
         assert!(matches!(in_vain(3, 3), Lost::OutOfTime(_)));
     }
 }
