@@ -21,6 +21,7 @@ use crate::login_gate::{LoginGate, Turn};
 
 pub(crate) mod dns;
 mod errno;
+#[cfg(any(target_os = "linux", test))]
 mod icmp;
 pub(crate) mod tcp;
 pub(crate) mod tls;

@@ -70,6 +70,9 @@ impl Ended {
         match status.code() {
             // ABORTED: another process took over with the same identity; two that dial at once would only take turns.
             Code::Unauthenticated | Code::PermissionDenied | Code::Aborted => Self::Unwanted(text),
+            Code::Unknown | Code::Internal | Code::Unavailable => {
+                Self::Lost(format!("the connection broke: {text}"))
+            }
             _ => Self::Lost(text),
         }
     }

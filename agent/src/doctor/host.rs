@@ -24,7 +24,9 @@ pub(super) fn state_dir(path: &Path) -> Check {
     const SUBJECT: &str = "state directory";
     let shown = path.display();
     if !path.exists() {
-        let above = path.ancestors().skip(1).find(|above| above.exists());
+        // A relative path has ancestors only when it is whole.
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let above = whole.ancestors().skip(1).find(|above| above.exists());
         return match above.map(writable) {
             Some(Ok(())) => Check::ok(SUBJECT, format!("{shown} will be made at the first start")),
             Some(Err(error)) => Check::fail(SUBJECT, format!("{shown} can not be made: {error}")),
@@ -142,6 +144,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(state_dir(directory.path()).state, State::Ok);
         assert_eq!(state_dir(&directory.path().join("a/b")).state, State::Ok);
+        assert_eq!(state_dir(Path::new("not-made-yet")).state, State::Ok);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         let file = directory.path().join("file");
         fs::write(&file, b"").unwrap();

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use parallax_model::evidence::{ConnectEvidence, IcmpError, TcpInfo};
@@ -151,16 +151,12 @@ mod kernel {
 #[cfg(target_os = "linux")]
 mod kernel {
     use std::mem::{MaybeUninit, size_of, size_of_val};
-    use std::net::{Ipv4Addr, Ipv6Addr};
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use super::{BorrowedFd, IcmpError, IpAddr, TcpInfo};
+    use super::{BorrowedFd, IcmpError, TcpInfo};
     use crate::driver::icmp;
 
-    /// Origins of an entry in the error queue (ip(7)).
-    const ICMP: u8 = 2;
-    const ICMP6: u8 = 3;
     /// More entries than one connection attempt can bring.
     const ENTRIES: usize = 16;
 
@@ -246,37 +242,12 @@ mod kernel {
             if of_errors {
                 // SAFETY: the kernel wrote `length` bytes of data from `start`, inside the control buffer.
                 let bytes = unsafe { std::slice::from_raw_parts(start, length) };
-                return read(bytes).map_or(Entry::Other, Entry::Icmp);
+                return icmp::from_queue(bytes).map_or(Entry::Other, Entry::Icmp);
             }
             // SAFETY: as with the first header.
             header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
         }
         Entry::Other
-    }
-
-    /// `sock_extended_err` of ip(7), by offset: errno 4 bytes, origin, type, code, padding, info 4, data 4; then the
-    /// sender's socket address.
-    fn read(bytes: &[u8]) -> Option<IcmpError> {
-        let (&origin, &kind, &code) = (bytes.get(4)?, bytes.get(5)?, bytes.get(6)?);
-        let ipv6 = match origin {
-            ICMP => false,
-            ICMP6 => true,
-            _ => return None,
-        };
-        let sender = bytes.get(16..)?;
-        let from = if ipv6 {
-            // sin6_family 2, sin6_port 2, sin6_flowinfo 4, sin6_addr 16.
-            IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(sender.get(8..24)?).ok()?))
-        } else {
-            // sin_family 2, sin_port 2, sin_addr 4.
-            IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(sender.get(4..8)?).ok()?))
-        };
-        Some(IcmpError {
-            kind,
-            code,
-            name: icmp::name(ipv6, kind, code).to_owned(),
-            from,
-        })
     }
 
     /// `struct tcp_info` of linux/tcp.h as far as it is read here; older kernels fill less of it.
@@ -393,61 +364,4 @@ mod kernel {
 pub(crate) use kernel::{icmp_error, info, keep_icmp_errors};
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(5)
-    }
-
-    #[tokio::test]
-    async fn an_open_port_has_both_addresses_and_an_established_state() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let listener = TcpListener::bind(address).await.unwrap();
-            let peer = listener.local_addr().unwrap();
-            let open = connect(peer, soon()).await.ok().unwrap();
-            assert_eq!(open.evidence.peer, peer);
-            assert_eq!(open.evidence.local, Some(open.stream.local_addr().unwrap()));
-            assert_eq!(open.evidence.errno, None);
-            let info = info(open.stream.as_fd()).unwrap();
-            assert_eq!((info.state.as_str(), info.segs_in), ("ESTABLISHED", 1));
-            assert!(info.snd_mss > 500, "{info:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_closed_port_is_refused_by_a_reset_and_not_by_icmp() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peer = listener.local_addr().unwrap();
-        drop(listener);
-        let refused = connect(peer, soon()).await.err().unwrap();
-        assert_eq!(refused.fault.kind, FaultKind::Tcp(TcpFault::ConnectionRefused));
-        assert_eq!(refused.evidence.errno.as_deref(), Some("ECONNREFUSED"));
-        assert_eq!(refused.evidence.icmp, None);
-        assert_eq!(refused.info.unwrap().segs_in, 1);
-    }
-
-    #[tokio::test]
-    async fn an_icmp_error_of_a_datagram_names_its_sender() {
-        let closed = {
-            let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            socket.local_addr().unwrap()
-        };
-        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        keep_icmp_errors(socket.as_fd(), true);
-        socket.connect(closed).await.unwrap();
-        socket.send(b"?").await.unwrap();
-        let error = socket.recv(&mut [0; 8]).await.unwrap_err();
-        assert_eq!(errno::name(&error), "ECONNREFUSED");
-        let icmp = icmp_error(socket.as_fd()).unwrap();
-        assert_eq!(
-            (icmp.kind, icmp.code, icmp.name.as_str()),
-            (3, 3, "port_unreachable")
-        );
-        assert_eq!(icmp.from, closed.ip());
-    }
-}
+mod tests;
