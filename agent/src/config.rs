@@ -3,6 +3,7 @@
 mod args;
 mod file;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use parallax_identity::CollectorAddress;
@@ -144,18 +145,22 @@ impl Config {
     }
 }
 
-/// Where the identity is kept when nothing else is said: what systemd gives the unit, else the user's own place, else
-/// the system's.
+/// Where the identity is kept when nothing else is said: what systemd gives the unit, else the system's place for
+/// root, else the user's own.
 pub fn default_state_dir() -> PathBuf {
     let given = |variable| std::env::var_os(variable).map(PathBuf::from);
     if let Some(directory) = given("STATE_DIRECTORY") {
         return directory;
     }
-    match (given("XDG_STATE_HOME"), given("HOME")) {
-        (Some(state), _) => state.join("parallax-agent"),
-        (None, Some(home)) if home != Path::new("/root") => home.join(".local/state/parallax-agent"),
-        _ => PathBuf::from("/var/lib/parallax-agent"),
+    let own = given("XDG_STATE_HOME").or_else(|| given("HOME").map(|home| home.join(".local/state")));
+    match own.filter(|_| !is_root()) {
+        Some(state) => state.join("parallax-agent"),
+        None => PathBuf::from("/var/lib/parallax-agent"),
     }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 fn label(text: &str) -> Result<(String, String), ConfigError> {
