@@ -81,6 +81,7 @@ pub(crate) async fn drive(
                 }
                 Err(reason) => Event::LoginWithheld(reason),
             },
+            Action::Tell(_) => continue,
             Action::Report(stage) => {
                 if stage.name == StageName::Authenticate
                     && let Some(ours) = turn.take()

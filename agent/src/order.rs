@@ -86,7 +86,7 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use parallax_model::spec::{DEFAULT_TIMEOUT, FamilyChoice};
+    use parallax_model::spec::{DEFAULT_TIMEOUT, FamilyChoice, ProbeOptions};
     use parallax_model::target::Target;
 
     use super::*;
@@ -100,6 +100,7 @@ mod tests {
             timeout: DEFAULT_TIMEOUT,
             login: None,
             anchors: Vec::new(),
+            options: ProbeOptions::default(),
         };
         v1::Order {
             order_id: "one".into(),

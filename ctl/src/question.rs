@@ -53,6 +53,7 @@ impl Question {
             .transpose()?;
         Ok(Self {
             spec: ProbeSpec {
+                options: Default::default(),
                 target,
                 depth,
                 family,
@@ -80,6 +81,7 @@ impl Question {
     /// The question on the wire; the secret is sealed to each of `agents` that is chosen, and goes no other way.
     pub(crate) fn request(&self, agents: &[v1::Agent]) -> Result<v1::RunProbeRequest, Trouble> {
         Ok(v1::RunProbeRequest {
+            client_identities: Default::default(),
             spec: Some((&self.spec).into()),
             from: self.selector.to_texts(),
             limit: self.limit,

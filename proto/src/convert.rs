@@ -7,6 +7,7 @@
 
 mod agent;
 mod attempt;
+mod client;
 mod error;
 mod experiment;
 mod fault;
@@ -27,6 +28,7 @@ mod target;
 mod tests;
 mod tls;
 mod write;
+mod written;
 
 pub use error::WireError;
 pub use read::labels;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parallax_model::observation::Attempt;
+use parallax_model::signal::Signal;
 use parallax_model::stage::Stage;
 
 use crate::imap::Outgoing;
@@ -43,6 +44,8 @@ pub enum Action {
         /// Give up then, with `LoginWithheld`.
         until: Duration,
     },
+    /// Tell the other session of a synchronisation; there is no answer.
+    Tell(Signal),
     /// A stage has ended; pass it on and come back at once, there is no answer.
     Report(Stage),
     /// Close the connection; there is no answer.

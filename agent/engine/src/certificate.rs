@@ -33,7 +33,7 @@ pub const CHAIN_BYTES: usize = 64 * 1024;
 pub const NAMES: usize = 100;
 
 /// A presented chain, leaf first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chain {
     /// The certificates in the order they came.
     pub certificates: Vec<Presented>,
@@ -42,7 +42,7 @@ pub struct Chain {
 }
 
 /// One certificate of a chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Presented {
     /// It was read.
     Read(Box<Certificate>),
@@ -51,7 +51,7 @@ pub enum Presented {
 }
 
 /// A certificate that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unreadable {
     /// SHA-256 of the DER, hexadecimal.
     pub sha256: String,
@@ -60,7 +60,7 @@ pub struct Unreadable {
 }
 
 /// What one certificate says. Its texts are untrusted: escape them where they are shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Certificate {
     /// What is reported.
     pub facts: CertificateFacts,

@@ -1,7 +1,10 @@
 //! What happened outside the engine. Closed: this enum and [`Action`](crate::action::Action) are the whole border.
 
+use std::time::Duration;
+
 use parallax_model::evidence::{ConnectEvidence, TcpInfo};
 use parallax_model::fault::Fault;
+use parallax_model::signal::Signal;
 
 /// What the outer side has to tell a session.
 #[derive(Debug, Clone)]
@@ -29,6 +32,15 @@ pub enum Event {
     Failed(Fault),
     /// The time given with the action is over.
     TimedOut,
+    /// The other session of a synchronisation told something; may come while bytes are waited for.
+    Told {
+        /// What.
+        signal: Signal,
+        /// When it was said, from the start of this probe.
+        at: Duration,
+        /// How far that may be off: the clocks of two agents are compared over their links.
+        uncertainty: Duration,
+    },
     /// The secret may be tried.
     LoginGranted,
     /// The secret must not be tried, and why.
@@ -64,4 +76,21 @@ pub struct HandshakeFacts {
     pub verified: bool,
     /// Whether an OCSP response was stapled.
     pub ocsp_stapled: bool,
+    /// The stapled OCSP response, DER; empty if none.
+    pub ocsp: Vec<u8>,
+    /// `full`, `hello_retry` or `resumed`.
+    pub kind: Option<String>,
+    /// Whether the TLS library itself was to refuse a bad chain.
+    pub strict: bool,
+    /// What binds a login to this very connection, best first.
+    pub bindings: Vec<ChannelBinding>,
+}
+
+/// What binds a login to one TLS connection (RFC 5056).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelBinding {
+    /// `tls-exporter` (RFC 9266) or `tls-server-end-point` (RFC 5929 section 4).
+    pub kind: &'static str,
+    /// The binding data.
+    pub data: Vec<u8>,
 }

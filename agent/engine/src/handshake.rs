@@ -67,6 +67,7 @@ pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp) -> Judgement {
         chain: chain.facts(),
         certificate_faults,
         ocsp_stapled: facts.ocsp_stapled,
+        ..TlsEvidence::default()
     };
     Judgement {
         outcome,
@@ -236,6 +237,9 @@ const fn rank(kind: FaultKind) -> Rank {
         | TlsFault::ConnectionReset
         | TlsFault::TimedOut
         | TlsFault::ClientCertificateRequired
+        | TlsFault::CertificateRevoked
+        | TlsFault::StapleMissing
+        | TlsFault::TlsaMismatch
         | TlsFault::CertificateExpiring
         | TlsFault::Other => Rank::Odd,
     }

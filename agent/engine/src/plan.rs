@@ -21,9 +21,14 @@ impl Plan {
     pub fn follow_up(kind: ExperimentKind, spec: &ProbeSpec, endpoint: Endpoint) -> Self {
         let depth = match kind {
             ExperimentKind::ControlPort => Depth::Connect,
-            ExperimentKind::Repeat | ExperimentKind::OtherPort | ExperimentKind::ForcedAddress => {
-                spec.depth.min(Depth::Greeting)
+            ExperimentKind::RawHello | ExperimentKind::Resumption | ExperimentKind::StarttlsInjection => {
+                Depth::Tls
             }
+            ExperimentKind::Repeat
+            | ExperimentKind::OtherPort
+            | ExperimentKind::ForcedAddress
+            | ExperimentKind::Hold
+            | ExperimentKind::Watch => spec.depth.min(Depth::Greeting),
         };
         Self::to(depth, endpoint)
     }
@@ -72,7 +77,7 @@ mod tests {
         Authenticate, Capability, Connect, Fetch, Greeting, Id, List, Logout, Namespace, Select, Starttls,
         Tls,
     };
-    use parallax_model::spec::{DEFAULT_TIMEOUT, FamilyChoice};
+    use parallax_model::spec::{DEFAULT_TIMEOUT, FamilyChoice, ProbeOptions};
     use parallax_model::target::Target;
 
     fn spec(target: &str, depth: Depth) -> ProbeSpec {
@@ -84,6 +89,7 @@ mod tests {
             timeout: DEFAULT_TIMEOUT,
             login: None,
             anchors: Vec::new(),
+            options: ProbeOptions::default(),
         }
     }
 

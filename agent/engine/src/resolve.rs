@@ -78,6 +78,7 @@ pub fn conclude(
         source: source.as_str().to_owned(),
         addresses: addresses.clone(),
         queries,
+        ..ResolveEvidence::default()
     }));
     (stage, addresses)
 }

@@ -14,17 +14,18 @@ use std::time::Duration;
 use parallax_model::evidence::{ConnectEvidence, Evidence};
 use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
 use parallax_model::observation::{Attempt, AttemptOutcome};
+use parallax_model::signal::Signal;
 use parallax_model::stage::{Outcome, StageName};
 
 use crate::action::Action;
 use crate::event::{Event, HandshakeFacts};
-use crate::exchange::{self, Exchange, LoginRequest, Lost, out_of_time, seconds};
+use crate::exchange::{self, Exchange, LoginRequest, Lost, Told, out_of_time, seconds};
 use crate::handshake::{judge, wall};
 use crate::timeline::Timeline;
 use crate::transcript::Transcript;
 use crate::wire::Wire;
 
-pub use config::SessionConfig;
+pub use config::{SessionConfig, SyncPart};
 use wait::{Awaited, Wait};
 
 /// One attempt. Ask [`next`](Self::next) what to do, do it, and tell [`handle`](Self::handle) what came of it, until
@@ -105,12 +106,20 @@ impl Session {
             }
             (Event::Handshake(facts), Awaited::Handshake) => self.secured(*facts, wait),
             (Event::Sent, Awaited::Sent) => self.listen(wait),
-            (Event::Received(bytes), Awaited::Bytes) => {
+            (Event::Received(bytes), Awaited::Bytes | Awaited::Rest) => {
                 self.wire.received(&bytes);
                 self.listen(wait);
             }
             // The server need not wait for the end of what is sent to it.
             (Event::Received(bytes), Awaited::Sent) => self.wire.received(&bytes),
+            (
+                Event::Told {
+                    signal,
+                    at,
+                    uncertainty,
+                },
+                _,
+            ) => self.told(&signal, at, uncertainty, wait),
             (Event::LoginGranted, Awaited::Login) => self.granted(),
             (Event::LoginWithheld(reason), Awaited::Login) => self.end_stage(Outcome::Skipped(reason)),
             (Event::Closed, _) => self.lost(Lost::Closed, wait),
@@ -241,7 +250,30 @@ impl Session {
         self.follow(turn);
     }
 
+    /// What the other session says is heard between commands and while bytes are waited for.
+    fn told(&mut self, signal: &Signal, at: Duration, uncertainty: Duration, wait: Wait) {
+        let told = Told {
+            signal,
+            at,
+            uncertainty,
+        };
+        let turn = match &mut self.exchange {
+            Some(exchange) => exchange.told(&told, &mut self.wire),
+            None => return,
+        };
+        match turn {
+            Some(turn) => self.follow(turn),
+            None => self.state = State::Waiting(wait),
+        }
+    }
+
     fn late(&mut self, wait: Wait) {
+        if wait.what == Awaited::Rest
+            && let Some(exchange) = &mut self.exchange
+        {
+            let turn = exchange.rested(&mut self.wire);
+            return self.follow(turn);
+        }
         let lost = wait.in_vain(self.now, &self.config.budgets);
         self.lost(lost, wait);
     }
@@ -253,7 +285,9 @@ impl Session {
             Awaited::Login if matches!(lost, Lost::Late(_) | Lost::OutOfTime(_)) => {
                 self.end_stage(Outcome::Skipped("no leave to log in came in time".to_owned()));
             }
-            Awaited::Login | Awaited::Handshake | Awaited::Sent | Awaited::Bytes => self.break_off(lost),
+            Awaited::Login | Awaited::Handshake | Awaited::Sent | Awaited::Bytes | Awaited::Rest => {
+                self.break_off(lost);
+            }
         }
     }
 
@@ -275,6 +309,8 @@ impl Session {
             local: None,
             errno: None,
             icmp: None,
+            interface: None,
+            syn_retransmits: None,
         };
         self.end_stage_with(Outcome::Failed(fault), Some(Evidence::Connect(evidence)));
     }
@@ -352,6 +388,7 @@ impl Session {
             experiment: self.config.experiment,
             stages: self.timeline.ended().to_vec(),
             transcript: Vec::new(),
+            by: None,
         };
         if attempt.outcome() != AttemptOutcome::Ok {
             attempt.transcript = self.wire.transcript().lines();

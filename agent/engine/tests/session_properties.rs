@@ -19,7 +19,7 @@ use parallax_engine::session::{Session, SessionConfig};
 use parallax_model::credential::{Credential, Mechanism, Secret};
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::{Attempt, Purpose};
-use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeSpec};
+use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeOptions, ProbeSpec};
 use parallax_model::stage::Stage;
 use parallax_model::target::{Endpoint, Host, Security, Target};
 use proptest::collection::vec;
@@ -128,6 +128,7 @@ fn plan(security: Security) -> Plan {
         timeout: DEFAULT_TIMEOUT,
         login: None,
         anchors: Vec::new(),
+        options: ProbeOptions::default(),
     };
     Plan::requested(&spec, endpoint(security))
 }
@@ -149,6 +150,10 @@ fn session(security: Security, mechanism: Option<Mechanism>) -> Session {
         deadline: DEADLINE,
         wall: world::WALL.parse().unwrap(),
         seed: 7,
+        nonce: [7; 18],
+        tlsa: None,
+        sync: None,
+        hold: None,
         budgets: Budgets::default(),
     })
 }
@@ -176,7 +181,7 @@ fn play(mut session: Session, moves: &[(Move, u64)], sensible: bool) -> Played {
                 reported.push(stage.clone());
                 continue;
             }
-            Action::Close => continue,
+            Action::Close | Action::Tell(_) => continue,
             Action::Finish(attempt) => {
                 let record = format!("{attempt:?} {}", session.transcript());
                 return Played {

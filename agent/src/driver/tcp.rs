@@ -33,6 +33,8 @@ pub(crate) struct NotOpen {
 /// Opens a connection. Whatever comes of it, what the kernel knows is kept.
 pub(crate) async fn connect(peer: SocketAddr, until: Instant) -> Result<Open, Box<NotOpen>> {
     let mut evidence = ConnectEvidence {
+        interface: None,
+        syn_retransmits: None,
         peer,
         local: None,
         errno: None,

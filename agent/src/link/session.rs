@@ -140,6 +140,7 @@ impl Session {
             Some(Down::Draining(draining)) => {
                 self.draining = Some(Duration::from_millis(draining.reconnect_after_ms.into()));
             }
+            Some(Down::Signal(_)) => {}
             Some(Down::Welcome(_)) => tracing::debug!("the collector says welcome twice"),
             None => tracing::warn!("the collector sent a message of a kind that this agent does not know"),
         }

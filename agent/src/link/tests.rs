@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 use parallax_identity::seal::SealingKey;
 use parallax_model::observation::{AttemptOutcome, Observation};
-use parallax_model::spec::{Depth, FamilyChoice, ProbeSpec};
+use parallax_model::spec::{Depth, FamilyChoice, ProbeOptions, ProbeSpec};
 use parallax_model::target::{Security, Target};
 use parallax_model::vantage::Labels;
 use parallax_proto::v1;
@@ -149,6 +149,7 @@ fn order(id: &str, target: SocketAddr) -> v1::Order {
         timeout: Duration::from_secs(5),
         login: None,
         anchors: Vec::new(),
+        options: ProbeOptions::default(),
     };
     v1::Order {
         order_id: id.into(),

@@ -113,6 +113,10 @@ fn spawn(
         deadline: probe.deadline,
         wall: probe.began_at,
         seed: rand::random(),
+        nonce: rand::random(),
+        tlsa: None,
+        sync: None,
+        hold: None,
         budgets: Budgets::default(),
     });
     let (around, reports) = (probe.around.clone(), probe.reports.clone());
@@ -193,6 +197,7 @@ impl Underway {
             experiment: self.errand.experiment,
             stages,
             transcript: Vec::new(),
+            by: None,
         }
     }
 }

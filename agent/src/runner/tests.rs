@@ -5,7 +5,7 @@ use parallax_model::credential::Secret;
 use parallax_model::experiment::{CONTROL_PORT, Experiment};
 use parallax_model::fault::{DnsFault, FaultKind, TcpFault};
 use parallax_model::observation::AttemptOutcome;
-use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeSpec};
+use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, StageName};
 use parallax_model::target::{Security, Target};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -30,6 +30,7 @@ fn order(target: &str, depth: Depth) -> Order {
             timeout: Duration::from_secs(10),
             login: None,
             anchors: Vec::new(),
+            options: ProbeOptions::default(),
         },
         budget: Duration::from_secs(10),
         experiments: Vec::new(),

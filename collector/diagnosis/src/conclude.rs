@@ -33,6 +33,7 @@ pub(crate) fn conclude(matrix: &Matrix) -> Conclusion {
         .collect();
     findings.sort_by(|one, other| rank(one).cmp(&rank(other)));
     Conclusion {
+        clients: Vec::new(),
         verdict,
         summary: summary::of(matrix, verdict, &findings),
         findings,

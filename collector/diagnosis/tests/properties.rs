@@ -108,6 +108,11 @@ fn certificate() -> impl Strategy<Value = CertificateFacts> {
     )
         .prop_map(
             |(not_before, not_after, key, self_signed, issuer)| CertificateFacts {
+                srv_names: Vec::new(),
+                lifetime_left: None,
+                scts: 0,
+                must_staple: false,
+                ca_issuers: Vec::new(),
                 subject: "CN=x".into(),
                 issuer,
                 serial: "1".into(),
@@ -134,6 +139,8 @@ fn evidence(peer: SocketAddr) -> impl Strategy<Value = Option<Evidence>> {
     });
     let connect = (prop::option::of(icmp), prop::option::of(address())).prop_map(move |(icmp, local)| {
         Evidence::Connect(ConnectEvidence {
+            interface: None,
+            syn_retransmits: None,
             peer,
             local: local.map(|local| SocketAddr::new(local, 4000)),
             errno: Some("EHOSTUNREACH".into()),
@@ -167,6 +174,9 @@ fn evidence(peer: SocketAddr) -> impl Strategy<Value = Option<Evidence>> {
     });
     let capabilities = prop::collection::vec(any::<String>(), 0..3).prop_map(|capabilities| {
         Evidence::Capability(CapabilityEvidence {
+            added: Vec::new(),
+            removed: Vec::new(),
+            cleartext_login: None,
             capabilities,
             reply: None,
         })
@@ -201,6 +211,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             prop::collection::vec(stage, 0..4),
         )
             .prop_map(move |(experiment, connect, others)| Attempt {
+                by: None,
                 address,
                 endpoint: Endpoint { port, security },
                 purpose: if experiment.is_some() {
@@ -218,6 +229,8 @@ fn attempt() -> impl Strategy<Value = Attempt> {
 fn resolve() -> impl Strategy<Value = Stage> {
     let query =
         (prop::option::of(fault()), duration(), address()).prop_map(|(fault, duration, resolver)| DnsQuery {
+            records: Vec::new(),
+            dnssec: None,
             name: "x".into(),
             record_type: "A".into(),
             resolver: SocketAddr::new(resolver, 53),
@@ -237,6 +250,9 @@ fn resolve() -> impl Strategy<Value = Stage> {
     (outcome(), duration(), prop::option::of(facts)).prop_map(|(outcome, duration, facts)| Stage {
         evidence: facts.map(|(source, addresses, queries)| {
             Evidence::Resolve(ResolveEvidence {
+                other: None,
+                services: Vec::new(),
+                tlsa: Vec::new(),
                 source: source.into(),
                 addresses,
                 queries,

@@ -343,6 +343,7 @@ impl Run {
             verdict,
             summary,
             findings,
+            clients,
         } = parallax_diagnosis::conclude(&self.question, &observations);
         Effect::Concluded(Box::new(RunDocument {
             schema: RUN_SCHEMA.to_owned(),
@@ -356,6 +357,7 @@ impl Run {
             verdict,
             summary,
             findings,
+            clients,
         }))
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use parallax_model::fault::{AuthFault, Fault, FaultKind, TcpFault};
 use parallax_model::finding::{FindingKind, Verdict};
 use parallax_model::observation::{Attempt, Purpose, VantageOutcome};
-use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeSpec};
+use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, StageName};
 use parallax_model::target::Target;
 use parallax_model::vantage::Labels;
@@ -33,6 +33,7 @@ fn spec() -> ProbeSpec {
         timeout: Duration::from_secs(20),
         login: None,
         anchors: Vec::new(),
+        options: ProbeOptions::default(),
     }
 }
 
@@ -132,6 +133,7 @@ impl Bench {
 
 fn attempt(outcome: Outcome) -> Attempt {
     Attempt {
+        by: None,
         address: "203.0.113.5".parse().unwrap(),
         endpoint: spec().target.endpoints[0],
         purpose: Purpose::Requested,

@@ -182,7 +182,7 @@ impl Link {
     /// Reads what an agent says about an order. An answer that can't be read still ends its order.
     fn report(&self, message: FromAgent) -> Option<(Uuid, Report)> {
         let (order, report) = match message {
-            FromAgent::Hello(_) | FromAgent::Heartbeat(_) => return None,
+            FromAgent::Hello(_) | FromAgent::Heartbeat(_) | FromAgent::Signal(_) => return None,
             FromAgent::Accepted(accepted) => (accepted.order_id, Ok(Report::Accepted)),
             FromAgent::LoginAsked(asked) => (asked.order_id, Ok(Report::LoginAsked)),
             FromAgent::Refused(refused) => {

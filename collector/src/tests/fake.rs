@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::observation::{Attempt, Observation, Purpose};
-use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeSpec};
+use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::Target;
 use parallax_model::vantage::Labels;
@@ -148,6 +148,7 @@ pub(super) fn stage(name: StageName, outcome: Outcome) -> Stage {
 
 pub(super) fn observation(agent: &str, outcome: Outcome) -> Observation {
     let attempts = vec![Attempt {
+        by: None,
         address: "203.0.113.5".parse().unwrap(),
         endpoint: spec().target.endpoints[0],
         purpose: Purpose::Requested,
@@ -176,6 +177,7 @@ pub(super) fn spec() -> ProbeSpec {
         timeout: Duration::from_secs(20),
         login: None,
         anchors: Vec::new(),
+        options: ProbeOptions::default(),
     }
 }
 

@@ -218,7 +218,11 @@ fn summary(evidence: &Evidence) -> String {
         Evidence::List(facts) => listed(facts),
         Evidence::Select(facts) => selected(facts),
         Evidence::Fetch(facts) => fetched(facts),
-        Evidence::Command(_) => String::new(),
+        Evidence::Append(_)
+        | Evidence::Sync(_)
+        | Evidence::Idle(_)
+        | Evidence::Hold(_)
+        | Evidence::Command(_) => String::new(),
     };
     let parts: Vec<_> = [Some(facts), said]
         .into_iter()

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What one certificate of the presented chain says (RFC 5280), trusted or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateFacts {
     /// Distinguished name of the subject, RFC 4514 style.
     pub subject: String,
@@ -37,4 +37,19 @@ pub struct CertificateFacts {
     pub is_ca: bool,
     /// Whether subject and issuer are the same and the signature is by its own key.
     pub self_signed: bool,
+    /// SRV-ID entries of the subject alternative name (RFC 4985).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub srv_names: Vec<String>,
+    /// The part of the lifetime that is left when judged, 0 to 1; absent before and after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_left: Option<f64>,
+    /// Embedded signed certificate timestamps (RFC 6962).
+    #[serde(default, skip_serializing_if = "crate::evidence::is_zero")]
+    pub scts: u32,
+    /// Whether a stapled OCSP response is demanded (RFC 7633).
+    #[serde(default, skip_serializing_if = "crate::evidence::is_false")]
+    pub must_staple: bool,
+    /// Where the issuer's certificate can be had (RFC 5280 section 4.2.2.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca_issuers: Vec<String>,
 }

@@ -12,8 +12,24 @@ kinds! {
     Mechanism, fallback Login {
         /// SASL PLAIN (RFC 4616).
         Plain = "PLAIN",
-        /// The LOGIN command (RFC 9051 section 6.2.3).
+        /// SASL LOGIN (draft-murchison-sasl-login) where it is offered, else the LOGIN command.
         Login = "LOGIN",
+        /// The LOGIN command (RFC 9051 section 6.2.3), whatever is offered.
+        LoginCommand = "LOGIN-COMMAND",
+        /// SCRAM with SHA-1 (RFC 5802).
+        ScramSha1 = "SCRAM-SHA-1",
+        /// The same, bound to the TLS connection.
+        ScramSha1Plus = "SCRAM-SHA-1-PLUS",
+        /// SCRAM with SHA-256 (RFC 7677).
+        ScramSha256 = "SCRAM-SHA-256",
+        /// The same, bound to the TLS connection.
+        ScramSha256Plus = "SCRAM-SHA-256-PLUS",
+        /// An OAuth token (RFC 7628); the secret is the token.
+        OauthBearer = "OAUTHBEARER",
+        /// An OAuth token, as Google and Microsoft had it before RFC 7628.
+        Xoauth2 = "XOAUTH2",
+        /// By the client certificate of the TLS connection (RFC 4422 appendix A).
+        External = "EXTERNAL",
     }
 }
 
@@ -44,9 +60,12 @@ impl fmt::Debug for Secret {
 pub struct Credential {
     /// User name.
     pub user: String,
-    /// Password.
+    /// Password or token; empty with EXTERNAL.
     pub secret: Secret,
 }
+
+/// A client certificate and its key, PEM; to be shown to the target only.
+pub type ClientIdentity = Secret;
 
 /// A secret that only one agent can open (HPKE, RFC 9180).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,16 @@ kinds! {
         OtherPort = "other_port",
         /// An address that another vantage point was given for the same name.
         ForcedAddress = "forced_address",
+        /// A ClientHello made by hand, for servers that speak nothing a modern library does.
+        RawHello = "raw_hello",
+        /// A command sent in clear together with STARTTLS: is it carried out behind TLS?
+        StarttlsInjection = "starttls_injection",
+        /// A second handshake that offers the first one's ticket.
+        Resumption = "resumption",
+        /// A session kept open and quiet for a part of the time asked for.
+        Hold = "hold",
+        /// A second session that watches what the first one writes.
+        Watch = "watch",
     }
 }
 

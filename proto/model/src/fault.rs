@@ -44,6 +44,10 @@ kinds! {
         NotSent = "not_sent",
         /// This host has no resolver configured.
         NoResolver = "no_resolver",
+        /// Another resolver gives other addresses.
+        AnswersDiffer = "answers_differ",
+        /// DNSSEC validation fails: SERVFAIL, but an answer with checking disabled (RFC 4035 section 3.2.2).
+        Bogus = "bogus",
         /// The answer is not a DNS message that answers the question.
         Malformed = "malformed",
         /// Anything else.
@@ -110,6 +114,12 @@ kinds! {
         CertificateWeak = "certificate_weak",
         /// The certificate is otherwise unusable (a CA as leaf, a wrong purpose, not parseable).
         CertificateInvalid = "certificate_invalid",
+        /// The stapled OCSP response says that the certificate is revoked.
+        CertificateRevoked = "certificate_revoked",
+        /// The certificate demands a stapled OCSP response, and none came.
+        StapleMissing = "staple_missing",
+        /// The chain matches none of the TLSA records (RFC 6698).
+        TlsaMismatch = "tlsa_mismatch",
         /// The server wants a client certificate.
         ClientCertificateRequired = "client_certificate_required",
         /// Anything else.
@@ -142,6 +152,12 @@ kinds! {
         StarttlsMissing = "starttls_missing",
         /// Bytes in clear arrived after the answer to STARTTLS (RFC 9051 section 11.1 forbids their use).
         StarttlsInjection = "starttls_injection",
+        /// One side speaks the PROXY protocol and the other does not.
+        ProxyProtocol = "proxy_protocol",
+        /// The server would take a password in clear.
+        CleartextLogin = "cleartext_login",
+        /// The session did not last as long as it was to be held.
+        IdleTimeout = "idle_timeout",
         /// The answer breaks the protocol.
         ProtocolError = "protocol_error",
         /// A bound on size, count or nesting was passed (the server's answer was not read further).
@@ -176,6 +192,10 @@ kinds! {
         LoginDisabled = "login_disabled",
         /// PRIVACYREQUIRED.
         PrivacyRequired = "privacy_required",
+        /// The server could not prove that it knows the password (SCRAM).
+        ServerNotVerified = "server_not_verified",
+        /// The OAuth token is expired, revoked or of the wrong scope.
+        TokenRejected = "token_rejected",
         /// The agent would not send the secret here: the connection is not verified TLS.
         InsecureChannel = "insecure_channel",
         /// The agent has no secret it can open for this login.
@@ -202,6 +222,20 @@ kinds! {
         OverQuota = "over_quota",
         /// SERVERBUG.
         ServerBug = "server_bug",
+        /// A role that clients look for has no mailbox, or several.
+        SpecialUse = "special_use",
+        /// READ-ONLY where it was to be written.
+        ReadOnly = "read_only",
+        /// TOOBIG, LIMIT.
+        TooBig = "too_big",
+        /// Another session learns of a change late, or not as it should.
+        SyncDelayed = "sync_delayed",
+        /// Another session never learns of a change.
+        SyncBroken = "sync_broken",
+        /// IDLE does not tell what happens.
+        IdleBroken = "idle_broken",
+        /// A message that was stored came back changed.
+        AppendMismatch = "append_mismatch",
         /// The data is not what the server said it would be.
         FetchMismatch = "fetch_mismatch",
         /// A refusal without a code.

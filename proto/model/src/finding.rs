@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::client::ClientReport;
 use crate::kinds::kinds;
 use crate::observation::Family;
 use crate::stage::StageName;
@@ -342,6 +343,8 @@ pub struct Conclusion {
     pub summary: String,
     /// First the one to act on.
     pub findings: Vec<Finding>,
+    /// Which mail clients could work with what was seen.
+    pub clients: Vec<ClientReport>,
 }
 
 #[cfg(test)]

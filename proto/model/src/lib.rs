@@ -4,6 +4,7 @@
 //! built, compared and replayed without a network. The serde shapes are those of the run document.
 
 pub mod certificate;
+pub mod client;
 pub mod credential;
 pub mod evidence;
 pub mod experiment;
@@ -15,6 +16,7 @@ pub mod millis;
 pub mod observation;
 pub mod run;
 pub mod selector;
+pub mod signal;
 pub mod spec;
 pub mod stage;
 pub mod target;

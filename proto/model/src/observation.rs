@@ -123,6 +123,8 @@ pub struct Attempt {
     pub stages: Vec<Stage>,
     /// The dialogue, kept where something was not ok.
     pub transcript: Vec<TranscriptLine>,
+    /// The agent that made it, where that is not the vantage point's own: it watched what this one wrote.
+    pub by: Option<AgentName>,
 }
 
 impl Attempt {
@@ -168,6 +170,8 @@ pub(crate) struct AttemptShape {
     purpose: Purpose,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     experiment: Option<ExperimentKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentName>,
     outcome: AttemptOutcome,
     stages: Vec<Stage>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -183,6 +187,7 @@ impl Serialize for Attempt {
             security: self.endpoint.security,
             purpose: self.purpose,
             experiment: self.experiment,
+            agent: self.by.clone(),
             outcome: self.outcome(),
             stages: self.stages.clone(),
             transcript: self.transcript.clone(),
@@ -204,6 +209,7 @@ impl<'de> Deserialize<'de> for Attempt {
             experiment: shape.experiment,
             stages: shape.stages,
             transcript: shape.transcript,
+            by: shape.agent,
         })
     }
 }

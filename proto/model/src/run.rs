@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::client::ClientReport;
 use crate::finding::{Conclusion, Finding, Verdict};
 use crate::millis;
 use crate::observation::Observation;
@@ -66,6 +67,9 @@ pub struct RunDocument {
     pub summary: String,
     /// First the one to act on.
     pub findings: Vec<Finding>,
+    /// Which mail clients could work with what was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientReport>,
 }
 
 impl RunDocument {
@@ -74,6 +78,7 @@ impl RunDocument {
         self.verdict = conclusion.verdict;
         self.summary = conclusion.summary;
         self.findings = conclusion.findings;
+        self.clients = conclusion.clients;
     }
 }
 

@@ -1,12 +1,13 @@
 //! What one probe is to do.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::credential::Mechanism;
 use crate::kinds::kinds;
 use crate::stage::StageName;
 use crate::target::Target;
+use crate::vantage::AgentName;
 
 kinds! {
     /// How far a probe goes; each includes those before it.
@@ -77,6 +78,46 @@ pub struct LoginSpec {
     pub mechanism: Option<Mechanism>,
 }
 
+kinds! {
+    /// What is examined on request, beyond the depth.
+    Examination, fallback Srv {
+        /// SRV records of the mail domain (RFC 6186).
+        Srv = "srv",
+        /// TLSA records of the endpoints (RFC 6698), and whether the chain matches them.
+        Tlsa = "tlsa",
+        /// Whether a second handshake resumes the first.
+        Resumption = "resumption",
+        /// Whether a command sent in clear with STARTTLS is carried out behind TLS.
+        StarttlsInjection = "starttls_injection",
+        /// What a server says to a ClientHello made by hand, TLS 1.0 included.
+        LegacyTls = "legacy_tls",
+    }
+}
+
+/// What a probe does beyond its depth, on request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProbeOptions {
+    /// A resolver to ask beside the host's own.
+    pub resolver: Option<SocketAddr>,
+    /// Further examinations.
+    pub examine: Vec<Examination>,
+    /// How long to keep the session open and quiet.
+    pub hold: Option<Duration>,
+    /// The agent whose session watches what this probe writes, at depth `sync`; without one, a second session of
+    /// the same agent.
+    pub sync_with: Option<AgentName>,
+}
+
+impl ProbeOptions {
+    /// Whether an examination was asked for.
+    pub fn examines(&self, what: Examination) -> bool {
+        self.examine.contains(&what)
+    }
+}
+
+/// The longest time for which a session is held: what RFC 9051 section 5.4 grants a client that is quiet.
+pub const LONGEST_HOLD: Duration = Duration::from_secs(30 * 60);
+
 /// What one probe is to do, as every agent of a run is told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeSpec {
@@ -94,6 +135,8 @@ pub struct ProbeSpec {
     pub login: Option<LoginSpec>,
     /// Trust anchors for the target's certificate beside the agent's own, DER.
     pub anchors: Vec<Vec<u8>>,
+    /// What it does beyond its depth.
+    pub options: ProbeOptions,
 }
 
 /// Time for a probe on one agent when nothing else is asked.

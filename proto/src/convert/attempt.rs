@@ -20,6 +20,7 @@ impl From<Attempt> for v1::Attempt {
                 .unwrap_or_default(),
             stages: all(attempt.stages),
             transcript: all(attempt.transcript),
+            by: attempt.by.map(Into::into).unwrap_or_default(),
         }
     }
 }
@@ -35,6 +36,9 @@ impl TryFrom<v1::Attempt> for Attempt {
             experiment: non_empty(wire.experiment).map(|kind| ExperimentKind::from_name(&kind)),
             stages: every("stages", wire.stages)?,
             transcript: all(wire.transcript),
+            by: non_empty(wire.by)
+                .map(|name| parse("by", &name, "an agent's name"))
+                .transpose()?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use parallax_model::evidence::{
     AuthenticateEvidence, CapabilityEvidence, CommandEvidence, GreetingEvidence, IdEvidence, ImapReply,
-    StarttlsEvidence,
+    OauthError, StarttlsEvidence,
 };
 
 use super::error::WireError;
@@ -18,6 +18,7 @@ impl From<ImapReply> for v1::ImapReply {
             text: reply.text,
             cause: reply.cause,
             next_step: reply.next_step,
+            source: reply.source,
         }
     }
 }
@@ -30,6 +31,7 @@ impl From<v1::ImapReply> for ImapReply {
             text: wire.text,
             cause: wire.cause,
             next_step: wire.next_step,
+            source: wire.source,
         }
     }
 }
@@ -41,6 +43,7 @@ impl From<GreetingEvidence> for v1::GreetingEvidence {
             service: facts.service,
             first_bytes: facts.first_bytes,
             bytes_received: facts.bytes_received,
+            backend: facts.backend,
         }
     }
 }
@@ -52,6 +55,7 @@ impl From<v1::GreetingEvidence> for GreetingEvidence {
             service: wire.service,
             first_bytes: wire.first_bytes,
             bytes_received: wire.bytes_received,
+            backend: wire.backend,
         }
     }
 }
@@ -61,6 +65,9 @@ impl From<CapabilityEvidence> for v1::CapabilityEvidence {
         Self {
             capabilities: facts.capabilities,
             reply: facts.reply.map(Into::into),
+            added: facts.added,
+            removed: facts.removed,
+            cleartext_login: facts.cleartext_login,
         }
     }
 }
@@ -70,6 +77,9 @@ impl From<v1::CapabilityEvidence> for CapabilityEvidence {
         Self {
             capabilities: wire.capabilities,
             reply: wire.reply.map(Into::into),
+            added: wire.added,
+            removed: wire.removed,
+            cleartext_login: wire.cleartext_login,
         }
     }
 }
@@ -80,6 +90,9 @@ impl From<StarttlsEvidence> for v1::StarttlsEvidence {
             reply: facts.reply.map(Into::into),
             tls: facts.tls.map(Into::into),
             capabilities: facts.capabilities,
+            added: facts.added,
+            removed: facts.removed,
+            injection: facts.injection,
         }
     }
 }
@@ -92,6 +105,9 @@ impl TryFrom<v1::StarttlsEvidence> for StarttlsEvidence {
             reply: wire.reply.map(Into::into),
             tls: optional("tls", wire.tls)?,
             capabilities: wire.capabilities,
+            added: wire.added,
+            removed: wire.removed,
+            injection: wire.injection,
         })
     }
 }
@@ -141,6 +157,14 @@ impl From<AuthenticateEvidence> for v1::AuthenticateEvidence {
             initial_response: facts.initial_response,
             reply: facts.reply.map(Into::into),
             capabilities: facts.capabilities,
+            command: facts.command,
+            added: facts.added,
+            removed: facts.removed,
+            server_verified: facts.server_verified,
+            channel_binding: facts.channel_binding,
+            oauth_error: facts.oauth_error.map(Into::into),
+            penalty_suspected: facts.penalty_suspected,
+            enabled: facts.enabled,
         }
     }
 }
@@ -152,6 +176,36 @@ impl From<v1::AuthenticateEvidence> for AuthenticateEvidence {
             initial_response: wire.initial_response,
             reply: wire.reply.map(Into::into),
             capabilities: wire.capabilities,
+            command: wire.command,
+            added: wire.added,
+            removed: wire.removed,
+            server_verified: wire.server_verified,
+            channel_binding: wire.channel_binding,
+            oauth_error: wire.oauth_error.map(Into::into),
+            penalty_suspected: wire.penalty_suspected,
+            enabled: wire.enabled,
+        }
+    }
+}
+
+impl From<OauthError> for v1::OauthError {
+    fn from(facts: OauthError) -> Self {
+        Self {
+            status: facts.status,
+            schemes: facts.schemes,
+            scope: facts.scope,
+            openid_configuration: facts.openid_configuration,
+        }
+    }
+}
+
+impl From<v1::OauthError> for OauthError {
+    fn from(wire: v1::OauthError) -> Self {
+        Self {
+            status: wire.status,
+            schemes: wire.schemes,
+            scope: wire.scope,
+            openid_configuration: wire.openid_configuration,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Evidence of the IMAP dialogue behind the login.
 
 use parallax_model::evidence::{
-    FetchEvidence, ListEvidence, NamespaceEntry, NamespaceEvidence, SelectEvidence,
+    FetchEvidence, ListEvidence, NamespaceEntry, NamespaceEvidence, QuotaFacts, SelectEvidence, StatusFacts,
 };
 
 use super::error::WireError;
@@ -57,6 +57,10 @@ impl From<ListEvidence> for v1::ListEvidence {
             roles: facts.roles.into_iter().collect(),
             unparsed: facts.unparsed,
             reply: facts.reply.map(Into::into),
+            missing_roles: facts.missing_roles,
+            doubled_roles: facts.doubled_roles,
+            undecodable: facts.undecodable,
+            outside_prefix: facts.outside_prefix,
         }
     }
 }
@@ -69,6 +73,10 @@ impl From<v1::ListEvidence> for ListEvidence {
             roles: wire.roles.into_iter().collect(),
             unparsed: wire.unparsed,
             reply: wire.reply.map(Into::into),
+            missing_roles: wire.missing_roles,
+            doubled_roles: wire.doubled_roles,
+            undecodable: wire.undecodable,
+            outside_prefix: wire.outside_prefix,
         }
     }
 }
@@ -84,6 +92,11 @@ impl From<SelectEvidence> for v1::SelectEvidence {
             permanent_flags: facts.permanent_flags,
             read_only: facts.read_only,
             reply: facts.reply.map(Into::into),
+            status: facts.status.map(Into::into),
+            quota: all(facts.quota),
+            uid_not_sticky: facts.uid_not_sticky,
+            no_modseq: facts.no_modseq,
+            mailbox_id: facts.mailbox_id,
         }
     }
 }
@@ -99,6 +112,11 @@ impl From<v1::SelectEvidence> for SelectEvidence {
             permanent_flags: wire.permanent_flags,
             read_only: wire.read_only,
             reply: wire.reply.map(Into::into),
+            status: wire.status.map(Into::into),
+            quota: all(wire.quota),
+            uid_not_sticky: wire.uid_not_sticky,
+            no_modseq: wire.no_modseq,
+            mailbox_id: wire.mailbox_id,
         }
     }
 }
@@ -111,6 +129,8 @@ impl From<FetchEvidence> for v1::FetchEvidence {
             literal_bytes: facts.literal_bytes,
             first_byte_ms: facts.first_byte_ms,
             reply: facts.reply.map(Into::into),
+            declared_bytes: facts.declared_bytes,
+            end_ms: facts.end_ms,
         }
     }
 }
@@ -126,6 +146,56 @@ impl TryFrom<v1::FetchEvidence> for FetchEvidence {
             literal_bytes: wire.literal_bytes,
             first_byte_ms: first_byte_ms.transpose()?,
             reply: wire.reply.map(Into::into),
+            declared_bytes: wire.declared_bytes,
+            end_ms: wire.end_ms.map(|number| finite("end_ms", number)).transpose()?,
         })
+    }
+}
+
+impl From<StatusFacts> for v1::StatusFacts {
+    fn from(facts: StatusFacts) -> Self {
+        Self {
+            messages: facts.messages,
+            uid_next: facts.uid_next,
+            uid_validity: facts.uid_validity,
+            unseen: facts.unseen,
+            highest_modseq: facts.highest_modseq,
+            size: facts.size,
+        }
+    }
+}
+
+impl From<v1::StatusFacts> for StatusFacts {
+    fn from(wire: v1::StatusFacts) -> Self {
+        Self {
+            messages: wire.messages,
+            uid_next: wire.uid_next,
+            uid_validity: wire.uid_validity,
+            unseen: wire.unseen,
+            highest_modseq: wire.highest_modseq,
+            size: wire.size,
+        }
+    }
+}
+
+impl From<QuotaFacts> for v1::QuotaFacts {
+    fn from(facts: QuotaFacts) -> Self {
+        Self {
+            root: facts.root,
+            resource: facts.resource,
+            usage: facts.usage,
+            limit: facts.limit,
+        }
+    }
+}
+
+impl From<v1::QuotaFacts> for QuotaFacts {
+    fn from(wire: v1::QuotaFacts) -> Self {
+        Self {
+            root: wire.root,
+            resource: wire.resource,
+            usage: wire.usage,
+            limit: wire.limit,
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use parallax_model::evidence::{ConnectEvidence, DnsQuery, IcmpError, ResolveEvidence, TcpInfo};
+use parallax_model::evidence::{
+    ConnectEvidence, DnsQuery, IcmpError, OtherAnswer, ResolveEvidence, SrvRecord, TcpInfo, TlsaRecord,
+};
 
 use super::error::WireError;
 use super::read::{every, narrow, optional, parse, parse_all};
@@ -15,6 +17,9 @@ impl From<ResolveEvidence> for v1::ResolveEvidence {
             source: facts.source,
             addresses: texts(facts.addresses),
             queries: all(facts.queries),
+            other: facts.other.map(Into::into),
+            services: all(facts.services),
+            tlsa: all(facts.tlsa),
         }
     }
 }
@@ -27,6 +32,9 @@ impl TryFrom<v1::ResolveEvidence> for ResolveEvidence {
             source: wire.source,
             addresses: parse_all("addresses", &wire.addresses, "an IP address")?,
             queries: every("queries", wire.queries)?,
+            other: optional("other", wire.other)?,
+            services: every("services", wire.services)?,
+            tlsa: every("tlsa", wire.tlsa)?,
         })
     }
 }
@@ -44,6 +52,8 @@ impl From<DnsQuery> for v1::DnsQuery {
             ttl_s: query.ttl_s,
             duration_us: micros(query.duration),
             fault: query.fault.map(Into::into),
+            records: query.records,
+            dnssec: query.dnssec,
         }
     }
 }
@@ -63,6 +73,88 @@ impl TryFrom<v1::DnsQuery> for DnsQuery {
             ttl_s: wire.ttl_s,
             duration: Duration::from_micros(wire.duration_us),
             fault: wire.fault.map(Into::into),
+            records: wire.records,
+            dnssec: wire.dnssec,
+        })
+    }
+}
+
+impl From<OtherAnswer> for v1::OtherAnswer {
+    fn from(answer: OtherAnswer) -> Self {
+        Self {
+            resolver: answer.resolver.to_string(),
+            addresses: texts(answer.addresses),
+            agrees: answer.agrees,
+            fault: answer.fault.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::OtherAnswer> for OtherAnswer {
+    type Error = WireError;
+
+    fn try_from(wire: v1::OtherAnswer) -> Result<Self, WireError> {
+        Ok(Self {
+            resolver: parse("resolver", &wire.resolver, "an address and port")?,
+            addresses: parse_all("addresses", &wire.addresses, "an IP address")?,
+            agrees: wire.agrees,
+            fault: wire.fault.map(Into::into),
+        })
+    }
+}
+
+impl From<SrvRecord> for v1::SrvRecord {
+    fn from(record: SrvRecord) -> Self {
+        Self {
+            service: record.service,
+            priority: record.priority.into(),
+            weight: record.weight.into(),
+            port: record.port.into(),
+            target: record.target,
+            ttl_s: record.ttl_s,
+        }
+    }
+}
+
+impl TryFrom<v1::SrvRecord> for SrvRecord {
+    type Error = WireError;
+
+    fn try_from(wire: v1::SrvRecord) -> Result<Self, WireError> {
+        Ok(Self {
+            service: wire.service,
+            priority: narrow("priority", wire.priority)?,
+            weight: narrow("weight", wire.weight)?,
+            port: narrow("port", wire.port)?,
+            target: wire.target,
+            ttl_s: wire.ttl_s,
+        })
+    }
+}
+
+impl From<TlsaRecord> for v1::TlsaRecord {
+    fn from(record: TlsaRecord) -> Self {
+        Self {
+            port: record.port.into(),
+            usage: record.usage.into(),
+            selector: record.selector.into(),
+            matching: record.matching.into(),
+            data: record.data,
+            authenticated: record.authenticated,
+        }
+    }
+}
+
+impl TryFrom<v1::TlsaRecord> for TlsaRecord {
+    type Error = WireError;
+
+    fn try_from(wire: v1::TlsaRecord) -> Result<Self, WireError> {
+        Ok(Self {
+            port: narrow("port", wire.port)?,
+            usage: narrow("usage", wire.usage)?,
+            selector: narrow("selector", wire.selector)?,
+            matching: narrow("matching", wire.matching)?,
+            data: wire.data,
+            authenticated: wire.authenticated,
         })
     }
 }
@@ -74,6 +166,8 @@ impl From<ConnectEvidence> for v1::ConnectEvidence {
             local: facts.local.map(|local| local.to_string()),
             errno: facts.errno,
             icmp: facts.icmp.map(Into::into),
+            interface: facts.interface,
+            syn_retransmits: facts.syn_retransmits,
         }
     }
 }
@@ -90,6 +184,8 @@ impl TryFrom<v1::ConnectEvidence> for ConnectEvidence {
             local: local.transpose()?,
             errno: wire.errno,
             icmp: optional("icmp", wire.icmp)?,
+            interface: wire.interface,
+            syn_retransmits: wire.syn_retransmits,
         })
     }
 }

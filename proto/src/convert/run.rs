@@ -22,6 +22,7 @@ impl From<RunDocument> for v1::Run {
             verdict: run.verdict.to_string(),
             summary: run.summary,
             findings: all(run.findings),
+            clients: all(run.clients),
         }
     }
 }
@@ -42,6 +43,7 @@ impl TryFrom<v1::Run> for RunDocument {
             verdict: Verdict::from_name(&wire.verdict),
             summary: wire.summary,
             findings: every("findings", wire.findings)?,
+            clients: every("clients", wire.clients)?,
         })
     }
 }

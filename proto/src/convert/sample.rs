@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_model::certificate::CertificateFacts;
+use parallax_model::client::{ClientOutcome, ClientReport};
 use parallax_model::credential::{Mechanism, SealedSecret};
 use parallax_model::evidence::{
-    AuthenticateEvidence, CapabilityEvidence, CommandEvidence, ConnectEvidence, DnsQuery, Evidence,
-    FetchEvidence, GreetingEvidence, IcmpError, IdEvidence, ImapReply, ListEvidence, NamespaceEntry,
-    NamespaceEvidence, ResolveEvidence, SelectEvidence, StarttlsEvidence, TcpInfo, TlsEvidence,
+    AppendEvidence, AuthenticateEvidence, CapabilityEvidence, CommandEvidence, ConnectEvidence, DnsQuery,
+    Evidence, FetchEvidence, GreetingEvidence, HoldEvidence, IcmpError, IdEvidence, IdleEvidence, ImapReply,
+    ListEvidence, NamespaceEntry, NamespaceEvidence, OauthError, OcspFacts, OtherAnswer, QuotaFacts,
+    RawHelloFacts, ResolveEvidence, SelectEvidence, SrvRecord, StarttlsEvidence, StatusFacts, SyncEvent,
+    SyncEvidence, TcpInfo, TlsEvidence, TlsaFacts, TlsaRecord,
 };
 use parallax_model::experiment::{Experiment, ExperimentKind};
 use parallax_model::fault::{Fault, FaultKind, TcpFault, TlsFault};
@@ -21,7 +24,7 @@ use parallax_model::observation::{
     Attempt, ClockFacts, Family, Observation, Purpose, Reason, Speaker, TranscriptLine, VantageOutcome,
 };
 use parallax_model::run::{AgentSummary, RUN_SCHEMA, RunDocument, RunSummary, RunTarget};
-use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeSpec};
+use parallax_model::spec::{Depth, Examination, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Host, Security, Target};
 use uuid::Uuid;
@@ -63,6 +66,12 @@ pub(super) fn specs() -> Vec<ProbeSpec> {
                 mechanism: Some(Mechanism::Plain),
             }),
             anchors: vec![vec![0x30, 0], vec![0x30, 1]],
+            options: ProbeOptions {
+                resolver: Some("[2001:db8::53]:5353".parse().unwrap()),
+                examine: Examination::ALL.to_vec(),
+                hold: Some(Duration::from_secs(600)),
+                sync_with: Some("nyc-1".parse().unwrap()),
+            },
         },
         ProbeSpec {
             target: literal,
@@ -75,6 +84,7 @@ pub(super) fn specs() -> Vec<ProbeSpec> {
                 mechanism: None,
             }),
             anchors: vec![],
+            options: ProbeOptions::default(),
         },
     ]
 }
@@ -120,6 +130,7 @@ pub(super) fn observations() -> Vec<Observation> {
                     experiment: Some(ExperimentKind::ControlPort),
                     stages,
                     transcript: vec![line(Speaker::Client, "a1 CAPABILITY"), line(Speaker::Server, "")],
+                    by: Some("nyc-1".parse().unwrap()),
                 },
                 Attempt {
                     address: v4(),
@@ -128,6 +139,7 @@ pub(super) fn observations() -> Vec<Observation> {
                     experiment: None,
                     stages: vec![],
                     transcript: vec![],
+                    by: None,
                 },
             ],
         },
@@ -180,6 +192,9 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             source: "dns".into(),
             addresses: vec![v6(), v4()],
             queries: vec![query(Some(fault())), query(None)],
+            other: Some(other()),
+            services: vec![srv()],
+            tlsa: vec![tlsa()],
         }),
         Evidence::Connect(ConnectEvidence {
             peer: "[2001:db8::1]:993".parse().unwrap(),
@@ -191,6 +206,8 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
                 name: "admin_prohibited".into(),
                 from: v4(),
             }),
+            interface: Some("eth0".into()),
+            syn_retransmits: Some(2),
         }),
         Evidence::Tls(Box::new(tls())),
         Evidence::Greeting(GreetingEvidence {
@@ -198,15 +215,22 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             service: Some("smtp".into()),
             first_bytes: Some("323230".into()),
             bytes_received: 3,
+            backend: Some("imap-7".into()),
         }),
         Evidence::Capability(CapabilityEvidence {
             capabilities: capabilities(),
             reply: Some(reply()),
+            added: vec!["ID".into()],
+            removed: vec!["IDLE".into()],
+            cleartext_login: Some(true),
         }),
         Evidence::Starttls(Box::new(StarttlsEvidence {
             reply: Some(reply()),
             tls: Some(tls()),
             capabilities: capabilities(),
+            added: vec!["ID".into()],
+            removed: vec!["IDLE".into()],
+            injection: Some("discarded".into()),
         })),
         Evidence::Id(IdEvidence {
             server: BTreeMap::from([
@@ -220,6 +244,14 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             initial_response: true,
             reply: Some(reply()),
             capabilities: capabilities(),
+            command: "AUTHENTICATE".into(),
+            added: vec!["ID".into()],
+            removed: vec!["IDLE".into()],
+            server_verified: Some(true),
+            channel_binding: Some("tls-exporter".into()),
+            oauth_error: Some(oauth_error()),
+            penalty_suspected: true,
+            enabled: vec!["CONDSTORE".into()],
         }),
         Evidence::Namespace(NamespaceEvidence {
             personal: vec![entry("", Some("/"))],
@@ -233,6 +265,10 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             roles: BTreeMap::from([("sent".into(), 1), ("trash".into(), 2)]),
             unparsed: 3,
             reply: Some(reply()),
+            missing_roles: vec!["junk".into()],
+            doubled_roles: vec!["sent".into()],
+            undecodable: 4,
+            outside_prefix: 5,
         }),
         Evidence::Select(SelectEvidence {
             command: "EXAMINE".into(),
@@ -243,6 +279,11 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             permanent_flags: vec!["\\Seen".into()],
             read_only: Some(true),
             reply: Some(reply()),
+            status: Some(status()),
+            quota: vec![quota()],
+            uid_not_sticky: true,
+            no_modseq: true,
+            mailbox_id: Some("F2212ea87".into()),
         }),
         Evidence::Fetch(FetchEvidence {
             uid: Some(1),
@@ -250,6 +291,59 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             literal_bytes: 3,
             first_byte_ms: Some(4.5),
             reply: Some(reply()),
+            declared_bytes: Some(5),
+            end_ms: Some(6.5),
+        }),
+        Evidence::Append(AppendEvidence {
+            mailbox: "parallax-probe".into(),
+            bytes: 1,
+            go_ahead_ms: Some(2.5),
+            stored_ms: Some(3.5),
+            uid_validity: Some(4),
+            uid: Some(5),
+            intact: Some(false),
+            difference: Some("at byte 7".into()),
+            reply: Some(reply()),
+        }),
+        Evidence::Sync(Box::new(SyncEvidence {
+            watcher: Some("nyc-1".into()),
+            events: vec![
+                SyncEvent {
+                    event: "exists".into(),
+                    seen: "idle".into(),
+                    latency_ms: Some(1.5),
+                },
+                SyncEvent {
+                    event: "flags".into(),
+                    seen: "never".into(),
+                    latency_ms: None,
+                },
+            ],
+            uncertainty_ms: Some(0.25),
+            flags_kept: Some(true),
+            copy: Some("copied".into()),
+            r#move: Some("moved".into()),
+            cleaned_up: Some(false),
+            left_over: vec!["parallax-probe-b".into()],
+            old_removed: 2,
+            watcher_fault: Some(fault()),
+            reply: Some(reply()),
+        })),
+        Evidence::Idle(IdleEvidence {
+            offered: true,
+            go_ahead_ms: Some(1.25),
+            events: 3,
+            keepalive_ms: Some(120_000.5),
+            done_ms: Some(2.25),
+            reply: Some(reply()),
+        }),
+        Evidence::Hold(HoldEvidence {
+            asked_ms: 600_000.5,
+            held_ms: 300_000.5,
+            logged_in: true,
+            end: "closed".into(),
+            bye: Some(reply()),
+            answer_ms: Some(1.5),
         }),
         Evidence::Command(CommandEvidence {
             command: "LOGOUT".into(),
@@ -260,6 +354,7 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
                 text: String::new(),
                 cause: None,
                 next_step: None,
+                source: None,
             }),
         }),
     ]
@@ -273,6 +368,8 @@ pub(super) fn bare_evidence() -> Vec<Evidence> {
             local: None,
             errno: None,
             icmp: None,
+            interface: None,
+            syn_retransmits: None,
         }),
         Evidence::Tls(Box::default()),
         Evidence::Greeting(GreetingEvidence::default()),
@@ -284,6 +381,10 @@ pub(super) fn bare_evidence() -> Vec<Evidence> {
         Evidence::List(ListEvidence::default()),
         Evidence::Select(SelectEvidence::default()),
         Evidence::Fetch(FetchEvidence::default()),
+        Evidence::Append(AppendEvidence::default()),
+        Evidence::Sync(Box::default()),
+        Evidence::Idle(IdleEvidence::default()),
+        Evidence::Hold(HoldEvidence::default()),
         Evidence::Command(CommandEvidence::default()),
     ]
 }
@@ -331,7 +432,7 @@ pub(super) fn findings() -> Vec<Finding> {
 }
 
 pub(super) fn runs() -> Vec<RunDocument> {
-    let document = |trace_id, vantages, findings| RunDocument {
+    let document = |trace_id, vantages, findings, clients| RunDocument {
         schema: RUN_SCHEMA.into(),
         run_id: id(),
         trace_id,
@@ -347,14 +448,21 @@ pub(super) fn runs() -> Vec<RunDocument> {
         verdict: Verdict::Partial,
         summary: "one of two".into(),
         findings,
+        clients,
     };
     vec![
         document(
             Some("0af7651916cd43dd8448eb211c80319c".into()),
             observations(),
             findings(),
+            vec![ClientReport {
+                client: "Thunderbird".into(),
+                outcome: ClientOutcome::Degraded,
+                because: vec!["no MOVE".into()],
+                affected: vec!["fra-1".parse().unwrap()],
+            }],
         ),
-        document(None, vec![], vec![]),
+        document(None, vec![], vec![], vec![]),
     ]
 }
 
@@ -416,6 +524,11 @@ fn tls() -> TlsEvidence {
             Fault::new(FaultKind::Tls(TlsFault::CertificateWeak), "weak"),
         ],
         ocsp_stapled: true,
+        strict: true,
+        handshake_kind: Some("full".into()),
+        ocsp: Some(ocsp()),
+        tlsa: Some(tlsa_facts()),
+        raw_hello: Some(raw_hello()),
     }
 }
 
@@ -434,6 +547,11 @@ fn certificate(is_ca: bool, self_signed: bool) -> CertificateFacts {
         spki_sha256: "bb".into(),
         is_ca,
         self_signed,
+        srv_names: vec!["_imaps.example.org".into()],
+        lifetime_left: Some(0.5),
+        scts: 3,
+        must_staple: true,
+        ca_issuers: vec!["http://ca.example/ca.crt".into()],
     }
 }
 
@@ -454,6 +572,93 @@ fn query(fault: Option<Fault>) -> DnsQuery {
         ttl_s: answered.then_some(300),
         duration: Duration::from_micros(4_321),
         fault,
+        records: vec!["10 1 993 mail.example.org.".into()],
+        dnssec: Some("authenticated".into()),
+    }
+}
+
+fn other() -> OtherAnswer {
+    OtherAnswer {
+        resolver: "192.0.2.53:53".parse().unwrap(),
+        addresses: vec![v4()],
+        agrees: true,
+        fault: Some(fault()),
+    }
+}
+
+fn srv() -> SrvRecord {
+    SrvRecord {
+        service: "_imaps._tcp".into(),
+        priority: 1,
+        weight: 2,
+        port: 993,
+        target: "mail.example.org.".into(),
+        ttl_s: 300,
+    }
+}
+
+fn tlsa() -> TlsaRecord {
+    TlsaRecord {
+        port: 993,
+        usage: 3,
+        selector: 1,
+        matching: 2,
+        data: "00ff".into(),
+        authenticated: true,
+    }
+}
+
+fn ocsp() -> OcspFacts {
+    OcspFacts {
+        status: "good".into(),
+        this_update: Some(Timestamp::from_second(1_700_000_000).unwrap()),
+        next_update: Some(Timestamp::from_second(1_700_086_400).unwrap()),
+    }
+}
+
+fn tlsa_facts() -> TlsaFacts {
+    TlsaFacts {
+        records: 2,
+        matched: Some(false),
+        note: Some("none matches".into()),
+    }
+}
+
+fn raw_hello() -> RawHelloFacts {
+    RawHelloFacts {
+        offered: vec!["TLSv1.0".into()],
+        version: Some("TLSv1.1".into()),
+        cipher_suite: Some("TLS_RSA_WITH_AES_128_CBC_SHA".into()),
+        alert: Some("protocol_version".into()),
+    }
+}
+
+fn oauth_error() -> OauthError {
+    OauthError {
+        status: Some("invalid_token".into()),
+        schemes: Some("bearer".into()),
+        scope: Some("mail".into()),
+        openid_configuration: Some("https://example.org/".into()),
+    }
+}
+
+fn status() -> StatusFacts {
+    StatusFacts {
+        messages: Some(1),
+        uid_next: Some(2),
+        uid_validity: Some(3),
+        unseen: Some(4),
+        highest_modseq: Some(5),
+        size: Some(6),
+    }
+}
+
+fn quota() -> QuotaFacts {
+    QuotaFacts {
+        root: "user".into(),
+        resource: "STORAGE".into(),
+        usage: 1,
+        limit: 2,
     }
 }
 
@@ -482,6 +687,7 @@ fn reply() -> ImapReply {
         text: "\u{202e}no\r".into(),
         cause: Some("the password is wrong".into()),
         next_step: Some("try another".into()),
+        source: Some("RFC 5530".into()),
     }
 }
 

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use parallax_model::credential::Mechanism;
-use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeSpec};
+use parallax_model::spec::{Depth, Examination, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 
 use super::error::WireError;
-use super::read::{optional, parse_all, required, unreadable};
+use super::read::{non_empty, optional, parse, parse_all, required, unreadable};
 use super::write::{by_reference, millis, texts};
 use crate::v1;
 
@@ -49,6 +49,7 @@ impl From<ProbeSpec> for v1::ProbeSpec {
             timeout_ms: millis(spec.timeout),
             login: spec.login.map(Into::into),
             anchors_der: spec.anchors,
+            options: (spec.options != ProbeOptions::default()).then(|| spec.options.into()),
         }
     }
 }
@@ -68,6 +69,41 @@ impl TryFrom<v1::ProbeSpec> for ProbeSpec {
             timeout: Duration::from_millis(wire.timeout_ms.into()),
             login: optional("login", wire.login)?,
             anchors: wire.anchors_der,
+            options: optional("options", wire.options)?.unwrap_or_default(),
+        })
+    }
+}
+
+impl From<ProbeOptions> for v1::ProbeOptions {
+    fn from(options: ProbeOptions) -> Self {
+        Self {
+            resolver: options
+                .resolver
+                .map(|resolver| resolver.to_string())
+                .unwrap_or_default(),
+            examine: texts(options.examine),
+            hold_ms: options.hold.map(millis).unwrap_or_default(),
+            sync_with: options.sync_with.map(Into::into).unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::ProbeOptions> for ProbeOptions {
+    type Error = WireError;
+
+    /// An examination that is not known is an error: its absence would be taken for a good result.
+    fn try_from(wire: v1::ProbeOptions) -> Result<Self, WireError> {
+        let resolver =
+            non_empty(wire.resolver).map(|resolver| parse("resolver", &resolver, "an address and port"));
+        let examine = wire.examine.iter().map(|name| {
+            Examination::known(name).ok_or_else(|| unreadable("examine", name, "an examination known here"))
+        });
+        let sync_with = non_empty(wire.sync_with).map(|name| parse("sync_with", &name, "an agent's name"));
+        Ok(Self {
+            resolver: resolver.transpose()?,
+            examine: examine.collect::<Result<_, _>>()?,
+            hold: (wire.hold_ms > 0).then(|| Duration::from_millis(wire.hold_ms.into())),
+            sync_with: sync_with.transpose()?,
         })
     }
 }

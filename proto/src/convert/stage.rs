@@ -81,6 +81,10 @@ impl From<Evidence> for v1::stage::Evidence {
             Evidence::List(facts) => Self::List(facts.into()),
             Evidence::Select(facts) => Self::Select(facts.into()),
             Evidence::Fetch(facts) => Self::Fetch(facts.into()),
+            Evidence::Append(facts) => Self::Append(facts.into()),
+            Evidence::Sync(facts) => Self::Sync((*facts).into()),
+            Evidence::Idle(facts) => Self::Idle(facts.into()),
+            Evidence::Hold(facts) => Self::Hold(facts.into()),
             Evidence::Command(facts) => Self::Command(facts.into()),
         }
     }
@@ -104,6 +108,10 @@ impl TryFrom<v1::stage::Evidence> for Evidence {
             Wire::List(facts) => Self::List(facts.into()),
             Wire::Select(facts) => Self::Select(facts.into()),
             Wire::Fetch(facts) => Self::Fetch(facts.try_into()?),
+            Wire::Append(facts) => Self::Append(facts.try_into()?),
+            Wire::Sync(facts) => Self::Sync(Box::new(facts.try_into()?)),
+            Wire::Idle(facts) => Self::Idle(facts.try_into()?),
+            Wire::Hold(facts) => Self::Hold(facts.try_into()?),
             Wire::Command(facts) => Self::Command(facts.into()),
         })
     }

@@ -73,7 +73,7 @@ fn the_samples_hold_every_kind_of_evidence() {
     let seen: Vec<_> = sample::full_evidence().iter().map(arm).collect();
     assert_eq!(seen, sample::bare_evidence().iter().map(arm).collect::<Vec<_>>());
     let kinds: std::collections::HashSet<_> = seen.iter().collect();
-    assert_eq!(kinds.len(), 13);
+    assert_eq!(kinds.len(), 17);
     for evidence in sample::full_evidence() {
         let name = |evidence: &Evidence| match evidence {
             Evidence::Resolve(_) => StageName::Resolve,
@@ -88,6 +88,10 @@ fn the_samples_hold_every_kind_of_evidence() {
             Evidence::List(_) => StageName::List,
             Evidence::Select(_) => StageName::Select,
             Evidence::Fetch(_) => StageName::Fetch,
+            Evidence::Append(_) => StageName::Append,
+            Evidence::Sync(_) => StageName::Sync,
+            Evidence::Idle(_) => StageName::Idle,
+            Evidence::Hold(_) => StageName::Hold,
             Evidence::Command(_) => StageName::Logout,
         };
         let json = Evidence::from_map(name(&evidence), evidence.to_map().unwrap()).unwrap();

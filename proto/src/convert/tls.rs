@@ -1,8 +1,9 @@
+use jiff::Timestamp;
 use parallax_model::certificate::CertificateFacts;
-use parallax_model::evidence::TlsEvidence;
+use parallax_model::evidence::{OcspFacts, RawHelloFacts, TlsEvidence, TlsaFacts};
 
 use super::error::WireError;
-use super::read::{every, second};
+use super::read::{every, finite, optional, second};
 use super::write::{all, by_reference};
 use crate::v1;
 
@@ -23,6 +24,11 @@ impl From<TlsEvidence> for v1::TlsEvidence {
             chain: all(facts.chain),
             certificate_faults: all(facts.certificate_faults),
             ocsp_stapled: facts.ocsp_stapled,
+            strict: facts.strict,
+            handshake_kind: facts.handshake_kind,
+            ocsp: facts.ocsp.map(Into::into),
+            tlsa: facts.tlsa.map(Into::into),
+            raw_hello: facts.raw_hello.map(Into::into),
         }
     }
 }
@@ -46,6 +52,11 @@ impl TryFrom<v1::TlsEvidence> for TlsEvidence {
             chain: every("chain", wire.chain)?,
             certificate_faults: all(wire.certificate_faults),
             ocsp_stapled: wire.ocsp_stapled,
+            strict: wire.strict,
+            handshake_kind: wire.handshake_kind,
+            ocsp: optional("ocsp", wire.ocsp)?,
+            tlsa: wire.tlsa.map(Into::into),
+            raw_hello: wire.raw_hello.map(Into::into),
         })
     }
 }
@@ -66,6 +77,11 @@ impl From<CertificateFacts> for v1::CertificateFacts {
             spki_sha256: facts.spki_sha256,
             is_ca: facts.is_ca,
             self_signed: facts.self_signed,
+            srv_names: facts.srv_names,
+            lifetime_left: facts.lifetime_left,
+            scts: facts.scts,
+            must_staple: facts.must_staple,
+            ca_issuers: facts.ca_issuers,
         }
     }
 }
@@ -88,6 +104,79 @@ impl TryFrom<v1::CertificateFacts> for CertificateFacts {
             spki_sha256: wire.spki_sha256,
             is_ca: wire.is_ca,
             self_signed: wire.self_signed,
+            srv_names: wire.srv_names,
+            lifetime_left: wire
+                .lifetime_left
+                .map(|number| finite("lifetime_left", number))
+                .transpose()?,
+            scts: wire.scts,
+            must_staple: wire.must_staple,
+            ca_issuers: wire.ca_issuers,
+        })
+    }
+}
+
+impl From<TlsaFacts> for v1::TlsaFacts {
+    fn from(facts: TlsaFacts) -> Self {
+        Self {
+            records: facts.records,
+            matched: facts.matched,
+            note: facts.note,
+        }
+    }
+}
+
+impl From<v1::TlsaFacts> for TlsaFacts {
+    fn from(wire: v1::TlsaFacts) -> Self {
+        Self {
+            records: wire.records,
+            matched: wire.matched,
+            note: wire.note,
+        }
+    }
+}
+
+impl From<RawHelloFacts> for v1::RawHelloFacts {
+    fn from(facts: RawHelloFacts) -> Self {
+        Self {
+            offered: facts.offered,
+            version: facts.version,
+            cipher_suite: facts.cipher_suite,
+            alert: facts.alert,
+        }
+    }
+}
+
+impl From<v1::RawHelloFacts> for RawHelloFacts {
+    fn from(wire: v1::RawHelloFacts) -> Self {
+        Self {
+            offered: wire.offered,
+            version: wire.version,
+            cipher_suite: wire.cipher_suite,
+            alert: wire.alert,
+        }
+    }
+}
+
+impl From<OcspFacts> for v1::OcspFacts {
+    fn from(facts: OcspFacts) -> Self {
+        Self {
+            status: facts.status,
+            this_update_s: facts.this_update.map(Timestamp::as_second),
+            next_update_s: facts.next_update.map(Timestamp::as_second),
+        }
+    }
+}
+
+impl TryFrom<v1::OcspFacts> for OcspFacts {
+    type Error = WireError;
+
+    fn try_from(wire: v1::OcspFacts) -> Result<Self, WireError> {
+        let at = |field, seconds: Option<i64>| seconds.map(|number| second(field, number)).transpose();
+        Ok(Self {
+            status: wire.status,
+            this_update: at("this_update_s", wire.this_update_s)?,
+            next_update: at("next_update_s", wire.next_update_s)?,
         })
     }
 }

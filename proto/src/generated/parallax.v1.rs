@@ -39,12 +39,30 @@ pub struct ProbeSpec {
     /// Trust anchors for the target's certificate beside the agent's own, DER.
     #[prost(bytes = "vec", repeated, tag = "7")]
     pub anchors_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(message, optional, tag = "8")]
+    pub options: ::core::option::Option<ProbeOptions>,
+}
+/// What a probe does beyond its depth, on request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProbeOptions {
+    /// A resolver to ask beside the host's own, address:port; empty: none.
+    #[prost(string, tag = "1")]
+    pub resolver: ::prost::alloc::string::String,
+    /// `srv`, `tlsa`, `resumption`, `starttls_injection`, `legacy_tls`.
+    #[prost(string, repeated, tag = "2")]
+    pub examine: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long to keep the session open and quiet; 0: not at all.
+    #[prost(uint32, tag = "3")]
+    pub hold_ms: u32,
+    /// The agent whose session watches what this probe writes; empty: a second session of the same agent.
+    #[prost(string, tag = "4")]
+    pub sync_with: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoginSpec {
     #[prost(string, tag = "1")]
     pub user: ::prost::alloc::string::String,
-    /// `PLAIN`, `LOGIN`; empty: the best that is offered.
+    /// `PLAIN`, `LOGIN`, `SCRAM-SHA-256`, `XOAUTH2`, ...; empty: the best that is offered for a password.
     #[prost(string, tag = "2")]
     pub mechanism: ::prost::alloc::string::String,
 }
@@ -110,6 +128,9 @@ pub struct Attempt {
     pub stages: ::prost::alloc::vec::Vec<Stage>,
     #[prost(message, repeated, tag = "6")]
     pub transcript: ::prost::alloc::vec::Vec<TranscriptLine>,
+    /// The agent that made it, where that is not the vantage point's own; else empty.
+    #[prost(string, tag = "7")]
+    pub by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TranscriptLine {
@@ -145,7 +166,7 @@ pub struct Stage {
     pub tcp: ::core::option::Option<TcpInfo>,
     #[prost(
         oneof = "stage::Evidence",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26"
     )]
     pub evidence: ::core::option::Option<stage::Evidence>,
 }
@@ -179,6 +200,14 @@ pub mod stage {
         Fetch(super::FetchEvidence),
         #[prost(message, tag = "22")]
         Command(super::CommandEvidence),
+        #[prost(message, tag = "23")]
+        Append(super::AppendEvidence),
+        #[prost(message, tag = "24")]
+        Sync(super::SyncEvidence),
+        #[prost(message, tag = "25")]
+        Idle(super::IdleEvidence),
+        #[prost(message, tag = "26")]
+        Hold(super::HoldEvidence),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -235,6 +264,15 @@ pub struct ResolveEvidence {
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "3")]
     pub queries: ::prost::alloc::vec::Vec<DnsQuery>,
+    /// What the resolver said that was asked beside the system's.
+    #[prost(message, optional, tag = "4")]
+    pub other: ::core::option::Option<OtherAnswer>,
+    /// SRV records of the mail domain (RFC 6186, RFC 8314 section 5.1).
+    #[prost(message, repeated, tag = "5")]
+    pub services: ::prost::alloc::vec::Vec<SrvRecord>,
+    /// TLSA records of the endpoints (RFC 6698).
+    #[prost(message, repeated, tag = "6")]
+    pub tlsa: ::prost::alloc::vec::Vec<TlsaRecord>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DnsQuery {
@@ -261,6 +299,13 @@ pub struct DnsQuery {
     pub duration_us: u64,
     #[prost(message, optional, tag = "10")]
     pub fault: ::core::option::Option<Fault>,
+    /// Other records of the answer in presentation form (SRV, TLSA).
+    #[prost(string, repeated, tag = "11")]
+    pub records: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// DNSSEC as far as the resolver tells (RFC 4035): `authenticated` (AD), `not_authenticated`, `bogus` (it fails, and
+    /// answers with checking disabled).
+    #[prost(string, optional, tag = "12")]
+    pub dnssec: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConnectEvidence {
@@ -274,6 +319,12 @@ pub struct ConnectEvidence {
     pub errno: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "4")]
     pub icmp: ::core::option::Option<IcmpError>,
+    /// The local interface that holds the local address.
+    #[prost(string, optional, tag = "5")]
+    pub interface: ::core::option::Option<::prost::alloc::string::String>,
+    /// SYNs sent again before the connection was open or given up.
+    #[prost(uint32, optional, tag = "6")]
+    pub syn_retransmits: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IcmpError {
@@ -318,8 +369,23 @@ pub struct TlsEvidence {
     pub certificate_faults: ::prost::alloc::vec::Vec<Fault>,
     #[prost(bool, tag = "14")]
     pub ocsp_stapled: bool,
+    /// Whether the TLS library itself was to refuse a bad chain; only such a connection may carry a secret.
+    #[prost(bool, tag = "15")]
+    pub strict: bool,
+    /// `full`, `hello_retry` (one round trip more, RFC 8446 section 4.1.4) or `resumed`.
+    #[prost(string, optional, tag = "16")]
+    pub handshake_kind: ::core::option::Option<::prost::alloc::string::String>,
+    /// The stapled OCSP response (RFC 6960).
+    #[prost(message, optional, tag = "17")]
+    pub ocsp: ::core::option::Option<OcspFacts>,
+    /// The TLSA records against the chain; only where they were asked for.
+    #[prost(message, optional, tag = "18")]
+    pub tlsa: ::core::option::Option<TlsaFacts>,
+    /// What a hand-made ClientHello learned, in that experiment.
+    #[prost(message, optional, tag = "19")]
+    pub raw_hello: ::core::option::Option<RawHelloFacts>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CertificateFacts {
     #[prost(string, tag = "1")]
     pub subject: ::prost::alloc::string::String,
@@ -348,6 +414,21 @@ pub struct CertificateFacts {
     pub is_ca: bool,
     #[prost(bool, tag = "13")]
     pub self_signed: bool,
+    /// SRV-ID entries of the subject alternative name (RFC 4985).
+    #[prost(string, repeated, tag = "14")]
+    pub srv_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The part of the lifetime that is left when judged, 0 to 1; absent before and after it.
+    #[prost(double, optional, tag = "15")]
+    pub lifetime_left: ::core::option::Option<f64>,
+    /// Embedded signed certificate timestamps (RFC 6962).
+    #[prost(uint32, tag = "16")]
+    pub scts: u32,
+    /// Whether a stapled OCSP response is demanded (RFC 7633).
+    #[prost(bool, tag = "17")]
+    pub must_staple: bool,
+    /// Where the issuer's certificate can be had (RFC 5280 section 4.2.2.1).
+    #[prost(string, repeated, tag = "18")]
+    pub ca_issuers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImapReply {
@@ -362,6 +443,9 @@ pub struct ImapReply {
     pub cause: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, optional, tag = "5")]
     pub next_step: ::core::option::Option<::prost::alloc::string::String>,
+    /// What decided the cause: the code's RFC, or whose text it is.
+    #[prost(string, optional, tag = "6")]
+    pub source: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GreetingEvidence {
@@ -373,6 +457,9 @@ pub struct GreetingEvidence {
     pub first_bytes: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, tag = "4")]
     pub bytes_received: u64,
+    /// The backend that the banner names, decoded.
+    #[prost(string, optional, tag = "5")]
+    pub backend: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CapabilityEvidence {
@@ -380,6 +467,15 @@ pub struct CapabilityEvidence {
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "2")]
     pub reply: ::core::option::Option<ImapReply>,
+    /// Capabilities that the list has and the one before it (the greeting's) had not.
+    #[prost(string, repeated, tag = "3")]
+    pub added: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Capabilities that the list before it had.
+    #[prost(string, repeated, tag = "4")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether the server would take a password here in clear (RFC 8314 section 3); only on a connection without TLS.
+    #[prost(bool, optional, tag = "5")]
+    pub cleartext_login: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StarttlsEvidence {
@@ -389,6 +485,16 @@ pub struct StarttlsEvidence {
     pub tls: ::core::option::Option<TlsEvidence>,
     #[prost(string, repeated, tag = "3")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Capabilities announced behind TLS and not before.
+    #[prost(string, repeated, tag = "4")]
+    pub added: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Capabilities announced before TLS and not behind it.
+    #[prost(string, repeated, tag = "5")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What became of a command sent in clear with STARTTLS, in that experiment: `discarded`, `refused`, `closed`,
+    /// `answered_in_clear`, `executed`.
+    #[prost(string, optional, tag = "6")]
+    pub injection: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommandEvidence {
@@ -419,6 +525,30 @@ pub struct AuthenticateEvidence {
     pub reply: ::core::option::Option<ImapReply>,
     #[prost(string, repeated, tag = "4")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// `AUTHENTICATE` or `LOGIN`.
+    #[prost(string, tag = "5")]
+    pub command: ::prost::alloc::string::String,
+    /// Capabilities announced after the login and not before.
+    #[prost(string, repeated, tag = "6")]
+    pub added: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Capabilities announced before the login and not after.
+    #[prost(string, repeated, tag = "7")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether the server proved that it knows the password too (SCRAM, RFC 5802).
+    #[prost(bool, optional, tag = "8")]
+    pub server_verified: ::core::option::Option<bool>,
+    /// The channel binding used (RFC 5929, RFC 9266).
+    #[prost(string, optional, tag = "9")]
+    pub channel_binding: ::core::option::Option<::prost::alloc::string::String>,
+    /// The error that the server gave for a token (RFC 7628 section 3.2.2).
+    #[prost(message, optional, tag = "10")]
+    pub oauth_error: ::core::option::Option<OauthError>,
+    /// Whether the answer took as long as servers make those wait who failed before.
+    #[prost(bool, tag = "11")]
+    pub penalty_suspected: bool,
+    /// What ENABLE switched on (RFC 5161).
+    #[prost(string, repeated, tag = "12")]
+    pub enabled: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NamespaceEntry {
@@ -450,8 +580,20 @@ pub struct ListEvidence {
     pub unparsed: u32,
     #[prost(message, optional, tag = "5")]
     pub reply: ::core::option::Option<ImapReply>,
+    /// Roles that mail clients look for and no mailbox has (`sent`, `drafts`, `trash`, ...).
+    #[prost(string, repeated, tag = "6")]
+    pub missing_roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Roles that more than one mailbox has.
+    #[prost(string, repeated, tag = "7")]
+    pub doubled_roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names that are neither modified UTF-7 nor UTF-8.
+    #[prost(uint32, tag = "8")]
+    pub undecodable: u32,
+    /// Mailboxes beside INBOX that stand outside the personal namespace's prefix.
+    #[prost(uint32, tag = "9")]
+    pub outside_prefix: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SelectEvidence {
     #[prost(string, tag = "1")]
     pub command: ::prost::alloc::string::String,
@@ -469,6 +611,21 @@ pub struct SelectEvidence {
     pub read_only: ::core::option::Option<bool>,
     #[prost(message, optional, tag = "8")]
     pub reply: ::core::option::Option<ImapReply>,
+    /// The answer to STATUS, asked before.
+    #[prost(message, optional, tag = "9")]
+    pub status: ::core::option::Option<StatusFacts>,
+    /// The answer to GETQUOTAROOT (RFC 9208).
+    #[prost(message, repeated, tag = "10")]
+    pub quota: ::prost::alloc::vec::Vec<QuotaFacts>,
+    /// UIDNOTSTICKY (RFC 4315): UIDs do not last.
+    #[prost(bool, tag = "11")]
+    pub uid_not_sticky: bool,
+    /// NOMODSEQ (RFC 7162): no modification sequences here.
+    #[prost(bool, tag = "12")]
+    pub no_modseq: bool,
+    /// MAILBOXID (RFC 8474).
+    #[prost(string, optional, tag = "13")]
+    pub mailbox_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FetchEvidence {
@@ -482,10 +639,218 @@ pub struct FetchEvidence {
     pub first_byte_ms: ::core::option::Option<f64>,
     #[prost(message, optional, tag = "5")]
     pub reply: ::core::option::Option<ImapReply>,
+    /// The length that the server declared for the headers.
+    #[prost(uint64, optional, tag = "6")]
+    pub declared_bytes: ::core::option::Option<u64>,
+    /// From the command to the end of its answer.
+    #[prost(double, optional, tag = "7")]
+    pub end_ms: ::core::option::Option<f64>,
+}
+/// What another resolver said than the one that the agent's host uses.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OtherAnswer {
+    /// address:port.
+    #[prost(string, tag = "1")]
+    pub resolver: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "3")]
+    pub agrees: bool,
+    #[prost(message, optional, tag = "4")]
+    pub fault: ::core::option::Option<Fault>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SrvRecord {
+    /// `_imaps._tcp`, `_imap._tcp`.
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub priority: u32,
+    #[prost(uint32, tag = "3")]
+    pub weight: u32,
+    #[prost(uint32, tag = "4")]
+    pub port: u32,
+    #[prost(string, tag = "5")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "6")]
+    pub ttl_s: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TlsaRecord {
+    #[prost(uint32, tag = "1")]
+    pub port: u32,
+    #[prost(uint32, tag = "2")]
+    pub usage: u32,
+    #[prost(uint32, tag = "3")]
+    pub selector: u32,
+    #[prost(uint32, tag = "4")]
+    pub matching: u32,
+    /// Hexadecimal.
+    #[prost(string, tag = "5")]
+    pub data: ::prost::alloc::string::String,
+    #[prost(bool, tag = "6")]
+    pub authenticated: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OcspFacts {
+    /// `good`, `revoked`, `unknown`, `error:<name>`, `unreadable`.
+    #[prost(string, tag = "1")]
+    pub status: ::prost::alloc::string::String,
+    /// Seconds since the Unix epoch.
+    #[prost(int64, optional, tag = "2")]
+    pub this_update_s: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "3")]
+    pub next_update_s: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TlsaFacts {
+    #[prost(uint32, tag = "1")]
+    pub records: u32,
+    #[prost(bool, optional, tag = "2")]
+    pub matched: ::core::option::Option<bool>,
+    #[prost(string, optional, tag = "3")]
+    pub note: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RawHelloFacts {
+    #[prost(string, repeated, tag = "1")]
+    pub offered: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub version: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub cipher_suite: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "4")]
+    pub alert: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OauthError {
+    #[prost(string, optional, tag = "1")]
+    pub status: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub schemes: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub scope: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "4")]
+    pub openid_configuration: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusFacts {
+    #[prost(uint64, optional, tag = "1")]
+    pub messages: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub uid_next: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub uid_validity: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub unseen: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub highest_modseq: ::core::option::Option<u64>,
+    /// Bytes.
+    #[prost(uint64, optional, tag = "6")]
+    pub size: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuotaFacts {
+    #[prost(string, tag = "1")]
+    pub root: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub usage: u64,
+    #[prost(uint64, tag = "4")]
+    pub limit: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppendEvidence {
+    #[prost(string, tag = "1")]
+    pub mailbox: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    #[prost(double, optional, tag = "3")]
+    pub go_ahead_ms: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "4")]
+    pub stored_ms: ::core::option::Option<f64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub uid_validity: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub uid: ::core::option::Option<u64>,
+    #[prost(bool, optional, tag = "7")]
+    pub intact: ::core::option::Option<bool>,
+    #[prost(string, optional, tag = "8")]
+    pub difference: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "9")]
+    pub reply: ::core::option::Option<ImapReply>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SyncEvent {
+    /// `exists`, `flags`, `expunge`.
+    #[prost(string, tag = "1")]
+    pub event: ::prost::alloc::string::String,
+    /// `idle`, `noop`, `select`, `never`.
+    #[prost(string, tag = "2")]
+    pub seen: ::prost::alloc::string::String,
+    #[prost(double, optional, tag = "3")]
+    pub latency_ms: ::core::option::Option<f64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SyncEvidence {
+    #[prost(string, optional, tag = "1")]
+    pub watcher: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<SyncEvent>,
+    #[prost(double, optional, tag = "3")]
+    pub uncertainty_ms: ::core::option::Option<f64>,
+    #[prost(bool, optional, tag = "4")]
+    pub flags_kept: ::core::option::Option<bool>,
+    #[prost(string, optional, tag = "5")]
+    pub copy: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "6")]
+    pub r#move: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "7")]
+    pub cleaned_up: ::core::option::Option<bool>,
+    #[prost(string, repeated, tag = "8")]
+    pub left_over: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "9")]
+    pub old_removed: u32,
+    #[prost(message, optional, tag = "10")]
+    pub watcher_fault: ::core::option::Option<Fault>,
+    #[prost(message, optional, tag = "11")]
+    pub reply: ::core::option::Option<ImapReply>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IdleEvidence {
+    #[prost(bool, tag = "1")]
+    pub offered: bool,
+    #[prost(double, optional, tag = "2")]
+    pub go_ahead_ms: ::core::option::Option<f64>,
+    #[prost(uint32, tag = "3")]
+    pub events: u32,
+    #[prost(double, optional, tag = "4")]
+    pub keepalive_ms: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "5")]
+    pub done_ms: ::core::option::Option<f64>,
+    #[prost(message, optional, tag = "6")]
+    pub reply: ::core::option::Option<ImapReply>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HoldEvidence {
+    #[prost(double, tag = "1")]
+    pub asked_ms: f64,
+    #[prost(double, tag = "2")]
+    pub held_ms: f64,
+    #[prost(bool, tag = "3")]
+    pub logged_in: bool,
+    /// `alive`, `bye`, `closed`, `reset`, `silent`.
+    #[prost(string, tag = "4")]
+    pub end: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub bye: ::core::option::Option<ImapReply>,
+    #[prost(double, optional, tag = "6")]
+    pub answer_ms: ::core::option::Option<f64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentMessage {
-    #[prost(oneof = "agent_message::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "agent_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub message: ::core::option::Option<agent_message::Message>,
 }
 /// Nested message and enum types in `AgentMessage`.
@@ -506,11 +871,13 @@ pub mod agent_message {
         Done(super::OrderDone),
         #[prost(message, tag = "7")]
         LoginAsked(super::LoginAsked),
+        #[prost(message, tag = "8")]
+        Signal(super::Signal),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CollectorMessage {
-    #[prost(oneof = "collector_message::Message", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "collector_message::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub message: ::core::option::Option<collector_message::Message>,
 }
 /// Nested message and enum types in `CollectorMessage`.
@@ -529,6 +896,8 @@ pub mod collector_message {
         LoginAnswer(super::LoginAnswer),
         #[prost(message, tag = "6")]
         Draining(super::Draining),
+        #[prost(message, tag = "7")]
+        Signal(super::Signal),
     }
 }
 /// Who the agent is and what it can do. The name comes from its certificate, never from here.
@@ -625,6 +994,34 @@ pub struct Order {
     /// The secret of `spec.login`, sealed to this agent.
     #[prost(message, optional, tag = "9")]
     pub secret: ::core::option::Option<SealedSecret>,
+    /// A client certificate with its key for the target, PEM, sealed to this agent.
+    #[prost(message, optional, tag = "10")]
+    pub client_identity: ::core::option::Option<SealedSecret>,
+    /// If not empty, this order is to watch what another agent writes: the order whose signals it gets.
+    #[prost(string, tag = "11")]
+    pub watches: ::prost::alloc::string::String,
+}
+/// One session tells the other, of another order in the same run, where it is: the writer that it has done
+/// something, the watcher that it is ready or has seen something. The collector passes it on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Signal {
+    /// In what an agent sends: its own order. In what the collector passes on: the receiver's.
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    /// `mailbox`, `changed`, `over` from the writer; `watching`, `seen`, `gone` from the watcher.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// What of: a mailbox, an event, how it was seen, a reason.
+    #[prost(string, tag = "3")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
+    /// When, on the collector's monotonic clock (as in heartbeat answers), microseconds.
+    #[prost(uint64, tag = "5")]
+    pub at_us: u64,
+    /// How far that may be off, microseconds.
+    #[prost(uint64, tag = "6")]
+    pub uncertainty_us: u64,
 }
 /// A secret sealed with HPKE base mode (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1031,6 +1428,22 @@ pub struct Run {
     /// First the one to act on.
     #[prost(message, repeated, tag = "10")]
     pub findings: ::prost::alloc::vec::Vec<Finding>,
+    #[prost(message, repeated, tag = "11")]
+    pub clients: ::prost::alloc::vec::Vec<ClientReport>,
+}
+/// What the evidence says of one family of mail clients.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientReport {
+    #[prost(string, tag = "1")]
+    pub client: ::prost::alloc::string::String,
+    /// `works`, `degraded`, `fails`, `unknown`.
+    #[prost(string, tag = "2")]
+    pub outcome: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub because: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Agents; empty: all that answered.
+    #[prost(string, repeated, tag = "4")]
+    pub affected: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One claim about what is wrong and where.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1179,6 +1592,12 @@ pub struct RunProbeRequest {
     /// Which agents would run and why, and nothing else.
     #[prost(bool, tag = "6")]
     pub dry_run: bool,
+    /// Client certificates with their keys for the target, PEM, sealed to each agent that may get one, by name.
+    #[prost(map = "string, message", tag = "7")]
+    pub client_identities: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        SealedSecret,
+    >,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunEvent {

@@ -41,6 +41,11 @@ fn facts(der: &[u8], parsed: &X509Certificate<'_>) -> Certificate {
     let (subject, issuer) = (parsed.subject().as_raw(), parsed.issuer().as_raw());
     Certificate {
         facts: CertificateFacts {
+            srv_names: Vec::new(),
+            lifetime_left: None,
+            scts: 0,
+            must_staple: false,
+            ca_issuers: Vec::new(),
             subject: distinguished_name::text(parsed.subject()),
             issuer: distinguished_name::text(parsed.issuer()),
             serial: serial(parsed.raw_serial()),

@@ -35,6 +35,7 @@ impl Exchange for Capability {
         Some(Evidence::Capability(CapabilityEvidence {
             capabilities: self.list.names(wire),
             reply: self.reply.take(),
+            ..CapabilityEvidence::default()
         }))
     }
 }

@@ -50,6 +50,7 @@ impl Exchange for Fetch {
             literal_bytes: self.bytes(),
             first_byte_ms: wire.to_first_byte().map(millis::of),
             reply: self.reply.take(),
+            ..FetchEvidence::default()
         }))
     }
 }

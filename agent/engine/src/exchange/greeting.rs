@@ -53,6 +53,7 @@ impl Exchange for Greeting {
             service: self.service.map(|service| service.as_str().to_owned()),
             first_bytes: unread.then(|| hex::encode(first)),
             bytes_received: wire.framer().received(),
+            ..GreetingEvidence::default()
         }))
     }
 }

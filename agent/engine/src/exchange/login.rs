@@ -126,7 +126,7 @@ impl Login {
                 self.facts.initial_response = wire.capabilities.has("SASL-IR");
                 Command::authenticate_plain(proof, tag, credential, self.facts.initial_response)
             }
-            Mechanism::Login => Command::login(proof, tag, credential, wire.capabilities.literals()),
+            _ => Command::login(proof, tag, credential, wire.capabilities.literals()),
         };
         command.map_err(|error: CommandError| {
             Fault::new(FaultKind::Auth(AuthFault::SecretUnavailable), error.to_string())
@@ -176,7 +176,18 @@ fn choose(asked: Option<Mechanism>, wire: &Wire) -> Result<Mechanism, Fault> {
         Some(Mechanism::Login) if login => Ok(Mechanism::Login),
         None if plain => Ok(Mechanism::Plain),
         None if login => Ok(Mechanism::Login),
-        Some(Mechanism::Plain) | None => Err(nothing_in_common(wire)),
+        Some(
+            Mechanism::Plain
+            | Mechanism::LoginCommand
+            | Mechanism::ScramSha1
+            | Mechanism::ScramSha1Plus
+            | Mechanism::ScramSha256
+            | Mechanism::ScramSha256Plus
+            | Mechanism::OauthBearer
+            | Mechanism::Xoauth2
+            | Mechanism::External,
+        )
+        | None => Err(nothing_in_common(wire)),
         Some(Mechanism::Login) => Err(cannot(
             AuthFault::LoginDisabled,
             "the server does not take the LOGIN command (LOGINDISABLED)",

@@ -17,8 +17,11 @@ mod select;
 mod starttls;
 mod tls;
 
+use std::time::Duration;
+
 use parallax_model::evidence::Evidence;
 use parallax_model::fault::{AgentFault, Fault, FaultKind};
+use parallax_model::signal::Signal;
 use parallax_model::stage::{Outcome, StageName};
 
 use crate::handshake::Judgement;
@@ -30,6 +33,10 @@ pub(crate) use lost::{Lost, out_of_time, seconds};
 
 /// What an exchange wants next.
 #[derive(Debug)]
+#[allow(
+    dead_code,
+    reason = "the exchanges that rest and tell come with the synchronisation"
+)]
 pub(crate) enum Turn {
     /// The next reply.
     Listen,
@@ -39,6 +46,10 @@ pub(crate) enum Turn {
     Say(Outgoing),
     /// A TLS handshake.
     Handshake,
+    /// To wait and listen for so long; when the time is over, [`Exchange::rested`] is asked, and nothing is lost.
+    Rest(Duration),
+    /// To tell the other session of a synchronisation something, and then this.
+    Tell(Signal, Box<Turn>),
     /// Leave to try a secret.
     AskLogin,
     /// Nothing more.
@@ -63,6 +74,18 @@ impl Turn {
     }
 }
 
+/// What the other session of a synchronisation said.
+#[derive(Debug)]
+#[allow(dead_code, reason = "the exchanges that hear come with the synchronisation")]
+pub(crate) struct Told<'s> {
+    /// What.
+    pub(crate) signal: &'s Signal,
+    /// When, from the start of the probe.
+    pub(crate) at: Duration,
+    /// How far that may be off.
+    pub(crate) uncertainty: Duration,
+}
+
 /// One stage's talk with the server.
 pub(crate) trait Exchange: Send {
     /// What to do first.
@@ -81,6 +104,14 @@ pub(crate) trait Exchange: Send {
         Turn::failed(out_of_place("a leave that was not asked for"))
     }
 
+    /// What the other session said; a turn to take instead of the wait that runs, if it changes anything.
+    fn told(&mut self, _told: &Told<'_>, _wire: &mut Wire) -> Option<Turn> {
+        None
+    }
+    /// The time of a [`Turn::Rest`] is over.
+    fn rested(&mut self, _wire: &mut Wire) -> Turn {
+        Turn::failed(out_of_place("the end of a rest that was not asked for"))
+    }
     /// Whether what came without a line end tells enough already.
     fn unfinished(&mut self, _wire: &Wire) -> Option<Outcome> {
         None

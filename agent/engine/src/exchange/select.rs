@@ -69,6 +69,7 @@ impl Exchange for Select {
             permanent_flags: wire.masked_all(&selected.permanent_flags.unwrap_or_default()),
             read_only: selected.read_only,
             reply: self.reply.take(),
+            ..SelectEvidence::default()
         }))
     }
 }

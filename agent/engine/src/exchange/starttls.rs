@@ -84,6 +84,7 @@ impl Exchange for Starttls {
             reply: self.reply.take(),
             tls: self.tls.take(),
             capabilities: self.list.names(wire),
+            ..StarttlsEvidence::default()
         })))
     }
 }

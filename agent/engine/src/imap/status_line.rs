@@ -86,6 +86,7 @@ impl<'f> StatusLine<'f> {
         let code = self.code.as_ref().map(|code| &code.name);
         let meaning = code.and_then(ResponseCode::meaning);
         ImapReply {
+            source: None,
             status: self.status.as_str().to_owned(),
             code: code.map(|code| code.as_str().to_owned()),
             text: shown,

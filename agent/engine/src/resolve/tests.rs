@@ -1,4 +1,5 @@
 use super::*;
+use parallax_model::spec::ProbeOptions;
 use parallax_model::spec::{DEFAULT_TIMEOUT, Depth};
 use parallax_model::target::Target;
 
@@ -11,6 +12,7 @@ fn spec(target: &str, family: FamilyChoice) -> ProbeSpec {
         timeout: DEFAULT_TIMEOUT,
         login: None,
         anchors: Vec::new(),
+        options: ProbeOptions::default(),
     }
 }
 
@@ -19,6 +21,8 @@ fn query(text: &str) -> DnsQuery {
     let words: Vec<&str> = text.split(' ').collect();
     let silent = words[1] == "-";
     DnsQuery {
+        records: Vec::new(),
+        dnssec: None,
         name: "imap.example.org".into(),
         record_type: words[0].into(),
         resolver: "192.0.2.53:53".parse().expect("a socket"),

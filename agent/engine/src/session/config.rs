@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_model::credential::{Credential, Mechanism};
+use parallax_model::evidence::TlsaRecord;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::Purpose;
 use parallax_model::target::{Endpoint, Host};
+use parallax_model::vantage::AgentName;
 
 use crate::budgets::Budgets;
 use crate::plan::Plan;
@@ -39,6 +41,29 @@ pub struct SessionConfig {
     pub wall: Timestamp,
     /// Random; tells the tags of this connection from those of others.
     pub seed: u64,
+    /// Random, and known to nobody else: the client's nonce of a SCRAM login (RFC 5802 section 5.1).
+    pub nonce: [u8; 18],
+    /// TLSA records of the host, where they were asked for.
+    pub tlsa: Option<Vec<TlsaRecord>>,
+    /// Its part in a synchronisation, at depth `sync`.
+    pub sync: Option<SyncPart>,
+    /// How long to keep the session open and quiet.
+    pub hold: Option<Duration>,
     /// How long each wait may be.
     pub budgets: Budgets,
+}
+
+/// What a session does in a synchronisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncPart {
+    /// It writes, in a mailbox of its own.
+    Writer {
+        /// The agent whose session watches, where it is another's.
+        watcher: Option<AgentName>,
+    },
+    /// It watches.
+    Watcher {
+        /// The mailbox, as the writer named it.
+        mailbox: String,
+    },
 }

@@ -12,7 +12,11 @@ use crate::wire::Heard;
 impl Session {
     /// Reads what has come, and waits on for the rest of the time that the wait had.
     pub(super) fn listen(&mut self, wait: Wait) {
-        self.state = State::Waiting(wait.for_another(Awaited::Bytes));
+        let what = match wait.what {
+            Awaited::Rest => Awaited::Rest,
+            _ => Awaited::Bytes,
+        };
+        self.state = State::Waiting(wait.for_another(what));
         self.follow(Turn::Listen);
     }
 
@@ -38,6 +42,14 @@ impl Session {
                         server_name: self.config.reference.to_string(),
                         until: wait.until,
                     });
+                }
+                Turn::Rest(time) => {
+                    self.wait(Awaited::Rest, time);
+                    Turn::Listen
+                }
+                Turn::Tell(signal, then) => {
+                    self.ready.push_back(Action::Tell(signal));
+                    *then
                 }
                 Turn::AskLogin => {
                     let wait = self.wait(Awaited::Login, Duration::MAX);

@@ -24,6 +24,8 @@ pub(super) enum Awaited {
     Handshake,
     Sent,
     Bytes,
+    /// Bytes, or the end of the time.
+    Rest,
     Login,
 }
 
@@ -64,7 +66,7 @@ impl Wait {
                 bytes: Outgoing::default(),
                 until,
             },
-            Awaited::Bytes => Action::Receive { until },
+            Awaited::Bytes | Awaited::Rest => Action::Receive { until },
             Awaited::Login => Action::AskLogin { until },
         }
     }

@@ -10,7 +10,7 @@ use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig};
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::{Attempt, AttemptOutcome, Purpose};
-use parallax_model::spec::{FamilyChoice, ProbeSpec};
+use parallax_model::spec::{FamilyChoice, ProbeOptions, ProbeSpec};
 use parallax_model::stage::Stage;
 use parallax_model::target::{Endpoint, Host, Security, Target};
 
@@ -70,6 +70,7 @@ impl<'s> Player<'s> {
             timeout: script.deadline,
             login: None,
             anchors: Vec::new(),
+            options: ProbeOptions::default(),
         };
         let session = Session::new(SessionConfig {
             address: ADDRESS,
@@ -84,6 +85,10 @@ impl<'s> Player<'s> {
             deadline: script.deadline,
             wall: WALL.parse().unwrap(),
             seed: 0,
+            nonce: [7; 18],
+            tlsa: None,
+            sync: None,
+            hold: None,
             budgets: Budgets::default(),
         });
         Self {
@@ -110,7 +115,7 @@ impl<'s> Player<'s> {
                 Action::Receive { until } => self.receive(until)?,
                 Action::AskLogin { .. } => self.ask_login(),
                 Action::Report(stage) => self.reported.push(stage),
-                Action::Close => {}
+                Action::Close | Action::Tell(_) => {}
                 Action::Finish(attempt) => {
                     return match self.script.steps.get(self.at) {
                         None => Ok(attempt),

@@ -19,6 +19,8 @@ pub(crate) fn connection(port: u16) -> ConnectEvidence {
         local: Some(SocketAddr::from(([192, 0, 2, 1], 40_000))),
         errno: None,
         icmp: None,
+        interface: None,
+        syn_retransmits: None,
     }
 }
 

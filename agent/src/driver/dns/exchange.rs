@@ -32,6 +32,8 @@ pub(super) async fn ask(
 ) -> DnsQuery {
     let began = Instant::now();
     let mut query = DnsQuery {
+        records: Vec::new(),
+        dnssec: None,
         name: name.to_owned(),
         record_type: record_type.to_string(),
         resolver,

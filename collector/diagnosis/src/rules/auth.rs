@@ -53,6 +53,8 @@ const fn kind(fault: AuthFault) -> Option<FindingKind> {
         }
         AuthFault::CredentialsExpired => Some(FindingKind::CredentialsExpired),
         AuthFault::AccountDisabled => Some(FindingKind::AccountDisabled),
+        AuthFault::ServerNotVerified => Some(FindingKind::TlsIntercepted),
+        AuthFault::TokenRejected => Some(FindingKind::CredentialsExpired),
         AuthFault::OauthRequired => Some(FindingKind::OauthRequired),
         AuthFault::MechanismUnavailable => Some(FindingKind::MechanismUnavailable),
         AuthFault::BackendUnavailable => Some(FindingKind::AuthBackendUnavailable),

@@ -34,11 +34,11 @@ impl Answer {
         match fault {
             DnsFault::Nxdomain => Self::Nxdomain,
             DnsFault::NoAddress => Self::NoAddress,
-            DnsFault::Servfail => Self::Servfail,
+            DnsFault::Bogus | DnsFault::Servfail => Self::Servfail,
             DnsFault::Refused => Self::Refused,
             DnsFault::Timeout => Self::Silent,
             DnsFault::ResolverUnreachable | DnsFault::NotSent | DnsFault::NoResolver => Self::Unreachable,
-            DnsFault::Malformed | DnsFault::Other => Self::Unusable,
+            DnsFault::AnswersDiffer | DnsFault::Malformed | DnsFault::Other => Self::Unusable,
         }
     }
 

@@ -37,6 +37,12 @@ const fn kind(stage: StageName, fault: MailboxFault) -> FindingKind {
         (MailboxFault::InUse, _) => FindingKind::MailboxBusy,
         (MailboxFault::Corruption, _) => FindingKind::MailboxCorrupt,
         (MailboxFault::OverQuota, _) => FindingKind::OverQuota,
+        (MailboxFault::ReadOnly, _) => FindingKind::MailboxReadOnly,
+        (MailboxFault::SpecialUse, _) => FindingKind::SpecialUseMissing,
+        (MailboxFault::SyncDelayed, _) => FindingKind::SyncDelayed,
+        (MailboxFault::SyncBroken, _) => FindingKind::SyncBroken,
+        (MailboxFault::IdleBroken, _) => FindingKind::IdleBroken,
+        (MailboxFault::TooBig | MailboxFault::AppendMismatch, _) => FindingKind::AppendFailed,
         (_, StageName::Append) => FindingKind::AppendFailed,
         (
             MailboxFault::Unavailable

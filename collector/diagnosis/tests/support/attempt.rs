@@ -77,6 +77,7 @@ pub fn build(
         }
     };
     Attempt {
+        by: None,
         address: socket.ip(),
         endpoint,
         purpose,
@@ -150,6 +151,8 @@ fn connect_failure(line: &Line, socket: SocketAddr, local: SocketAddr) -> Stage 
         ..TcpInfo::default()
     });
     stage.evidence = Some(Evidence::Connect(ConnectEvidence {
+        interface: None,
+        syn_retransmits: None,
         peer: socket,
         local: Some(local),
         errno: Some(errno.to_owned()),
@@ -272,6 +275,8 @@ fn evidence(
 ) -> Option<Evidence> {
     match name {
         StageName::Connect => Some(Evidence::Connect(ConnectEvidence {
+            interface: None,
+            syn_retransmits: None,
             peer: socket,
             local: Some(local),
             errno: None,
@@ -279,6 +284,9 @@ fn evidence(
         })),
         StageName::Tls => Some(Evidence::Tls(Box::new(handshake(setting, line, here)))),
         StageName::Starttls => Some(Evidence::Starttls(Box::new(StarttlsEvidence {
+            added: Vec::new(),
+            removed: Vec::new(),
+            injection: None,
             reply: if here { line.reply("NO") } else { None },
             tls: (!here || line.options.get("layer") == Some(&"tls")).then(|| handshake(setting, line, here)),
             capabilities: Vec::new(),
@@ -289,6 +297,9 @@ fn evidence(
             ..GreetingEvidence::default()
         })),
         StageName::Capability => Some(Evidence::Capability(CapabilityEvidence {
+            added: Vec::new(),
+            removed: Vec::new(),
+            cleartext_login: None,
             capabilities: line
                 .options
                 .get("caps")
@@ -301,6 +312,14 @@ fn evidence(
         })),
         StageName::Authenticate if !(here && line.words.get(1) == Some(&"skipped")) => {
             Some(Evidence::Authenticate(AuthenticateEvidence {
+                command: String::new(),
+                added: Vec::new(),
+                removed: Vec::new(),
+                server_verified: None,
+                channel_binding: None,
+                oauth_error: None,
+                penalty_suspected: false,
+                enabled: Vec::new(),
                 mechanism: "PLAIN".to_owned(),
                 initial_response: true,
                 reply: if here { line.reply("NO") } else { None },

@@ -173,6 +173,8 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
     let addresses = if named.is_empty() { addresses } else { named };
     let took = Duration::from_millis(8);
     let query = |record_type: &str, rcode: Option<&str>, found: Vec<IpAddr>, fault: Option<Fault>| DnsQuery {
+        records: Vec::new(),
+        dnssec: None,
         name: target.to_owned(),
         record_type: record_type.to_owned(),
         resolver,
@@ -232,6 +234,9 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
     let mut stage = Stage::new(StageName::Resolve, outcome, Duration::ZERO, took);
     let literal = target.parse::<IpAddr>().is_ok();
     stage.evidence = Some(Evidence::Resolve(ResolveEvidence {
+        other: None,
+        services: Vec::new(),
+        tlsa: Vec::new(),
         source: if literal { "literal" } else { "dns" }.to_owned(),
         addresses: if failed { Vec::new() } else { addresses.clone() },
         queries: if literal { Vec::new() } else { queries },

@@ -39,6 +39,11 @@ pub fn leaf(chains: &BTreeMap<String, ChainSpec>, name: &str) -> CertificateFact
         None => panic!("no chain is called {name}"),
     };
     CertificateFacts {
+        srv_names: Vec::new(),
+        lifetime_left: None,
+        scts: 0,
+        must_staple: false,
+        ca_issuers: Vec::new(),
         subject: format!("CN={}", spec.names.first().cloned().unwrap_or_default()),
         issuer: spec.issuer,
         serial: "01".to_owned(),

@@ -47,6 +47,7 @@ impl<'a> Line<'a> {
 
     pub fn reply(&self, status: &str) -> Option<ImapReply> {
         (self.options.contains_key("code") || self.options.contains_key("text")).then(|| ImapReply {
+            source: None,
             status: status.to_owned(),
             code: self.options.get("code").map(|code| (*code).to_owned()),
             text: self

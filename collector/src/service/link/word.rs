@@ -85,6 +85,8 @@ pub(super) fn to_wire(word: ToAgent, clock: Clock) -> Result<v1::CollectorMessag
 
 fn order_to_wire(order: Order, clock: Clock, traceparent: String, tracestate: String) -> v1::Order {
     v1::Order {
+        client_identity: None,
+        watches: String::new(),
         order_id: order.id.to_string(),
         run_id: order.run.to_string(),
         spec: Some((*order.spec).clone().into()),

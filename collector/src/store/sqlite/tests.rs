@@ -42,6 +42,7 @@ fn agent(name: &str) -> AgentRecord {
 
 fn run(id: u128) -> RunDocument {
     RunDocument {
+        clients: Vec::new(),
         schema: RUN_SCHEMA.into(),
         run_id: Uuid::from_u128(id),
         trace_id: None,

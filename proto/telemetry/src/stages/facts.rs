@@ -31,6 +31,10 @@ pub(super) fn write(evidence: &Evidence, failed: bool, attributes: &mut Vec<KeyV
         | Evidence::List(_)
         | Evidence::Select(_)
         | Evidence::Fetch(_)
+        | Evidence::Append(_)
+        | Evidence::Sync(_)
+        | Evidence::Idle(_)
+        | Evidence::Hold(_)
         | Evidence::Command(_) => {}
     }
     if let Some(answer) = evidence.reply() {

@@ -182,6 +182,8 @@ fn observation() -> Observation {
 fn resolve() -> Stage {
     let addresses = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
     let query = DnsQuery {
+        records: Vec::new(),
+        dnssec: None,
         name: "mail.example.org.".into(),
         record_type: "A".into(),
         resolver: "192.0.2.53:53".parse().unwrap(),
@@ -194,6 +196,9 @@ fn resolve() -> Stage {
         fault: None,
     };
     let evidence = Evidence::Resolve(ResolveEvidence {
+        other: None,
+        services: Vec::new(),
+        tlsa: Vec::new(),
         source: "dns".into(),
         addresses,
         queries: vec![query],
@@ -210,6 +215,7 @@ fn rejected_login() -> Attempt {
     };
     let weak = Fault::new(FaultKind::Tls(TlsFault::CertificateWeak), "weak");
     let said = ImapReply {
+        source: None,
         status: "NO".into(),
         code: Some("AUTHENTICATIONFAILED".into()),
         text: "wrong password for probe@example.org".into(),
@@ -227,6 +233,7 @@ fn rejected_login() -> Attempt {
     )
     .with_raw("NO hunter2");
     Attempt {
+        by: None,
         address: "192.0.2.1".parse().unwrap(),
         endpoint: Endpoint {
             port: 993,
@@ -258,6 +265,9 @@ fn rejected_login() -> Attempt {
                 Outcome::Ok,
                 (60, 10),
                 Some(Evidence::Capability(CapabilityEvidence {
+                    added: Vec::new(),
+                    removed: Vec::new(),
+                    cleartext_login: None,
                     capabilities: vec!["IMAP4rev1".into(), "IDLE".into()],
                     reply: None,
                 })),
@@ -281,6 +291,7 @@ fn closed_control_port() -> Attempt {
         "connect to 192.0.2.2:7: connection refused",
     );
     Attempt {
+        by: None,
         address: "192.0.2.2".parse().unwrap(),
         endpoint: Endpoint {
             port: 7,
@@ -316,6 +327,8 @@ fn stage(
 
 fn connect(peer: &str) -> Evidence {
     Evidence::Connect(ConnectEvidence {
+        interface: None,
+        syn_retransmits: None,
         peer: peer.parse().unwrap(),
         local: Some("192.0.2.9:50000".parse().unwrap()),
         errno: None,
@@ -325,6 +338,11 @@ fn connect(peer: &str) -> Evidence {
 
 fn certificate() -> CertificateFacts {
     CertificateFacts {
+        srv_names: Vec::new(),
+        lifetime_left: None,
+        scts: 0,
+        must_staple: false,
+        ca_issuers: Vec::new(),
         subject: "CN=mail.example.org".into(),
         issuer: "CN=CA".into(),
         serial: "01".into(),
