@@ -351,6 +351,12 @@ impl Session {
             Outcome::Failed(_) if name == Some(StageName::Logout) && self.timeline.failed() => {
                 Outcome::NotReached
             }
+            Outcome::Ok if std::mem::take(&mut self.wire.proxied) => Outcome::Degraded(Fault::new(
+                FaultKind::Imap(ImapFault::ProxyProtocol),
+                format!(
+                    "{peer} took a PROXY header for a command: the balancer sends one, the server expects none"
+                ),
+            )),
             Outcome::Ok => match (self.wire.smuggled.take(), self.slow(name)) {
                 (Some(keyword), _) => Outcome::Degraded(Fault::new(
                     FaultKind::Imap(ImapFault::ProtocolError),

@@ -8,6 +8,7 @@ use parallax_model::text::from_wire;
 
 use crate::handshake::Verified;
 use crate::imap::limits::{FRAMES_PER_COMMAND, FRAMES_PER_LIST};
+use crate::imap::namespace::Namespaces;
 use crate::imap::{
     Capabilities, Command, DataLine, Frame, Framer, LimitExceeded, Limits, Outgoing, Reply, Status,
     StatusLine, Tag, Tags,
@@ -66,6 +67,10 @@ pub(crate) struct Wire {
     pub(crate) logged_in: bool,
     /// Messages in the mailbox selected.
     pub(crate) exists: Option<u64>,
+    /// Where mailboxes live, as far as the server said.
+    pub(crate) namespaces: Option<Namespaces>,
+    /// Whether the server took the line of a PROXY header for a command.
+    pub(crate) proxied: bool,
     /// The BYE that was said.
     pub(crate) bye: Option<ImapReply>,
     /// Mailbox data that came before a login, by its keyword.
@@ -91,6 +96,8 @@ impl Wire {
             greeted: false,
             logged_in: false,
             exists: None,
+            namespaces: None,
+            proxied: false,
             bye: None,
             smuggled: None,
             framer: Framer::new(Limits::default()),
@@ -152,6 +159,11 @@ impl Wire {
         self.first_byte.map(|at| at.saturating_sub(self.asked_at))
     }
 
+    /// From the command to now.
+    pub(crate) fn since_asked(&self) -> Duration {
+        self.now.saturating_sub(self.asked_at)
+    }
+
     /// Takes bytes as they came.
     pub(crate) fn received(&mut self, bytes: &[u8]) {
         self.first_byte.get_or_insert(self.now);
@@ -183,6 +195,9 @@ impl Wire {
                     self.command = None;
                     Heard::Reply(line)
                 } else {
+                    // Nobody tags a command so; a balancer's header has been answered (the PROXY protocol,
+                    // version 1, begins with this word).
+                    self.proxied |= tag == b"PROXY";
                     self.note("a reply to no command of this session, ignored");
                     Heard::Strange
                 }

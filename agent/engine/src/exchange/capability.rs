@@ -5,17 +5,19 @@ use parallax_model::fault::{Fault, FaultKind, ImapFault};
 
 use super::{Exchange, Turn, refusal};
 use crate::imap::{Capabilities, Command, Status, StatusLine};
-use crate::wire::{Heard, Wire};
+use crate::wire::{Channel, Heard, Wire};
 
 /// Asks, whatever the greeting said already: middleboxes have been seen to change one and not the other.
 #[derive(Debug, Default)]
 pub(super) struct Capability {
     list: Announced,
+    greeted_with: Capabilities,
     reply: Option<ImapReply>,
 }
 
 impl Exchange for Capability {
     fn begin(&mut self, wire: &mut Wire) -> Turn {
+        self.greeted_with = wire.capabilities.clone();
         Turn::Ask(Command::capability(wire.tag()))
     }
 
@@ -32,10 +34,14 @@ impl Exchange for Capability {
     }
 
     fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
+        let (added, removed) = self.list.changed_from(&self.greeted_with, wire);
+        let in_clear = matches!(wire.channel, Channel::Clear) && self.list.came();
         Some(Evidence::Capability(CapabilityEvidence {
             capabilities: self.list.names(wire),
             reply: self.reply.take(),
-            ..CapabilityEvidence::default()
+            added,
+            removed,
+            cleartext_login: in_clear.then(|| self.list.takes_passwords()),
         }))
     }
 }
@@ -68,6 +74,22 @@ impl Announced {
             .as_ref()
             .map(|list| wire.masked_all(list.names()))
             .unwrap_or_default()
+    }
+
+    /// What it has and `before` had not, and the other way round; nothing where either was not announced.
+    pub(super) fn changed_from(&self, before: &Capabilities, wire: &Wire) -> (Vec<String>, Vec<String>) {
+        match &self.0 {
+            Some(now) if !before.names().is_empty() => (
+                wire.masked_all(&now.beyond(before)),
+                wire.masked_all(&before.beyond(now)),
+            ),
+            _ => (Vec::new(), Vec::new()),
+        }
+    }
+
+    /// Whether a client may send a password as it is.
+    fn takes_passwords(&self) -> bool {
+        self.0.as_ref().is_some_and(Capabilities::takes_passwords)
     }
 
     /// Makes the list the one that counts from now on.

@@ -17,6 +17,7 @@ use crate::wire::{Heard, Wire};
 pub(super) struct Fetch {
     fetched: Option<Fetched>,
     expunged: bool,
+    end_ms: Option<f64>,
     reply: Option<ImapReply>,
 }
 
@@ -50,7 +51,8 @@ impl Exchange for Fetch {
             literal_bytes: self.bytes(),
             first_byte_ms: wire.to_first_byte().map(millis::of),
             reply: self.reply.take(),
-            ..FetchEvidence::default()
+            declared_bytes: self.declared(),
+            end_ms: self.end_ms,
         }))
     }
 }
@@ -73,6 +75,7 @@ impl Fetch {
 
     fn answered(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
         self.reply = Some(wire.evidence(line));
+        self.end_ms = Some(millis::of(wire.since_asked()));
         if line.status != Status::Ok {
             return Turn::failed(refusal::of_mailbox(line, wire));
         }
@@ -88,6 +91,9 @@ impl Fetch {
             Some(fetched) if fetched.sections.iter().all(|section| section.bytes.is_none()) => {
                 mismatch("OK, but without the headers asked for")
             }
+            Some(fetched) if fetched.size.is_some_and(|size| size < self.bytes()) => {
+                mismatch("the headers are longer than the message is said to be")
+            }
             Some(_) => {
                 if self.bytes() > HEADER_BYTES.into() {
                     wire.note("the server sends more than the part asked for");
@@ -95,6 +101,13 @@ impl Fetch {
                 Turn::ok()
             }
         }
+    }
+
+    /// The framer gives no literal that is shorter than it was declared.
+    fn declared(&self) -> Option<u64> {
+        let sections = self.fetched.iter().flat_map(|fetched| &fetched.sections);
+        let came = sections.filter_map(|section| section.bytes).next().is_some();
+        came.then(|| self.bytes())
     }
 
     fn bytes(&self) -> u64 {

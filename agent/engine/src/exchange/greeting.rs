@@ -6,6 +6,7 @@ use parallax_model::stage::Outcome;
 use parallax_model::text::escape;
 
 use super::{Exchange, Lost, Turn, refusal};
+use crate::imap::backend;
 use crate::imap::sniff::{Expected, Service, wrong_service};
 use crate::imap::{Capabilities, Status, StatusLine};
 use crate::wire::{Heard, Wire};
@@ -15,6 +16,7 @@ use crate::wire::{Heard, Wire};
 pub(super) struct Greeting {
     reply: Option<ImapReply>,
     service: Option<Service>,
+    backend: Option<String>,
 }
 
 impl Exchange for Greeting {
@@ -53,7 +55,7 @@ impl Exchange for Greeting {
             service: self.service.map(|service| service.as_str().to_owned()),
             first_bytes: unread.then(|| hex::encode(first)),
             bytes_received: wire.framer().received(),
-            ..GreetingEvidence::default()
+            backend: self.backend.take(),
         }))
     }
 }
@@ -61,6 +63,7 @@ impl Exchange for Greeting {
 impl Greeting {
     fn greeted(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
         self.reply = Some(wire.evidence(line));
+        self.backend = backend::named(line.text);
         if let Some(announced) = line.code.as_ref().and_then(Capabilities::from_code) {
             wire.capabilities = announced;
         }
@@ -85,6 +88,16 @@ impl Greeting {
         let first = wire.framer().first_bytes();
         let shown = format!("\"{}\"", escape(first, first.len()));
         self.service = wrong_service(first, Expected::Imap);
+        if first.starts_with(b"PROXY ") {
+            return Fault::new(
+                FaultKind::Imap(ImapFault::ProxyProtocol),
+                format!(
+                    "{} answers a PROXY header instead of greeting: {shown}",
+                    wire.peer
+                ),
+            )
+            .with_raw(hex::encode(first));
+        }
         match self.service {
             Some(service) if is_tls(service) => Fault::new(
                 FaultKind::Imap(ImapFault::TlsExpected),

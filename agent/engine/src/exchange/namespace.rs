@@ -32,6 +32,7 @@ impl Exchange for Namespace {
                     self.facts.personal = entries(&read.personal, wire);
                     self.facts.other_users = entries(&read.other_users, wire);
                     self.facts.shared = entries(&read.shared, wire);
+                    wire.namespaces = Some(read);
                 } else if line.is("NAMESPACE") {
                     wire.note("the NAMESPACE line cannot be read");
                 }

@@ -44,6 +44,17 @@ impl Capabilities {
         self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 
+    /// Whether a client may send a password as it is: PLAIN, LOGIN, or the LOGIN command.
+    pub fn takes_passwords(&self) -> bool {
+        !self.has("LOGINDISABLED") || self.offers_mechanism("PLAIN") || self.offers_mechanism("LOGIN")
+    }
+
+    /// The names that this set has and `before` has not.
+    pub fn beyond(&self, before: &Self) -> Vec<String> {
+        let new = |name: &&String| !before.has(name);
+        self.names.iter().filter(new).cloned().collect()
+    }
+
     /// Whether it is an IMAP server that this probe speaks with: IMAP4rev1 or IMAP4rev2.
     pub fn speaks_imap4(&self) -> bool {
         self.has("IMAP4rev1") || self.has("IMAP4rev2")

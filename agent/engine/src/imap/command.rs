@@ -198,6 +198,33 @@ impl Command {
         .finish()
     }
 
+    /// `STATUS` of a mailbox that is not selected (RFC 9051 section 6.3.11), with the items given.
+    ///
+    /// # Errors
+    /// A control character in the name.
+    pub fn status(
+        tag: Tag,
+        mailbox: &[u8],
+        items: &[&str],
+        literals: Literals,
+    ) -> Result<Self, CommandError> {
+        let mut writer = Writer::new(tag, "STATUS", literals);
+        writer.raw(b" ");
+        writer.string(mailbox, "mailbox name")?;
+        Ok(writer.word(&format!("({})", items.join(" "))).finish())
+    }
+
+    /// `GETQUOTAROOT` (RFC 9208 section 4.1.2).
+    ///
+    /// # Errors
+    /// A control character in the name.
+    pub fn quota_root(tag: Tag, mailbox: &[u8], literals: Literals) -> Result<Self, CommandError> {
+        let mut writer = Writer::new(tag, "GETQUOTAROOT", literals);
+        writer.raw(b" ");
+        writer.string(mailbox, "mailbox name")?;
+        Ok(writer.finish())
+    }
+
     /// `EXAMINE`: SELECT that changes nothing (RFC 9051 section 6.3.3); with `condstore` it asks for modification
     /// sequences (RFC 7162 section 3.1.8). The name is sent byte by byte as LIST gave it.
     ///

@@ -7,12 +7,13 @@
 //! 3. [`scan`] tells status lines, data and continuations apart; [`status_line`] reads the response code
 //!    ([`code`], [`meaning`]).
 //! 4. [`parse`] reads the data of EXAMINE and FETCH with `imap-proto` behind a guard, and with the tolerant
-//!    reader of [`token`] where that fails; [`capability`], [`namespace`], [`listing`], [`server_id`] and
-//!    [`status`] use the tolerant reader alone.
+//!    reader of [`token`] where that fails; [`capability`], [`namespace`], [`listing`], [`server_id`],
+//!    [`status`] and [`quota`] use the tolerant reader alone.
 //!
 //! [`command`] writes the other direction; [`outgoing`] and [`redact`] keep secrets out of every record.
 
 mod assembly;
+pub mod backend;
 pub mod capability;
 pub mod code;
 pub mod command;
@@ -22,10 +23,12 @@ pub mod framing;
 
 pub mod limits;
 pub mod listing;
+pub mod mailbox_name;
 pub mod meaning;
 pub mod namespace;
 pub mod outgoing;
 pub mod parse;
+pub mod quota;
 pub mod redact;
 pub mod scan;
 pub mod select;
