@@ -107,7 +107,7 @@ impl Select {
         ask(Command::quota_root(wire.tag(), INBOX, literals))
     }
 
-    fn judged(&self, wire: &Wire) -> Turn {
+    fn judged(&self, wire: &mut Wire) -> Turn {
         let fault = |kind, what: String| Turn::degraded(Fault::new(FaultKind::Mailbox(kind), what));
         if let Some(full) = self
             .quota
@@ -122,17 +122,12 @@ impl Select {
                 ),
             );
         }
+        // Not a fault: a mailbox that was never opened may get its UIDVALIDITY only now.
         let before = self.status.as_ref().and_then(|status| status.uid_validity);
-        match (before, self.selected.uid_validity) {
-            (Some(before), Some(now)) if before != now => fault(
-                MailboxFault::Other,
-                format!(
-                    "{} says UIDVALIDITY {before} to STATUS and {now} to EXAMINE: its backends do not share one index",
-                    wire.peer
-                ),
-            ),
-            _ => Turn::ok(),
+        if before.is_some() && self.selected.uid_validity.is_some() && before != self.selected.uid_validity {
+            wire.note("STATUS and EXAMINE disagree on UIDVALIDITY");
         }
+        Turn::ok()
     }
 
     fn take(&mut self, frame: &Frame, line: &DataLine<'_>, wire: &mut Wire) {
