@@ -2,7 +2,7 @@
 //!
 //! [`run`] is the whole process. The agent dials the collector and never listens; what it may touch is in its own
 //! [`Policy`]. The engine decides every step of a probe, `driver` carries it out, `runner` makes one observation of
-//! all attempts, and `link` tells the collector.
+//! all attempts, and `link` tells the collector. [`Prober`] does the same for a program without one.
 
 mod agent;
 mod clock;
@@ -14,10 +14,13 @@ mod link;
 mod login_gate;
 mod order;
 mod policy;
+mod prober;
 mod report;
 mod runner;
 mod telemetry;
 
 pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, run, run_in_process};
 pub use identity::NoIdentity;
+pub use parallax_engine::budgets::Budgets;
 pub use policy::{Forbidden, Network, Policy, PolicyError, Rule};
+pub use prober::{NotProbed, Prober};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_engine::budgets::Budgets;
 use parallax_engine::resolve::{self, Source};
 use parallax_identity::seal::SealingKey;
 use parallax_model::credential::{Credential, SealContext};
@@ -38,6 +39,8 @@ pub(crate) struct Runner {
     pub(crate) trust: Trust,
     pub(crate) files: Files,
     pub(crate) sealing_key: SealingKey,
+    /// How long each wait of a session may be.
+    pub(crate) budgets: Budgets,
     permits: Arc<Semaphore>,
 }
 
@@ -71,6 +74,7 @@ impl Runner {
             trust,
             files: Files::default(),
             sealing_key,
+            budgets: Budgets::default(),
             permits: Arc::new(Semaphore::new(probes)),
         }
     }

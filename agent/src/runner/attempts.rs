@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use parallax_engine::budgets::Budgets;
 use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig};
 use parallax_model::credential::{Credential, Mechanism};
@@ -117,7 +116,7 @@ fn spawn(
         tlsa: None,
         sync: None,
         hold: None,
-        budgets: Budgets::default(),
+        budgets: probe.runner.budgets,
     });
     let (around, reports) = (probe.around.clone(), probe.reports.clone());
     let task = async move {
