@@ -1,7 +1,8 @@
 //! Faults of the path: what a plain connect sees while they last, and after.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use parallax_tests::namespace::Namespace;
@@ -153,4 +154,67 @@ fn connect_within(
             .map(drop)
             .map_err(|error| error.kind())
     })
+}
+
+#[test]
+fn a_quiet_connection_is_cut_and_a_busy_one_is_not() {
+    if !host::lab_can_run() {
+        return;
+    }
+    let mut site = Site::new(&["edge-one"]).unwrap();
+    let fault = "idle_cut@edge-one".parse().unwrap();
+    site.inject(&fault).unwrap();
+    let mail: IpAddr = address::MAIL.v4.into();
+    let talk = move |quiet: Duration| {
+        let mut stream = TcpStream::connect((mail, 143)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = [0; 512];
+        let greeting = stream.read(&mut answer).unwrap();
+        assert!(greeting > 0);
+        std::thread::sleep(quiet);
+        stream.write_all(b"a NOOP\r\n").unwrap();
+        stream.read(&mut answer).map_err(|error| error.kind())
+    };
+    let host = &site.lab.vantages[0].host;
+    assert!(host.run(move || talk(Duration::from_millis(500))).is_ok());
+    let cut = host.run(move || talk(Duration::from_millis(2600)));
+    assert_eq!(cut, Err(ErrorKind::WouldBlock));
+    site.heal(&fault).unwrap();
+    assert!(
+        site.lab.vantages[0]
+            .host
+            .run(move || talk(Duration::from_millis(2600)))
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_server_of_old_speaks_tls_1_1_alone() {
+    if !host::lab_can_run() {
+        return;
+    }
+    let mut site = Site::new(&["edge-one"]).unwrap();
+    let fault = "tls_too_old@mail".parse().unwrap();
+    site.inject(&fault).unwrap();
+    let hello = |version: &str| {
+        let peer = format!("{}:993", address::MAIL.v4);
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "s_client",
+            "-connect",
+            &peer,
+            version,
+            "-cipher",
+            "ALL:@SECLEVEL=0",
+        ]);
+        site.lab.vantages[0]
+            .host
+            .output(openssl)
+            .unwrap()
+            .status
+            .success()
+    };
+    assert!(hello("-tls1_1"));
+    assert!(!hello("-tls1_2"));
+    site.heal(&fault).unwrap();
 }

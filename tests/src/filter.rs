@@ -24,7 +24,10 @@ pub fn install(namespace: &Namespace, kind: Kind, hook: Hook, rules: &str) -> Re
     let chain = format!("type filter hook {hook} priority filter; policy accept;\n{rules}");
     nft(
         namespace,
-        format!("add table inet {table}\ntable inet {table} {{\nchain faults {{\n{chain}\n}}\n}}\n"),
+        format!(
+            "add table inet {table}\ntable inet {table} {{\n{}\nchain faults {{\n{chain}\n}}\n}}\n",
+            sets(kind)
+        ),
     )
 }
 
@@ -41,6 +44,7 @@ pub fn rules(kind: Kind) -> Option<&'static str> {
         Kind::FirewallReject => Some("tcp dport { 143, 993 } reject with icmpx type admin-prohibited"),
         Kind::Drop993 => Some("tcp dport 993 drop"),
         Kind::Drop143 => Some("tcp dport 143 drop"),
+        Kind::IdleCut => Some(IDLE_CUT),
         // Neighbours still find the host in IPv6 as they do in IPv4, where ARP passes no such filter.
         Kind::HostSilent => Some(
             "iifname lo accept\n\
@@ -50,6 +54,7 @@ pub fn rules(kind: Kind) -> Option<&'static str> {
         Kind::HostDown
         | Kind::DovecotStopped
         | Kind::WrongService
+        | Kind::TlsTooOld
         | Kind::CertificateExpired
         | Kind::CertificateWrongName
         | Kind::CertificateUntrusted
@@ -64,6 +69,28 @@ pub fn rules(kind: Kind) -> Option<&'static str> {
         | Kind::WrongAddress
         | Kind::AgentDown
         | Kind::AgentFrozen => None,
+    }
+}
+
+/// Only a SYN makes a flow known; every packet of it keeps it so for another two seconds.
+const IDLE_CUT: &str = "\
+    meta nfproto ipv4 tcp dport { 143, 993 } tcp flags & (syn|ack) != syn ip saddr . tcp sport . ip daddr . tcp dport != @flows4 drop
+    meta nfproto ipv4 tcp sport { 143, 993 } ip daddr . tcp dport . ip saddr . tcp sport != @flows4 drop
+    meta nfproto ipv4 tcp dport { 143, 993 } update @flows4 { ip saddr . tcp sport . ip daddr . tcp dport }
+    meta nfproto ipv4 tcp sport { 143, 993 } update @flows4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta nfproto ipv6 tcp dport { 143, 993 } tcp flags & (syn|ack) != syn ip6 saddr . tcp sport . ip6 daddr . tcp dport != @flows6 drop
+    meta nfproto ipv6 tcp sport { 143, 993 } ip6 daddr . tcp dport . ip6 saddr . tcp sport != @flows6 drop
+    meta nfproto ipv6 tcp dport { 143, 993 } update @flows6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+    meta nfproto ipv6 tcp sport { 143, 993 } update @flows6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }";
+
+/// The sets that the rules of `kind` need.
+const fn sets(kind: Kind) -> &'static str {
+    match kind {
+        Kind::IdleCut => {
+            "set flows4 { type ipv4_addr . inet_service . ipv4_addr . inet_service; flags dynamic,timeout; timeout 2s; size 4096; }
+             set flows6 { type ipv6_addr . inet_service . ipv6_addr . inet_service; flags dynamic,timeout; timeout 2s; size 4096; }"
+        }
+        _ => "",
     }
 }
 

@@ -15,6 +15,7 @@ pub mod impair;
 pub mod interrupt;
 pub mod lab;
 pub mod namespace;
+pub mod old_tls;
 pub mod otlp;
 pub mod pki;
 pub mod process;

@@ -1,5 +1,6 @@
 //! The lab with its services, before any program of Parallax: network, mail server, name server, certificates.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,7 @@ use crate::filter::{self, Hook};
 use crate::impair::{Fault, Kind, Place};
 use crate::lab::{Lab, Vantage};
 use crate::namespace::Namespace;
+use crate::old_tls::OldTls;
 use crate::pki::{Leaf, Pki};
 use crate::speaker;
 use crate::zone::Zone;
@@ -28,6 +30,7 @@ pub struct Site {
     /// The name server.
     pub names: NameServer,
     imposter: Option<Background>,
+    old_tls: Option<OldTls>,
     pki: Pki,
     /// The network below.
     pub lab: Lab,
@@ -45,6 +48,7 @@ impl Site {
             dovecot,
             names,
             imposter: None,
+            old_tls: None,
             pki,
             lab,
         })
@@ -79,6 +83,13 @@ impl Site {
             .with_context(|| format!("no vantage point {name}; there are {}", names().join(", ")))
     }
 
+    /// A name server beside the usual one, on the mail host; it gives this address for every name.
+    pub fn other_resolver(&self, answer: IpAddr) -> Result<NameServer> {
+        let names = NameServer::start(&self.lab.mail, zone()?)?;
+        names.answer_everyone(Answering::Instead(answer));
+        Ok(names)
+    }
+
     fn set(&mut self, fault: &Fault, wrong: bool) -> Result<()> {
         if let Some(rules) = filter::rules(fault.kind) {
             return self.set_filter(fault, rules, wrong);
@@ -92,6 +103,7 @@ impl Site {
             }
             Kind::DovecotStopped => self.dovecot.run(&self.lab),
             Kind::WrongService => self.set_imposter(wrong),
+            Kind::TlsTooOld => self.set_old_tls(wrong),
             Kind::CertificateExpired => self.present(wrong, Leaf::Expired),
             Kind::CertificateWrongName => self.present(wrong, Leaf::WrongName),
             Kind::CertificateUntrusted => self.present(wrong, Leaf::Untrusted),
@@ -114,6 +126,7 @@ impl Site {
             | Kind::FirewallReject
             | Kind::Drop993
             | Kind::Drop143
+            | Kind::IdleCut
             | Kind::HostSilent => unreachable!("a filter, set above"),
         }
     }
@@ -162,6 +175,18 @@ impl Site {
             Ok(())
         } else {
             self.imposter = None;
+            self.dovecot.run(&self.lab)
+        }
+    }
+
+    fn set_old_tls(&mut self, wrong: bool) -> Result<()> {
+        if wrong {
+            self.dovecot.stop();
+            let credentials = self.pki.issue(Leaf::Good)?;
+            self.old_tls = Some(OldTls::start(&self.lab, &credentials)?);
+            Ok(())
+        } else {
+            self.old_tls = None;
             self.dovecot.run(&self.lab)
         }
     }
