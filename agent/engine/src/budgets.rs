@@ -14,6 +14,8 @@ pub struct Budgets {
     pub greeting: Duration,
     /// For the answer to a command.
     pub command: Duration,
+    /// For the answer to DONE, which ends an IDLE: what takes longer has died unnoticed.
+    pub done: Duration,
     /// For the answer to a login; servers make somebody who failed before wait up to 17 seconds.
     pub authenticate: Duration,
     /// A greeting or a login that takes longer than this is worth an operator's look.
@@ -30,6 +32,7 @@ impl Default for Budgets {
             tls: Duration::from_secs(5),
             greeting: Duration::from_secs(10),
             command: Duration::from_secs(5),
+            done: Duration::from_secs(10),
             authenticate: Duration::from_secs(20),
             patience: Duration::from_secs(5),
             silence: Duration::from_millis(2500),

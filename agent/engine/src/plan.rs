@@ -14,10 +14,15 @@ pub struct Plan {
 impl Plan {
     /// What the operator asked of an endpoint: every stage of the depth that the endpoint's security has.
     pub fn requested(spec: &ProbeSpec, endpoint: Endpoint) -> Self {
-        Self::to(spec.depth, endpoint)
+        let plan = Self::to(spec.depth, endpoint);
+        match spec.options.hold {
+            Some(_) => plan.held(),
+            None => plan,
+        }
     }
 
-    /// What a follow-up does. It never logs in: a secret is tried once, in the attempt that was asked for.
+    /// What a follow-up does. It never logs in: a secret is tried once, in the attempt that was asked for. Only a
+    /// session that watches another one must, and it has asked for its login itself.
     pub fn follow_up(kind: ExperimentKind, spec: &ProbeSpec, endpoint: Endpoint) -> Self {
         let depth = match kind {
             ExperimentKind::ControlPort => Depth::Connect,
@@ -27,10 +32,21 @@ impl Plan {
             ExperimentKind::Repeat
             | ExperimentKind::OtherPort
             | ExperimentKind::ForcedAddress
-            | ExperimentKind::Hold
-            | ExperimentKind::Watch => spec.depth.min(Depth::Greeting),
+            | ExperimentKind::Hold => spec.depth.min(Depth::Greeting),
+            ExperimentKind::Watch => Depth::Sync,
         };
-        Self::to(depth, endpoint)
+        let plan = Self::to(depth, endpoint);
+        match kind {
+            ExperimentKind::Watch => plan.without(&[
+                StageName::Namespace,
+                StageName::List,
+                StageName::Fetch,
+                StageName::Append,
+                StageName::Sync,
+            ]),
+            ExperimentKind::Hold => plan.held(),
+            _ => plan,
+        }
     }
 
     /// The stages, in order.
@@ -43,9 +59,22 @@ impl Plan {
         self.stages.contains(&stage)
     }
 
+    /// With the session kept open before it says goodbye, where it comes that far.
+    fn held(mut self) -> Self {
+        if let Some(at) = self.stages.iter().position(|stage| *stage == StageName::Logout) {
+            self.stages.insert(at, StageName::Hold);
+        }
+        self
+    }
+
+    fn without(mut self, left_out: &[StageName]) -> Self {
+        self.stages.retain(|stage| !left_out.contains(stage));
+        self
+    }
+
     fn to(depth: Depth, endpoint: Endpoint) -> Self {
         let on_this_endpoint = |stage| match (stage, endpoint.security) {
-            (StageName::Resolve, _) => false,
+            (StageName::Resolve | StageName::Hold, _) => false,
             (StageName::Tls, security) => security == Security::Tls,
             (StageName::Starttls, security) => security == Security::Starttls,
             _ => true,
@@ -74,8 +103,8 @@ impl Plan {
 mod tests {
     use super::*;
     use StageName::{
-        Authenticate, Capability, Connect, Fetch, Greeting, Id, List, Logout, Namespace, Select, Starttls,
-        Tls,
+        Append, Authenticate, Capability, Connect, Fetch, Greeting, Hold, Id, Idle, List, Logout, Namespace,
+        Select, Starttls, Sync, Tls,
     };
     use parallax_model::spec::{DEFAULT_TIMEOUT, FamilyChoice, ProbeOptions};
     use parallax_model::target::Target;
@@ -114,6 +143,26 @@ mod tests {
     fn a_mailbox_is_read_between_login_and_logout() {
         let all = requested("h", Depth::Mailbox);
         assert_eq!(all[5..], [Authenticate, Namespace, List, Select, Fetch, Logout]);
+    }
+
+    #[test]
+    fn writing_comes_behind_reading_and_a_hold_before_the_goodbye() {
+        let sync = requested("h", Depth::Sync);
+        assert_eq!(sync[9..], [Fetch, Append, Sync, Idle, Logout]);
+        let mut spec = spec("h", Depth::Greeting);
+        spec.options.hold = Some(DEFAULT_TIMEOUT);
+        let endpoint = spec.target.endpoints[0];
+        assert_eq!(Plan::requested(&spec, endpoint).stages()[4..], [Id, Hold, Logout]);
+        let ladder = Plan::follow_up(ExperimentKind::Hold, &spec, endpoint);
+        assert!(ladder.has(Hold) && !ladder.has(Authenticate));
+        assert!(!Plan::follow_up(ExperimentKind::Repeat, &spec, endpoint).has(Hold));
+    }
+
+    #[test]
+    fn a_watcher_logs_in_and_opens_the_mailbox_and_nothing_else() {
+        let spec = spec("h", Depth::Sync);
+        let watch = Plan::follow_up(ExperimentKind::Watch, &spec, spec.target.endpoints[0]);
+        assert_eq!(watch.stages()[4..], [Id, Authenticate, Select, Idle, Logout]);
     }
 
     #[test]

@@ -14,25 +14,25 @@ use std::time::Duration;
 use parallax_model::evidence::{ConnectEvidence, Evidence};
 use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
 use parallax_model::observation::{Attempt, AttemptOutcome};
-use parallax_model::signal::Signal;
 use parallax_model::stage::{Outcome, StageName};
 
 use crate::action::Action;
 use crate::event::{Event, HandshakeFacts};
-use crate::exchange::{self, Exchange, LoginRequest, Lost, Told, out_of_time, seconds};
+use crate::exchange::{self, Exchange, LoginRequest, Lost, Part, Told, out_of_time, seconds};
 use crate::handshake::{judge, wall};
 use crate::timeline::Timeline;
 use crate::transcript::Transcript;
 use crate::wire::Wire;
 
 pub use config::{SessionConfig, SyncPart};
+use dialogue::words_of;
 use wait::{Awaited, Wait};
 
 /// One attempt. Ask [`next`](Self::next) what to do, do it, and tell [`handle`](Self::handle) what came of it, until
 /// it says [`Action::Finish`].
 ///
-/// Every action except `Report`, `Close` and `Finish` is answered by one event; `Event::Tcp` may come at any time
-/// beside it. Whatever comes instead, or does not come, the session ends: past its deadline `next` waits for
+/// Every action except `Tell`, `Report`, `Close` and `Finish` is answered by one event; `Event::Tcp` and `Event::Told`
+/// may come at any time beside it. Whatever comes instead, or does not come, the session ends: past its deadline `next` waits for
 /// nothing any more.
 pub struct Session {
     config: SessionConfig,
@@ -60,8 +60,12 @@ impl Session {
     /// A session that has done nothing yet.
     pub fn new(config: SessionConfig) -> Self {
         let peer = SocketAddr::new(config.address, config.endpoint.port);
+        let mut wire = Wire::new(peer, config.seed);
+        if matches!(config.sync, Some(SyncPart::Watcher { .. })) {
+            wire.partner.owes_an_end();
+        }
         Self {
-            wire: Wire::new(peer, config.seed),
+            wire,
             timeline: Timeline::default(),
             ahead: config.plan.stages().iter().copied().collect(),
             exchange: None,
@@ -94,6 +98,17 @@ impl Session {
         self.tick(now);
         let event = match event {
             Event::Tcp(tcp) => return self.timeline.connection(tcp),
+            Event::Told {
+                signal,
+                at,
+                uncertainty,
+            } => {
+                return self.told(&Told {
+                    signal: &signal,
+                    at,
+                    uncertainty,
+                });
+            }
             event => event,
         };
         let State::Waiting(wait) = self.state else {
@@ -105,21 +120,16 @@ impl Session {
                 self.not_connected(fault, evidence, wait);
             }
             (Event::Handshake(facts), Awaited::Handshake) => self.secured(*facts, wait),
-            (Event::Sent, Awaited::Sent) => self.listen(wait),
+            (Event::Sent, Awaited::Sent) => {
+                self.wire.written();
+                self.listen(wait);
+            }
             (Event::Received(bytes), Awaited::Bytes | Awaited::Rest) => {
                 self.wire.received(&bytes);
                 self.listen(wait);
             }
             // The server need not wait for the end of what is sent to it.
             (Event::Received(bytes), Awaited::Sent) => self.wire.received(&bytes),
-            (
-                Event::Told {
-                    signal,
-                    at,
-                    uncertainty,
-                },
-                _,
-            ) => self.told(&signal, at, uncertainty, wait),
             (Event::LoginGranted, Awaited::Login) => self.granted(),
             (Event::LoginWithheld(reason), Awaited::Login) => self.end_stage(Outcome::Skipped(reason)),
             (Event::Closed, _) => self.lost(Lost::Closed, wait),
@@ -127,6 +137,7 @@ impl Session {
             (Event::TimedOut, _) => self.late(wait),
             (
                 Event::Tcp(_)
+                | Event::Told { .. }
                 | Event::Connected(_)
                 | Event::ConnectFailed { .. }
                 | Event::Handshake(_)
@@ -152,6 +163,7 @@ impl Session {
     /// Begins the next stage, or says why it does not begin.
     fn advance(&mut self) {
         let Some(name) = self.ahead.pop_front() else {
+            self.say_farewell("the session is over");
             if self.connected {
                 self.ready.push_back(Action::Close);
             }
@@ -161,9 +173,9 @@ impl Session {
         self.timeline.begin(name, self.now);
         let failed = self.timeline.failed();
         if name == StageName::Logout {
-            return self.part(failed);
+            return self.leave(failed);
         }
-        if failed {
+        if failed || self.wire.ended() {
             return self.end_stage(Outcome::NotReached);
         }
         if self.now >= self.config.deadline {
@@ -181,10 +193,10 @@ impl Session {
     }
 
     /// Leaves as a server likes it, wherever it still listens.
-    fn part(&mut self, failed: bool) {
+    fn leave(&mut self, failed: bool) {
         let over = self.now >= self.config.deadline;
         match self.wire.bye.clone() {
-            Some(reply) if !failed => {
+            Some(reply) if !failed && !self.wire.ended() => {
                 self.end_stage(Outcome::Failed(Lost::Bye(reply).fault(&self.wire)));
             }
             _ if over || !self.wire.usable() => self.end_stage(Outcome::NotReached),
@@ -193,10 +205,17 @@ impl Session {
     }
 
     fn begin(&mut self, name: StageName) {
-        let mut exchange = exchange::of(name, self.login_request(name));
+        let mut exchange = exchange::of(name, self.login_request(name), self.part());
         let turn = exchange.begin(&mut self.wire);
         self.exchange = Some(exchange);
         self.follow(turn);
+    }
+
+    fn part(&self) -> Part {
+        Part {
+            sync: self.config.sync.clone(),
+            hold: self.config.hold,
+        }
     }
 
     fn login_request(&mut self, name: StageName) -> LoginRequest {
@@ -250,20 +269,27 @@ impl Session {
         self.follow(turn);
     }
 
-    /// What the other session says is heard between commands and while bytes are waited for.
-    fn told(&mut self, signal: &Signal, at: Duration, uncertainty: Duration, wait: Wait) {
-        let told = Told {
-            signal,
-            at,
-            uncertainty,
+    /// What the other session says is remembered at once, and interrupts nothing but a rest.
+    fn told(&mut self, told: &Told<'_>) {
+        let signal = told.signal;
+        self.wire
+            .note(&format!("the other session: {}", words_of(signal)));
+        self.wire.partner.hear(told);
+        let State::Waiting(wait) = self.state else {
+            return;
         };
-        let turn = match &mut self.exchange {
-            Some(exchange) => exchange.told(&told, &mut self.wire),
-            None => return,
-        };
-        match turn {
-            Some(turn) => self.follow(turn),
-            None => self.state = State::Waiting(wait),
+        if wait.what == Awaited::Rest
+            && let Some(exchange) = &mut self.exchange
+            && let Some(turn) = exchange.told(&mut self.wire)
+        {
+            self.follow(turn);
+        }
+    }
+
+    /// Says the last word to the other session, where one is owed.
+    fn say_farewell(&mut self, reason: &str) {
+        if let Some(signal) = self.wire.partner.farewell(reason) {
+            self.ready.push_back(Action::Tell(signal));
         }
     }
 
@@ -337,6 +363,10 @@ impl Session {
         self.exchange = None;
         self.state = State::Between;
         let outcome = self.seen_again(outcome);
+        if let Outcome::Failed(fault) = &outcome {
+            let reason = fault.message.clone();
+            self.say_farewell(&reason);
+        }
         if let Some(stage) = self.timeline.end(outcome, evidence, self.now) {
             self.ready.push_back(Action::Report(stage));
         }

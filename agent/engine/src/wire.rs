@@ -6,6 +6,7 @@ use std::time::Duration;
 use parallax_model::evidence::ImapReply;
 use parallax_model::text::from_wire;
 
+use crate::exchange::Partner;
 use crate::handshake::Verified;
 use crate::imap::limits::{FRAMES_PER_COMMAND, FRAMES_PER_LIST};
 use crate::imap::namespace::Namespaces;
@@ -71,6 +72,8 @@ pub(crate) struct Wire {
     pub(crate) namespaces: Option<Namespaces>,
     /// Whether the server took the line of a PROXY header for a command.
     pub(crate) proxied: bool,
+    /// The other session of a synchronisation.
+    pub(crate) partner: Partner,
     /// The BYE that was said.
     pub(crate) bye: Option<ImapReply>,
     /// Mailbox data that came before a login, by its keyword.
@@ -81,6 +84,8 @@ pub(crate) struct Wire {
     command: Option<Command>,
     asking: &'static str,
     asked_at: Duration,
+    go_ahead: Option<Duration>,
+    written_at: Duration,
     first_byte: Option<Duration>,
     drip: Option<(Duration, u64, u64)>,
     ended: bool,
@@ -98,6 +103,7 @@ impl Wire {
             exists: None,
             namespaces: None,
             proxied: false,
+            partner: Partner::default(),
             bye: None,
             smuggled: None,
             framer: Framer::new(Limits::default()),
@@ -106,6 +112,8 @@ impl Wire {
             command: None,
             asking: "",
             asked_at: Duration::ZERO,
+            go_ahead: None,
+            written_at: Duration::ZERO,
             first_byte: None,
             drip: None,
             ended: false,
@@ -133,6 +141,7 @@ impl Wire {
         self.transcript.conceal(command.concealed());
         self.asking = command.name();
         self.asked_at = self.now;
+        self.go_ahead = None;
         self.first_byte = None;
         let part = command.next_part().unwrap_or_default();
         self.command = Some(command);
@@ -141,7 +150,31 @@ impl Wire {
 
     /// The next part of the command, which the server now waits for.
     pub(crate) fn more(&mut self) -> Option<Outgoing> {
-        self.command.as_mut()?.next_part()
+        let part = self.command.as_mut()?.next_part()?;
+        self.go_ahead.get_or_insert(self.now);
+        Some(part)
+    }
+
+    /// Everything that was to be sent is on its way.
+    pub(crate) fn written(&mut self) {
+        self.written_at = self.now;
+    }
+
+    /// The time now, from the start of the probe.
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    #[allow(dead_code, reason = "comes with the synchronisation")]
+    /// From the command to the server's leave to send the rest of it, where it had to give one.
+    pub(crate) fn to_go_ahead(&self) -> Option<Duration> {
+        self.go_ahead.map(|at| at.saturating_sub(self.asked_at))
+    }
+
+    #[allow(dead_code, reason = "comes with the synchronisation")]
+    /// From the last byte that was sent to now.
+    pub(crate) fn since_written(&self) -> Duration {
+        self.now.saturating_sub(self.written_at)
     }
 
     /// Records what is sent.
@@ -247,6 +280,11 @@ impl Wire {
     pub(crate) fn end(&mut self) {
         self.transcript.unfinished(self.now, &self.framer);
         self.ended = true;
+    }
+
+    /// Whether [`end`](Self::end) was called.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether a command can still be answered.

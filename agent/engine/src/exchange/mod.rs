@@ -6,12 +6,14 @@
 mod capability;
 mod fetch;
 mod greeting;
+mod hold;
 mod id;
 mod list;
 mod login;
 mod logout;
 mod lost;
 mod namespace;
+mod partner;
 mod refusal;
 mod select;
 mod starttls;
@@ -26,17 +28,15 @@ use parallax_model::stage::{Outcome, StageName};
 
 use crate::handshake::Judgement;
 use crate::imap::{Command, Outgoing};
+use crate::session::SyncPart;
 use crate::wire::{Heard, Wire};
 
 pub(crate) use login::LoginRequest;
 pub(crate) use lost::{Lost, out_of_time, seconds};
+pub(crate) use partner::{Partner, Told};
 
 /// What an exchange wants next.
 #[derive(Debug)]
-#[allow(
-    dead_code,
-    reason = "the exchanges that rest and tell come with the synchronisation"
-)]
 pub(crate) enum Turn {
     /// The next reply.
     Listen,
@@ -48,6 +48,7 @@ pub(crate) enum Turn {
     Handshake,
     /// To wait and listen for so long; when the time is over, [`Exchange::rested`] is asked, and nothing is lost.
     Rest(Duration),
+    #[allow(dead_code, reason = "comes with the synchronisation")]
     /// To tell the other session of a synchronisation something, and then this.
     Tell(Signal, Box<Turn>),
     /// Leave to try a secret.
@@ -74,18 +75,6 @@ impl Turn {
     }
 }
 
-/// What the other session of a synchronisation said.
-#[derive(Debug)]
-#[allow(dead_code, reason = "the exchanges that hear come with the synchronisation")]
-pub(crate) struct Told<'s> {
-    /// What.
-    pub(crate) signal: &'s Signal,
-    /// When, from the start of the probe.
-    pub(crate) at: Duration,
-    /// How far that may be off.
-    pub(crate) uncertainty: Duration,
-}
-
 /// One stage's talk with the server.
 pub(crate) trait Exchange: Send {
     /// What to do first.
@@ -104,14 +93,17 @@ pub(crate) trait Exchange: Send {
         Turn::failed(out_of_place("a leave that was not asked for"))
     }
 
-    /// What the other session said; a turn to take instead of the wait that runs, if it changes anything.
-    fn told(&mut self, _told: &Told<'_>, _wire: &mut Wire) -> Option<Turn> {
+    /// The other session of a synchronisation said something during a [`Turn::Rest`]; what, the wire's
+    /// [`Partner`] knows. A turn to take instead of the rest, if that changes anything.
+    fn told(&mut self, _wire: &mut Wire) -> Option<Turn> {
         None
     }
+
     /// The time of a [`Turn::Rest`] is over.
     fn rested(&mut self, _wire: &mut Wire) -> Turn {
         Turn::failed(out_of_place("the end of a rest that was not asked for"))
     }
+
     /// Whether what came without a line end tells enough already.
     fn unfinished(&mut self, _wire: &Wire) -> Option<Outcome> {
         None
@@ -131,8 +123,18 @@ pub(crate) trait Exchange: Send {
     fn evidence(&mut self, wire: &Wire) -> Option<Evidence>;
 }
 
+/// What a session does beyond reading.
+#[derive(Debug)]
+pub(crate) struct Part {
+    #[allow(dead_code, reason = "comes with the synchronisation")]
+    /// Its part in a synchronisation.
+    pub(crate) sync: Option<SyncPart>,
+    /// How long it is to be quiet.
+    pub(crate) hold: Option<Duration>,
+}
+
 /// The exchange of a stage.
-pub(crate) fn of(stage: StageName, login: LoginRequest) -> Box<dyn Exchange> {
+pub(crate) fn of(stage: StageName, login: LoginRequest, part: Part) -> Box<dyn Exchange> {
     match stage {
         StageName::Tls => Box::new(tls::Tls::default()),
         StageName::Greeting => Box::new(greeting::Greeting::default()),
@@ -145,9 +147,13 @@ pub(crate) fn of(stage: StageName, login: LoginRequest) -> Box<dyn Exchange> {
         StageName::Select => Box::new(select::Select::default()),
         StageName::Fetch => Box::new(fetch::Fetch::default()),
         StageName::Logout => Box::new(logout::Logout::default()),
-        StageName::Append | StageName::Sync | StageName::Idle | StageName::Hold => {
+        StageName::Append | StageName::Sync | StageName::Idle => {
             Box::new(LeftOut("this agent reads mailboxes and does not write to them"))
         }
+        StageName::Hold => match part.hold {
+            Some(time) => Box::new(hold::Hold::new(time)),
+            None => Box::new(LeftOut("nobody asked to keep the session open")),
+        },
         StageName::Resolve | StageName::Connect => Box::new(LeftOut("this stage is no talk with the server")),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use parallax_model::signal::Signal;
+
 use super::wait::{Awaited, Wait};
 use super::{Session, State};
 use crate::action::Action;
@@ -48,6 +50,9 @@ impl Session {
                     Turn::Listen
                 }
                 Turn::Tell(signal, then) => {
+                    self.wire
+                        .note(&format!("to the other session: {}", words_of(&signal)));
+                    self.wire.partner.tell(&signal);
                     self.ready.push_back(Action::Tell(signal));
                     *then
                 }
@@ -73,10 +78,14 @@ impl Session {
         }
     }
 
-    /// Sends within the time of the wait that runs.
+    /// Sends within the time of the wait that runs. A rest waits for no answer: what ends it, DONE, has a time of its
+    /// own.
     fn send(&mut self, part: Outgoing) {
         self.wire.sent(&part);
         let wait = match self.state {
+            State::Waiting(wait) if wait.what == Awaited::Rest => {
+                self.wait(Awaited::Sent, self.config.budgets.done)
+            }
             State::Waiting(wait) => wait.for_another(Awaited::Sent),
             State::Between | State::Over => self.wait(Awaited::Sent, self.config.budgets.command),
         };
@@ -115,4 +124,11 @@ impl Session {
         }
         self.ready.push_back(Action::Receive { until: wait.until });
     }
+}
+
+/// A word between two sessions, for the transcript.
+pub(super) fn words_of(signal: &Signal) -> String {
+    let words = [signal.kind.as_str(), &signal.subject, &signal.detail];
+    let said: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    said.join(" ")
 }

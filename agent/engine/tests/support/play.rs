@@ -70,7 +70,10 @@ impl<'s> Player<'s> {
             timeout: script.deadline,
             login: None,
             anchors: Vec::new(),
-            options: ProbeOptions::default(),
+            options: ProbeOptions {
+                hold: script.hold,
+                ..ProbeOptions::default()
+            },
         };
         let session = Session::new(SessionConfig {
             address: ADDRESS,
@@ -88,7 +91,7 @@ impl<'s> Player<'s> {
             nonce: [7; 18],
             tlsa: None,
             sync: None,
-            hold: None,
+            hold: script.hold,
             budgets: Budgets::default(),
         });
         Self {

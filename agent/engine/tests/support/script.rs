@@ -14,6 +14,7 @@ pub(crate) struct Script {
     pub(crate) login: Option<Credential>,
     pub(crate) mechanism: Option<Mechanism>,
     pub(crate) deadline: Duration,
+    pub(crate) hold: Option<Duration>,
     /// Whether the password is meant to be sent; otherwise it must not be.
     pub(crate) secret_sent: bool,
     pub(crate) steps: Vec<Step>,
@@ -53,6 +54,7 @@ impl Script {
             login: None,
             mechanism: None,
             deadline: Duration::from_secs(60),
+            hold: None,
             secret_sent: false,
             steps: Vec::new(),
             expected: Vec::new(),
@@ -97,6 +99,7 @@ impl Script {
             "depth" => self.depth = Depth::known(value)?,
             "mechanism" => self.mechanism = Some(Mechanism::known(value)?),
             "deadline" => self.deadline = duration(value)?,
+            "hold" => self.hold = Some(duration(value)?),
             "secret" => self.secret_sent = value == "sent",
             "login" => {
                 let (user, password) = value.split_once(' ')?;
