@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use parallax_engine::action::Action;
 use parallax_engine::event::Event;
 use parallax_engine::session::Session;
+use parallax_model::credential::ClientIdentity;
 use parallax_model::evidence::TcpInfo;
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::Attempt;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::driver::tls::{Seen, TlsStream, Trust};
 use crate::login_gate::{LoginGate, Turn};
+use crate::partner::{Partner, Word};
 
 pub(crate) mod dns;
 mod errno;
@@ -39,6 +41,9 @@ pub(crate) struct Surroundings {
     pub(crate) trust: Trust,
     /// Whose turn it is to log in.
     pub(crate) gate: Arc<LoginGate>,
+    /// What this side shows of itself where it has verified the other.
+    #[allow(dead_code, reason = "shown in strict handshakes")]
+    pub(crate) client: Option<ClientIdentity>,
 }
 
 impl Surroundings {
@@ -51,11 +56,12 @@ impl Surroundings {
     }
 }
 
-/// Runs a session to its end. `report` hears of every stage as it ends.
+/// Runs a session to its end, beside its partner in a synchronisation. `report` hears of every stage as it ends.
 pub(crate) async fn drive(
     mut session: Session,
     peer: SocketAddr,
     around: &Surroundings,
+    mut partner: Option<Partner>,
     report: impl Fn(Stage) + Send,
 ) -> Attempt {
     let mut line = Line {
@@ -73,7 +79,7 @@ pub(crate) async fn drive(
                 line.handshake(&server_name, around.moment(until)).await
             }
             Action::Send { bytes, until } => line.send(bytes.wire(), around.moment(until)).await,
-            Action::Receive { until } => line.receive(around.moment(until)).await,
+            Action::Receive { until } => line.receive_or_hear(around.moment(until), partner.as_mut()).await,
             Action::AskLogin { until } => match around.gate.turn(around.moment(until)).await {
                 Ok(ours) => {
                     turn = Some(ours);
@@ -81,7 +87,12 @@ pub(crate) async fn drive(
                 }
                 Err(reason) => Event::LoginWithheld(reason),
             },
-            Action::Tell(_) => continue,
+            Action::Tell(signal) => {
+                if let Some(partner) = &partner {
+                    partner.tell(signal);
+                }
+                continue;
+            }
             Action::Report(stage) => {
                 if stage.name == StageName::Authenticate
                     && let Some(ours) = turn.take()
@@ -185,6 +196,19 @@ impl Line<'_> {
         }
     }
 
+    /// What comes first: bytes, or a word of the other session. Words wait while anything else is done.
+    async fn receive_or_hear(&mut self, until: Instant, partner: Option<&mut Partner>) -> Event {
+        let Some(partner) = partner else {
+            return self.receive(until).await;
+        };
+        let began = self.around.began;
+        tokio::select! {
+            biased;
+            word = partner.hear() => told(word, began),
+            event = self.receive(until) => event,
+        }
+    }
+
     async fn receive(&mut self, until: Instant) -> Event {
         let receiving = async {
             match &mut self.channel {
@@ -225,6 +249,14 @@ impl Line<'_> {
             Channel::Tls(stream) => tcp::info(stream.tcp().as_fd()),
             Channel::None => self.tcp.take(),
         }
+    }
+}
+
+fn told(word: Word, began: Instant) -> Event {
+    Event::Told {
+        signal: word.signal,
+        at: word.at.saturating_duration_since(began),
+        uncertainty: word.uncertainty,
     }
 }
 

@@ -13,6 +13,7 @@ mod identity;
 mod link;
 mod login_gate;
 mod order;
+mod partner;
 mod policy;
 mod prober;
 mod report;

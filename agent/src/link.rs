@@ -19,6 +19,7 @@ mod backoff;
 mod offset;
 mod orders;
 mod session;
+mod signal;
 
 /// How the collector is reached.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use parallax_model::credential::SealedSecret;
 use parallax_model::experiment::{Experiment, ExperimentKind};
 use parallax_model::observation::Reason;
-use parallax_model::spec::{Depth, ProbeSpec};
+use parallax_model::spec::{Depth, LONGEST_HOLD, ProbeSpec};
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 
@@ -19,6 +19,9 @@ pub(crate) struct Order {
     pub(crate) budget: Duration,
     pub(crate) experiments: Vec<Experiment>,
     pub(crate) secret: Option<SealedSecret>,
+    pub(crate) client_identity: Option<SealedSecret>,
+    /// The order of another agent whose writing is watched; then nothing else is done.
+    pub(crate) watches: Option<String>,
     pub(crate) traceparent: String,
     pub(crate) tracestate: String,
 }
@@ -55,12 +58,8 @@ impl Order {
                 "the order has nothing that this agent knows how to do".into(),
             ));
         };
-        match Depth::known(&spec.depth) {
-            None => return Err(unsupported(format!("this agent knows no depth {:?}", spec.depth))),
-            Some(Depth::Sync) => {
-                return Err(unsupported("this agent does not write to mailboxes".into()));
-            }
-            Some(_) => {}
+        if Depth::known(&spec.depth).is_none() {
+            return Err(unsupported(format!("this agent knows no depth {:?}", spec.depth)));
         }
         for experiment in &wire.experiments {
             if ExperimentKind::known(&experiment.kind).is_none() {
@@ -70,17 +69,36 @@ impl Order {
                 )));
             }
         }
+        let spec = ProbeSpec::try_from(spec)?;
+        if spec.options.hold.is_some_and(|hold| hold > LONGEST_HOLD) {
+            let longest = LONGEST_HOLD.as_secs() / 60;
+            return Err(unsupported(format!(
+                "a session is held for {longest} minutes at most"
+            )));
+        }
         let experiments = wire.experiments.into_iter().map(Experiment::try_from);
         Ok(Self {
             id: wire.order_id,
             run_id: wire.run_id,
-            spec: spec.try_into()?,
+            spec,
             budget: Duration::from_millis(wire.budget_ms.into()),
             experiments: experiments.collect::<Result<_, _>>()?,
             secret: wire.secret.map(SealedSecret::try_from).transpose()?,
+            client_identity: wire.client_identity.map(SealedSecret::try_from).transpose()?,
+            watches: (!wire.watches.is_empty()).then_some(wire.watches),
             traceparent: wire.traceparent,
             tracestate: wire.tracestate,
         })
+    }
+
+    /// The time that its sessions have, of what is left for everything. Whoever watches begins before the writer and
+    /// ends after it.
+    pub(crate) fn time(&self, left: Duration) -> Duration {
+        if self.watches.is_some() {
+            return left;
+        }
+        let hold = self.spec.options.hold.unwrap_or_default();
+        (self.spec.timeout + hold).min(left)
     }
 }
 
@@ -121,8 +139,25 @@ mod tests {
             kind: "tickle".into(),
             ..v1::Experiment::default()
         }];
-        for order in [deeper, nothing, stranger] {
+        let mut patient = wire();
+        patient.spec.as_mut().unwrap().options = Some(v1::ProbeOptions {
+            hold_ms: 31 * 60 * 1000,
+            ..v1::ProbeOptions::default()
+        });
+        for order in [deeper, nothing, stranger, patient] {
             assert_eq!(Order::read(order).unwrap_err().reason, Reason::Unsupported);
         }
+    }
+
+    #[test]
+    fn a_hold_lengthens_the_time_of_a_probe_and_never_beyond_what_is_left() {
+        let mut order = wire();
+        order.spec.as_mut().unwrap().options = Some(v1::ProbeOptions {
+            hold_ms: 60_000,
+            ..v1::ProbeOptions::default()
+        });
+        let order = Order::read(order).unwrap();
+        assert_eq!(order.time(Duration::from_secs(85)), Duration::from_secs(80));
+        assert_eq!(order.time(Duration::from_secs(30)), Duration::from_secs(30));
     }
 }

@@ -72,16 +72,19 @@ impl Prober {
         let order = Order {
             id: "local".to_owned(),
             run_id: String::new(),
-            budget: spec.timeout,
+            budget: spec.timeout + spec.options.hold.unwrap_or_default(),
             spec,
             experiments: Vec::new(),
             secret: sealed,
+            client_identity: None,
+            watches: None,
             traceparent: String::new(),
             tracestate: String::new(),
         };
         let _permit = self.runner.admit(&order)?;
         let (sender, mut news) = mpsc::unbounded_channel();
         let reports = Reports::of_order(order.id.as_str().into(), sender);
+        let (_partner, nobody) = mpsc::channel(1);
         let listening = async {
             while let Some((_, report)) = news.recv().await {
                 if let Report::LoginAsked(answer) = report {
@@ -91,7 +94,7 @@ impl Prober {
             std::future::pending().await
         };
         let ran = tokio::select! {
-            ran = self.runner.run(&order, order.budget, reports) => ran,
+            ran = self.runner.run(&order, order.budget, reports, nobody) => ran,
             never = listening => never,
         };
         Ok(ran?.observation)

@@ -1,11 +1,13 @@
 //! What a probe says while it runs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use parallax_model::signal::Signal;
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::login_gate::AskLeave;
 
@@ -21,6 +23,15 @@ pub(crate) enum Report {
     },
     /// The probe stands before its login; the answer may be an error with the reason why not.
     LoginAsked(oneshot::Sender<Result<(), String>>),
+    /// A session says something to the session of another agent.
+    Signal {
+        /// The writer's attempt that it is about, by its address; `None` when it is about all of them.
+        attempt: Option<SocketAddr>,
+        /// What.
+        signal: Signal,
+        /// When.
+        at: Instant,
+    },
 }
 
 /// Where a probe's news go. Nobody need listen.
@@ -41,6 +52,12 @@ impl Reports {
         let _ = self
             .sender
             .send((self.order.clone(), Report::Stage { place, stage }));
+    }
+
+    pub(crate) fn signal(&self, attempt: Option<SocketAddr>, signal: Signal) {
+        let at = Instant::now();
+        let said = Report::Signal { attempt, signal, at };
+        let _ = self.sender.send((self.order.clone(), said));
     }
 
     /// The question that the login gate asks.

@@ -8,13 +8,15 @@ use jiff::Timestamp;
 use parallax_engine::budgets::Budgets;
 use parallax_engine::resolve::{self, Source};
 use parallax_identity::seal::SealingKey;
-use parallax_model::credential::{Credential, SealContext};
+use parallax_model::credential::{ClientIdentity, Credential, Mechanism, SealContext, SealedSecret, Secret};
+use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::observation::{Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::spec::Examination;
 use parallax_model::stage::Stage;
 use parallax_model::target::{Endpoint, Host};
 use parallax_model::vantage::{AgentName, Labels};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::driver::Surroundings;
@@ -22,11 +24,14 @@ use crate::driver::dns::Files;
 use crate::driver::tls::Trust;
 use crate::login_gate::LoginGate;
 use crate::order::{Order, Refusal};
+use crate::partner::Heard;
 use crate::policy::Policy;
 use crate::report::Reports;
-use crate::runner::attempts::Errand;
+use crate::runner::attempts::{Errand, Job};
 
 mod attempts;
+mod further;
+mod sync;
 
 /// Addresses of one name that are tried; a name with more has them for balance, and some tell as much as all.
 const ADDRESSES: usize = 16;
@@ -99,15 +104,17 @@ impl Runner {
         Ok(Permit { _permit: permit })
     }
 
-    /// Carries an order out within its time; whoever calls keeps the permit.
+    /// Carries an order out within its time; whoever calls keeps the permit. `heard` is what another agent says of the
+    /// part that it has in a synchronisation.
     pub(crate) async fn run(
         &self,
         order: &Order,
         budget: Duration,
         reports: Reports,
+        heard: mpsc::Receiver<Heard>,
     ) -> Result<Ran, Refusal> {
         let (began, began_at) = (Instant::now(), crate::clock::now());
-        let deadline = order.spec.timeout.min(budget);
+        let deadline = order.time(budget);
         let probe = Probe {
             runner: self,
             order,
@@ -117,11 +124,14 @@ impl Runner {
                 began,
                 trust: self.trust.with(&order.spec.anchors),
                 gate: Arc::new(LoginGate::new(reports.ask_leave())),
+                client: self.client(order),
             }),
             reports,
         };
-        let observation = if order.experiments.is_empty() {
-            probe.requested().await?
+        let observation = if order.watches.is_some() {
+            probe.watch(heard).await?
+        } else if order.experiments.is_empty() {
+            probe.requested(heard).await?
         } else {
             probe.follow_ups().await?
         };
@@ -130,6 +140,26 @@ impl Runner {
             began,
             began_at,
         })
+    }
+
+    /// What is shown to the target where it asks for a certificate.
+    fn client(&self, order: &Order) -> Option<ClientIdentity> {
+        self.open(order, order.client_identity.as_ref()?)
+    }
+
+    /// Opens a secret that was sealed for the order's host and user. Secrets are opened nowhere else, and live as long
+    /// as the probe.
+    fn open(&self, order: &Order, sealed: &SealedSecret) -> Option<Secret> {
+        let host = order.spec.target.host.to_string();
+        let user = order.spec.login.as_ref().map_or("", |login| login.user.as_str());
+        let context = SealContext { host: &host, user };
+        match self.sealing_key.open(&context, sealed) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                tracing::warn!(order = %order.id, %error, "a secret of this order can not be opened");
+                None
+            }
+        }
     }
 }
 
@@ -144,15 +174,28 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    async fn requested(&self) -> Result<Observation, Refusal> {
+    async fn requested(&self, heard: mpsc::Receiver<Heard>) -> Result<Observation, Refusal> {
         let spec = &self.order.spec;
         let (resolve, addresses) = self.resolve().await;
         let (errands, note) = self.errands(&addresses)?;
+        let errands: Vec<Errand> = match &resolve.evidence {
+            Some(Evidence::Resolve(facts)) if spec.options.examines(Examination::Tlsa) => errands
+                .into_iter()
+                .map(|errand| errand.with_associations(&facts.tlsa))
+                .collect(),
+            _ => errands,
+        };
+        let further = self.examinations(&errands);
+        let ladders = self.ladders(&errands);
         let credential = self.credential();
-        let errands = errands
+        let requested = errands
             .into_iter()
-            .map(|errand| errand.with_login(credential.clone(), spec));
-        let attempts = attempts::make(self, errands.collect()).await;
+            .map(|errand| errand.with_login(credential.clone(), spec))
+            .collect();
+        let (mut jobs, exchange) = self.synchronised(requested, credential.as_ref());
+        jobs.extend(ladders);
+        let mut attempts = exchange.beside(heard, attempts::make(self, jobs)).await;
+        attempts.extend(attempts::make(self, further).await);
         let outcome = Observation::conclude_outcome(Some(&resolve), &attempts);
         Ok(Observation {
             resolve: Some(resolve),
@@ -173,7 +216,10 @@ impl Probe<'_> {
                 .policy
                 .admits_experiment(kind, host, address, endpoint.port)
             {
-                Ok(()) => errands.push(Errand::follow_up(kind, address, endpoint, &self.order.spec)),
+                Ok(()) => {
+                    let errand = Errand::follow_up(kind, address, endpoint, &self.order.spec);
+                    errands.push(Job::alone(errand));
+                }
                 Err(reason) => forbidden = Some(reason.to_string()),
             }
         }
@@ -189,11 +235,7 @@ impl Probe<'_> {
         })
     }
 
-    fn observation(
-        &self,
-        outcome: VantageOutcome,
-        attempts: Vec<parallax_model::observation::Attempt>,
-    ) -> Observation {
+    fn observation(&self, outcome: VantageOutcome, attempts: Vec<Attempt>) -> Observation {
         Observation {
             agent: self.runner.name.clone(),
             labels: self.runner.labels.clone(),
@@ -248,30 +290,23 @@ impl Probe<'_> {
         Ok((errands, (!notes.is_empty()).then(|| notes.join("; "))))
     }
 
-    /// Opens the secret. It is opened nowhere else, and lives as long as the probe.
+    /// What to log in with. With EXTERNAL (RFC 4422 appendix A) that is the certificate, and there is no secret.
     fn credential(&self) -> Option<Credential> {
         let login = self.order.spec.login.as_ref()?;
-        let sealed = self.order.secret.as_ref()?;
-        let host = self.order.spec.target.host.to_string();
-        let context = SealContext {
-            host: &host,
-            user: &login.user,
+        let secret = match &self.order.secret {
+            Some(sealed) => self.runner.open(self.order, sealed)?,
+            None if login.mechanism == Some(Mechanism::External) => Secret::new(String::new()),
+            None => return None,
         };
-        match self.runner.sealing_key.open(&context, sealed) {
-            Ok(secret) => Some(Credential {
-                user: login.user.clone(),
-                secret,
-            }),
-            Err(error) => {
-                tracing::warn!(order = %self.order.id, %error, "the secret of this order can not be opened");
-                None
-            }
-        }
+        Some(Credential {
+            user: login.user.clone(),
+            secret,
+        })
     }
 }
 
 /// Where an attempt goes.
-fn peer(address: IpAddr, endpoint: Endpoint) -> SocketAddr {
+const fn peer(address: IpAddr, endpoint: Endpoint) -> SocketAddr {
     SocketAddr::new(address, endpoint.port)
 }
 

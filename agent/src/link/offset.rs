@@ -73,6 +73,17 @@ impl Offset {
         u64::try_from(signed(collector_us).saturating_sub(best.monotonic)).ok()
     }
 
+    /// A time of our monotonic clock on the collector's.
+    pub(crate) fn to_theirs(&self, ours_us: u64) -> Option<u64> {
+        let best = self.best()?;
+        u64::try_from(signed(ours_us).saturating_add(best.monotonic)).ok()
+    }
+
+    /// How far a time that was carried over may be off, in microseconds.
+    pub(crate) fn uncertainty_us(&self) -> Option<u64> {
+        self.best().map(|sample| sample.rtt / 2)
+    }
+
     fn best(&self) -> Option<&Sample> {
         self.samples.iter().min_by_key(|sample| sample.rtt)
     }
@@ -103,6 +114,8 @@ mod tests {
         assert_eq!(offset.to_ours(1), None);
         offset.learn(exchange(100, 40, 40));
         assert_eq!(offset.to_ours(6_000_000), Some(1_000_000));
+        assert_eq!(offset.to_theirs(1_000_000), Some(6_000_000));
+        assert_eq!(offset.uncertainty_us(), Some(40));
         assert_eq!(offset.wall_us(), Some(2_000_000));
         assert_eq!(offset.rtt_us(), Some(80));
     }

@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use crate::link::signal::{self, Clocks};
 use crate::order::{Order, Refusal};
+use crate::partner::{Heard, WAITING};
 use crate::report::{Report, Reports};
 use crate::runner::{Permit, Ran, Runner};
 use crate::telemetry::Telemetry;
@@ -39,6 +41,8 @@ struct Underway {
     task: AbortHandle,
     /// Where the answer to its question about the login goes.
     leave: Option<oneshot::Sender<Result<(), String>>>,
+    /// Where goes what another agent's sessions say to those of this order.
+    partner: mpsc::Sender<Heard>,
     /// Given back at once when the order is cancelled, before its task has noticed.
     _permit: Permit,
 }
@@ -94,7 +98,9 @@ impl Orders {
             Err(refusal) => return refused(&id, refusal),
         };
         tracing::debug!(order = %id, run = %order.run_id, "order accepted");
+        let (partner, heard) = mpsc::channel(WAITING);
         let errand = Errand {
+            heard,
             runner: self.runner.clone(),
             telemetry: if self.traced {
                 self.telemetry.clone()
@@ -114,6 +120,7 @@ impl Orders {
             Underway {
                 task,
                 leave: None,
+                partner,
                 _permit: permit,
             },
         );
@@ -144,15 +151,31 @@ impl Orders {
         });
     }
 
+    /// Passes on what a session of another agent said.
+    pub(crate) fn signalled(&mut self, wire: v1::Signal, clocks: Clocks<'_>) {
+        let Some(underway) = self.underway.get(wire.order_id.as_str()) else {
+            tracing::debug!(order = %wire.order_id, "a word for an order that is over");
+            return;
+        };
+        let (order, kind) = (wire.order_id.clone(), wire.kind.clone());
+        let Some(heard) = signal::from_wire(wire, clocks) else {
+            tracing::warn!(order, kind, "a word of a kind that this agent does not know");
+            return;
+        };
+        if underway.partner.try_send(heard).is_err() {
+            tracing::debug!(order, kind, "a word that nobody hears");
+        }
+    }
+
     /// The next messages for the collector; waits until there are some. Loses nothing when it is not waited for.
-    pub(crate) async fn news(&mut self) -> Vec<Up> {
+    pub(crate) async fn news(&mut self, clocks: Clocks<'_>) -> Vec<Up> {
         tokio::select! {
-            Some((id, report)) = self.news.recv() => self.reported(id, report).into_iter().collect(),
+            Some((id, report)) = self.news.recv() => self.reported(id, report, clocks).into_iter().collect(),
             Some(ended) = self.tasks.join_next_with_id() => {
                 // What an order said before its end goes before its end.
                 let mut messages = Vec::new();
                 while let Ok((id, report)) = self.news.try_recv() {
-                    messages.extend(self.reported(id, report));
+                    messages.extend(self.reported(id, report, clocks));
                 }
                 messages.extend(self.ended(ended));
                 messages
@@ -160,7 +183,7 @@ impl Orders {
         }
     }
 
-    fn reported(&mut self, id: Arc<str>, report: Report) -> Option<Up> {
+    fn reported(&mut self, id: Arc<str>, report: Report, clocks: Clocks<'_>) -> Option<Up> {
         let underway = self.underway.get_mut(&id)?;
         Some(match report {
             Report::Stage { place, stage } => Up::Stage(v1::StageReport {
@@ -169,6 +192,9 @@ impl Orders {
                 endpoint: place.map(|(_, endpoint)| endpoint.into()),
                 stage: Some((*stage).into()),
             }),
+            Report::Signal { attempt, signal, at } => {
+                Up::Signal(signal::to_wire(&id, attempt, signal, at, clocks))
+            }
             Report::LoginAsked(answer) => {
                 underway.leave = Some(answer);
                 Up::LoginAsked(v1::LoginAsked {
@@ -207,6 +233,7 @@ struct Errand {
     telemetry: Telemetry,
     order: Order,
     reports: Reports,
+    heard: mpsc::Receiver<Heard>,
     received: Instant,
     planned: Option<Instant>,
     wall_offset_us: Option<i64>,
@@ -219,7 +246,10 @@ impl Errand {
             sleep_until(planned).await;
         }
         let budget = self.order.budget.saturating_sub(self.received.elapsed());
-        let ran = self.runner.run(&self.order, budget, self.reports).await;
+        let ran = self
+            .runner
+            .run(&self.order, budget, self.reports, self.heard)
+            .await;
         traced.end(&ran, &self.order);
         ran.map(|ran| timed(ran, self.planned, self.wall_offset_us))
     }

@@ -20,6 +20,7 @@ use crate::clock::wall_us;
 use crate::link::Ended;
 use crate::link::offset::{Exchange, Offset};
 use crate::link::orders::Orders;
+use crate::link::signal::Clocks;
 use crate::runner::Runner;
 use crate::telemetry::Telemetry;
 
@@ -105,7 +106,7 @@ impl Session {
                         Err(status) => return self.ended(Ended::of_status(&status)),
                     }
                 }
-                messages = orders.news() => {
+                messages = orders.news(Clocks { began: self.began, offset: &self.offset }) => {
                     for message in messages {
                         say(&self.up, message);
                     }
@@ -140,7 +141,13 @@ impl Session {
             Some(Down::Draining(draining)) => {
                 self.draining = Some(Duration::from_millis(draining.reconnect_after_ms.into()));
             }
-            Some(Down::Signal(_)) => {}
+            Some(Down::Signal(signal)) => {
+                let clocks = Clocks {
+                    began: self.began,
+                    offset: &self.offset,
+                };
+                orders.signalled(signal, clocks);
+            }
             Some(Down::Welcome(_)) => tracing::debug!("the collector says welcome twice"),
             None => tracing::warn!("the collector sent a message of a kind that this agent does not know"),
         }

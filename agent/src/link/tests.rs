@@ -357,3 +357,47 @@ async fn a_stop_closes_the_stream_and_ends_soon() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test]
+async fn what_another_agents_session_says_is_heard_on_our_clock_and_answered_on_the_collectors() {
+    let mut agent = Agent::start().await;
+    let mut link = agent.linked().await;
+    let (server, target) = listener().await;
+    let mut watch = order("watch", target);
+    watch.watches = "write".into();
+    watch.spec.as_mut().unwrap().depth = "sync".into();
+    link.say(Down::Order(watch));
+    assert!(matches!(link.news().await, Up::Accepted(_)));
+    let word = |order: &str, kind: &str, attempt: &str| {
+        Down::Signal(v1::Signal {
+            order_id: order.into(),
+            kind: kind.into(),
+            subject: "box".into(),
+            attempt: attempt.into(),
+            ..v1::Signal::default()
+        })
+    };
+    let at = target.to_string();
+    link.say(word("nobody's", "mailbox", &at));
+    link.say(word("watch", "tickle", &at));
+    link.say(word("watch", "mailbox", &at));
+    let (stream, _) = server.accept().await.unwrap();
+    drop(stream);
+    link.say(word("watch", "over", ""));
+    let mut gone = Vec::new();
+    let done = loop {
+        match link.news().await {
+            Up::Signal(signal) => gone.push(signal),
+            Up::Done(done) => break done,
+            _ => {}
+        }
+    };
+    let attempts = done.observation.unwrap().attempts;
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].experiment, "watch");
+    let last = gone.last().unwrap();
+    assert_eq!((last.kind.as_str(), last.order_id.as_str()), ("gone", "watch"));
+    assert_eq!(last.attempt, at);
+    assert!(last.at_us > 7_000_000, "{last:?}");
+    assert!(last.uncertainty_us < 1_000_000, "{last:?}");
+}

@@ -1,13 +1,14 @@
 //! The attempts of one probe, side by side: none waits for another, and none takes another down.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use parallax_engine::plan::Plan;
-use parallax_engine::session::{Session, SessionConfig};
+use parallax_engine::session::{Session, SessionConfig, SyncPart};
 use parallax_model::credential::{Credential, Mechanism};
+use parallax_model::evidence::TlsaRecord;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{AgentFault, Fault, FaultKind};
 use parallax_model::observation::Attempt;
@@ -18,6 +19,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout_at;
 
 use crate::driver;
+use crate::partner::Partner;
 use crate::runner::{Probe, peer, purpose};
 
 /// A session ends itself at its deadline; one that has not by then never will.
@@ -32,6 +34,25 @@ pub(super) struct Errand {
     plan: Plan,
     login: Option<Credential>,
     mechanism: Option<Mechanism>,
+    tlsa: Option<Vec<TlsaRecord>>,
+    sync: Option<SyncPart>,
+    hold: Option<Duration>,
+}
+
+/// An attempt to make, and the session that it is made beside.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) errand: Errand,
+    pub(super) partner: Option<Partner>,
+}
+
+impl Job {
+    pub(super) const fn alone(errand: Errand) -> Self {
+        Self {
+            errand,
+            partner: None,
+        }
+    }
 }
 
 impl Errand {
@@ -43,6 +64,9 @@ impl Errand {
             plan: Plan::requested(spec, endpoint),
             login: None,
             mechanism: None,
+            tlsa: None,
+            sync: None,
+            hold: spec.options.hold,
         }
     }
 
@@ -55,8 +79,40 @@ impl Errand {
         Self {
             experiment: Some(kind),
             plan: Plan::follow_up(kind, spec, endpoint),
+            hold: None,
             ..Self::requested(address, endpoint, spec)
         }
+    }
+
+    pub(super) const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub(super) const fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    pub(super) const fn peer(&self) -> SocketAddr {
+        peer(self.address, self.endpoint)
+    }
+
+    /// With the TLSA records of its port.
+    pub(super) fn with_associations(mut self, records: &[TlsaRecord]) -> Self {
+        let ours = records.iter().filter(|record| record.port == self.endpoint.port);
+        self.tlsa = Some(ours.cloned().collect());
+        self
+    }
+
+    /// With a part in a synchronisation.
+    pub(super) fn with_part(mut self, part: SyncPart) -> Self {
+        self.sync = Some(part);
+        self
+    }
+
+    /// With so long a quiet time.
+    pub(super) const fn held_for(mut self, hold: Duration) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     pub(super) fn with_login(mut self, credential: Option<Credential>, spec: &ProbeSpec) -> Self {
@@ -74,12 +130,14 @@ struct Underway {
 }
 
 /// Makes the attempts, all at once; they come back in the order of the errands.
-pub(super) async fn make(probe: &Probe<'_>, errands: Vec<Errand>) -> Vec<Attempt> {
+///
+/// A watcher whose writer never named a mailbox has made no attempt.
+pub(super) async fn make(probe: &Probe<'_>, jobs: Vec<Job>) -> Vec<Attempt> {
     let mut tasks = JoinSet::new();
     let mut underway = HashMap::new();
-    for (position, errand) in errands.into_iter().enumerate() {
+    for (position, Job { errand, partner }) in jobs.into_iter().enumerate() {
         let stages = Arc::new(Mutex::new(Vec::new()));
-        let id = spawn(&mut tasks, probe, errand.clone(), stages.clone());
+        let id = spawn(&mut tasks, probe, (errand.clone(), partner), stages.clone());
         let known = Underway {
             position,
             errand,
@@ -93,48 +151,62 @@ pub(super) async fn make(probe: &Probe<'_>, errands: Vec<Errand>) -> Vec<Attempt
 }
 
 fn spawn(
-    tasks: &mut JoinSet<Attempt>,
+    tasks: &mut JoinSet<Option<Attempt>>,
     probe: &Probe<'_>,
-    errand: Errand,
+    (errand, mut partner): (Errand, Option<Partner>),
     stages: Arc<Mutex<Vec<Stage>>>,
 ) -> Id {
-    let (address, endpoint) = (errand.address, errand.endpoint);
-    let session = Session::new(SessionConfig {
-        address,
-        endpoint,
-        purpose: purpose(errand.experiment),
-        experiment: errand.experiment,
-        plan: errand.plan,
-        reference: probe.order.spec.target.host.clone(),
-        login: errand.login,
-        mechanism: errand.mechanism,
-        started: probe.around.began.elapsed(),
-        deadline: probe.deadline,
-        wall: probe.began_at,
-        seed: rand::random(),
-        nonce: rand::random(),
-        tlsa: None,
-        sync: None,
-        hold: None,
-        budgets: probe.runner.budgets,
-    });
     let (around, reports) = (probe.around.clone(), probe.reports.clone());
+    let mut config = errand.config(probe);
+    let place = (errand.address, errand.endpoint);
     let task = async move {
+        if errand.experiment == Some(ExperimentKind::Watch)
+            && let Some(writer) = &mut partner
+        {
+            let mailbox = writer.mailbox().await?;
+            config.sync = Some(SyncPart::Watcher { mailbox });
+            config.started = around.began.elapsed();
+        }
         let report = move |stage: Stage| {
             stages
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(stage.clone());
-            reports.stage(Some((address, endpoint)), stage);
+            reports.stage(Some(place), stage);
         };
-        driver::drive(session, peer(address, endpoint), &around, report).await
+        let session = Session::new(config);
+        Some(driver::drive(session, errand.peer(), &around, partner, report).await)
     };
     tasks.spawn(task).id()
 }
 
+impl Errand {
+    fn config(&self, probe: &Probe<'_>) -> SessionConfig {
+        SessionConfig {
+            address: self.address,
+            endpoint: self.endpoint,
+            purpose: purpose(self.experiment),
+            experiment: self.experiment,
+            plan: self.plan.clone(),
+            reference: probe.order.spec.target.host.clone(),
+            login: self.login.clone(),
+            mechanism: self.mechanism,
+            started: probe.around.began.elapsed(),
+            deadline: probe.deadline,
+            wall: probe.began_at,
+            seed: rand::random(),
+            nonce: rand::random(),
+            tlsa: self.tlsa.clone(),
+            sync: self.sync.clone(),
+            hold: self.hold,
+            budgets: probe.runner.budgets,
+        }
+    }
+}
+
 async fn collect(
     probe: &Probe<'_>,
-    mut tasks: JoinSet<Attempt>,
+    mut tasks: JoinSet<Option<Attempt>>,
     mut underway: HashMap<Id, Underway>,
 ) -> Vec<(usize, Attempt)> {
     let end = probe.around.began + probe.deadline + GRACE;
@@ -147,7 +219,7 @@ async fn collect(
         let Some(known) = underway.remove(&id) else {
             continue;
         };
-        let attempt = result.unwrap_or_else(|error| {
+        let made_now = result.unwrap_or_else(|error| {
             tracing::error!(order = %probe.order.id, %error, "an attempt broke off");
             let fault = Fault::new(
                 FaultKind::Agent(AgentFault::Internal),
@@ -155,22 +227,26 @@ async fn collect(
             );
             known.broken_off(fault, probe)
         });
-        made.push((known.position, attempt));
+        made.extend(made_now.map(|attempt| (known.position, attempt)));
     }
     for known in underway.into_values() {
         let fault = Fault::new(
             FaultKind::Agent(AgentFault::Deadline),
             "the time for the probe was over",
         );
-        made.push((known.position, known.broken_off(fault, probe)));
+        let attempt = known.broken_off(fault, probe);
+        made.extend(attempt.map(|attempt| (known.position, attempt)));
     }
     made
 }
 
 impl Underway {
     /// The attempt as far as it came, with the stage that did not end.
-    fn broken_off(&self, fault: Fault, probe: &Probe<'_>) -> Attempt {
+    fn broken_off(&self, fault: Fault, probe: &Probe<'_>) -> Option<Attempt> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.errand.experiment == Some(ExperimentKind::Watch) && stages.is_empty() {
+            return None;
+        }
         let now = probe.around.began.elapsed();
         let ended = stages
             .last()
@@ -189,7 +265,7 @@ impl Underway {
                 None => Stage::not_reached(name, now),
             });
         }
-        Attempt {
+        Some(Attempt {
             address: self.errand.address,
             endpoint: self.errand.endpoint,
             purpose: purpose(self.errand.experiment),
@@ -197,6 +273,6 @@ impl Underway {
             stages,
             transcript: Vec::new(),
             by: None,
-        }
+        })
     }
 }

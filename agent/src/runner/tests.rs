@@ -5,6 +5,7 @@ use parallax_model::credential::Secret;
 use parallax_model::experiment::{CONTROL_PORT, Experiment};
 use parallax_model::fault::{DnsFault, FaultKind, TcpFault};
 use parallax_model::observation::AttemptOutcome;
+use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, StageName};
 use parallax_model::target::{Security, Target};
@@ -12,6 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::partner::Word;
+use crate::report::Report;
 
 fn runner(policy: Policy) -> Runner {
     let who = ("fra-1".parse().unwrap(), Labels::new());
@@ -35,24 +38,45 @@ fn order(target: &str, depth: Depth) -> Order {
         budget: Duration::from_secs(10),
         experiments: Vec::new(),
         secret: None,
+        client_identity: None,
+        watches: None,
         traceparent: String::new(),
         tracestate: String::new(),
     }
 }
 
 async fn run(runner: &Runner, order: &Order) -> Result<Observation, Refusal> {
-    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (_partner, heard) = mpsc::channel(1);
+    run_beside(runner, order, heard).await.0
+}
+
+/// Runs an order beside what another agent says; and what was said to that one.
+async fn run_beside(
+    runner: &Runner,
+    order: &Order,
+    heard: mpsc::Receiver<Heard>,
+) -> (Result<Observation, Refusal>, Vec<Signal>) {
+    let (sender, mut news) = mpsc::unbounded_channel();
     let reports = Reports::of_order(order.id.as_str().into(), sender);
-    tokio::spawn(async move {
-        while let Some((_, report)) = heard.recv().await {
-            if let crate::report::Report::LoginAsked(answer) = report {
-                answer.send(Ok(())).unwrap();
+    let listening = tokio::spawn(async move {
+        let mut said = Vec::new();
+        while let Some((_, report)) = news.recv().await {
+            match report {
+                Report::LoginAsked(answer) => answer.send(Ok(())).unwrap(),
+                Report::Signal { signal, .. } => said.push(signal),
+                Report::Stage { .. } => {}
             }
         }
+        said
     });
-    let _permit = runner.admit(order)?;
-    let ran = runner.run(order, order.budget, reports).await?;
-    Ok(ran.observation)
+    let ran = match runner.admit(order) {
+        Ok(_permit) => runner.run(order, order.budget, reports, heard).await,
+        Err(refusal) => {
+            drop(reports);
+            Err(refusal)
+        }
+    };
+    (ran.map(|ran| ran.observation), listening.await.unwrap())
 }
 
 /// A mail server that knows just enough, and counts the logins it is sent.
@@ -234,4 +258,132 @@ async fn a_server_that_says_nothing_ends_with_the_budget() {
     let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(2));
     assert!(observation.attempts[0].failed_stage().is_some());
+}
+
+fn word(attempt: Option<SocketAddr>, kind: SignalKind, subject: &str) -> Heard {
+    let signal = Signal {
+        kind,
+        subject: subject.into(),
+        detail: String::new(),
+    };
+    Heard {
+        attempt,
+        word: Word {
+            signal,
+            at: Instant::now(),
+            uncertainty: Duration::ZERO,
+        },
+    }
+}
+
+fn watching(target: SocketAddr) -> Order {
+    Order {
+        watches: Some("the writer's".into()),
+        ..order(&target.to_string(), Depth::Sync)
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_connects_once_the_writer_names_its_mailbox_and_is_done_with_it() {
+    let server = mail_server(Arc::default()).await;
+    let (writer, heard) = mpsc::channel(8);
+    let elsewhere = SocketAddr::new("192.0.2.7".parse().unwrap(), server.port());
+    for attempt in [server, elsewhere] {
+        writer
+            .try_send(word(Some(attempt), SignalKind::Mailbox, "box"))
+            .unwrap();
+    }
+    writer.try_send(word(None, SignalKind::Over, "")).unwrap();
+    let runner = runner(Policy::allow_all());
+    let (seen, said) = run_beside(&runner, &watching(server), heard).await;
+    let attempts = seen.unwrap().attempts;
+    assert_eq!(attempts.len(), 2, "one for each attempt of the writer");
+    for attempt in &attempts {
+        assert_eq!(attempt.experiment, Some(ExperimentKind::Watch));
+        assert_eq!(
+            attempt.address,
+            server.ip(),
+            "the name leads here and not where the writer is"
+        );
+        assert_eq!(attempt.stages[0].outcome, Outcome::Ok);
+    }
+    assert!(said.iter().any(|signal| signal.kind == SignalKind::Gone));
+}
+
+#[tokio::test]
+async fn a_watcher_that_no_writer_needed_has_touched_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let (writer, heard) = mpsc::channel(8);
+    writer
+        .try_send(word(Some(target), SignalKind::Changed, "exists"))
+        .unwrap();
+    writer.try_send(word(None, SignalKind::Over, "")).unwrap();
+    let runner = runner(Policy::allow_all());
+    let (seen, _) = run_beside(&runner, &watching(target), heard).await;
+    assert!(seen.unwrap().attempts.is_empty());
+    let nobody = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(nobody.is_err());
+}
+
+#[tokio::test]
+async fn a_watcher_obeys_its_own_policy() {
+    let (_writer, heard) = mpsc::channel(1);
+    let target = "127.0.0.1:143".parse().unwrap();
+    let (seen, _) = run_beside(&runner(Policy::default()), &watching(target), heard).await;
+    assert_eq!(seen.unwrap_err().reason, Reason::Policy);
+}
+
+#[tokio::test]
+async fn the_other_agent_hears_that_a_writer_is_done() {
+    let server = mail_server(Arc::default()).await;
+    let mut order = order(&server.to_string(), Depth::Sync);
+    order.spec.options.sync_with = Some("ams-1".parse().unwrap());
+    let (_watcher, heard) = mpsc::channel(1);
+    let (seen, said) = run_beside(&runner(Policy::allow_all()), &order, heard).await;
+    assert_eq!(seen.unwrap().attempts.len(), 1, "nobody watches here");
+    assert_eq!(said.last().unwrap().kind, SignalKind::Over);
+}
+
+#[tokio::test]
+async fn a_held_session_has_a_ladder_beside_it() {
+    let server = mail_server(Arc::default()).await;
+    let mut order = order(&server.to_string(), Depth::Greeting);
+    order.spec.options.hold = Some(Duration::from_millis(500));
+    let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
+    let (main, ladder): (Vec<_>, Vec<_>) = observation
+        .attempts
+        .iter()
+        .partition(|attempt| attempt.requested());
+    assert_eq!((main.len(), ladder.len()), (1, 5));
+    assert!(
+        ladder
+            .iter()
+            .all(|attempt| attempt.experiment == Some(ExperimentKind::Hold))
+    );
+}
+
+#[tokio::test]
+async fn examinations_come_after_what_was_asked_for_and_fit_the_endpoint() {
+    let server = mail_server(Arc::default()).await;
+    let mut order = order(&server.to_string(), Depth::Greeting);
+    order.spec.options.examine = Examination::ALL.to_vec();
+    let experiments = |observation: Observation| -> Vec<_> {
+        let attempts = observation.attempts.into_iter();
+        attempts.filter_map(|attempt| attempt.experiment).collect()
+    };
+    let runner = runner(Policy::allow_all());
+    let plaintext = run(&runner, &order).await.unwrap();
+    assert!(experiments(plaintext).is_empty());
+    order.spec.target = Target::parse(&server.to_string(), Some(Security::Starttls)).unwrap();
+    let starttls = run(&runner, &order).await.unwrap();
+    assert!(starttls.attempts[0].requested());
+    assert_eq!(
+        experiments(starttls),
+        [
+            ExperimentKind::Resumption,
+            ExperimentKind::StarttlsInjection,
+            ExperimentKind::RawHello
+        ]
+    );
 }

@@ -1016,12 +1016,15 @@ pub struct Signal {
     pub subject: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub detail: ::prost::alloc::string::String,
-    /// When, on the collector's monotonic clock (as in heartbeat answers), microseconds.
+    /// When, on the collector's monotonic clock (as in heartbeat answers), microseconds; 0: when it is heard.
     #[prost(uint64, tag = "5")]
     pub at_us: u64,
     /// How far that may be off, microseconds.
     #[prost(uint64, tag = "6")]
     pub uncertainty_us: u64,
+    /// The writer's attempt that it is about, as address:port; empty: all of them.
+    #[prost(string, tag = "7")]
+    pub attempt: ::prost::alloc::string::String,
 }
 /// A secret sealed with HPKE base mode (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
