@@ -10,7 +10,7 @@ use parallax_model::stage::Outcome;
 use parallax_model::target::Host;
 
 use crate::certificate::{CertificateFault, Chain, faults};
-use crate::event::HandshakeFacts;
+use crate::event::{ChannelBinding, HandshakeFacts};
 use crate::imap::sniff::{Expected, wrong_service};
 
 const DAY: i64 = 86_400;
@@ -21,7 +21,14 @@ const LONG_LIVED: i64 = 30 * DAY;
 /// Proof that the connection is TLS whose certificate chain leads to a trust anchor and names the host, now. A
 /// secret can be sent only by somebody who shows it, and only [`judge`] makes one.
 #[derive(Debug)]
-pub struct Verified(());
+pub struct Verified(Vec<ChannelBinding>);
+
+impl Verified {
+    /// What a login can be bound to on this connection, best first.
+    pub fn bindings(&self) -> &[ChannelBinding] {
+        &self.0
+    }
+}
 
 /// What a handshake came to.
 #[derive(Debug)]
@@ -45,7 +52,8 @@ pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp) -> Judgement {
     };
     let outcome = outcome(&facts, &chain, &wrong, at);
     let usable = matches!(outcome, Outcome::Ok | Outcome::Degraded(_));
-    let verified = (usable && facts.verified && !facts.trusted_by.is_empty()).then_some(Verified(()));
+    let verified =
+        (usable && facts.verified && !facts.trusted_by.is_empty()).then(|| Verified(facts.bindings.clone()));
     let mut certificate_faults: Vec<Fault> = wrong.into_iter().map(Fault::from).collect();
     certificate_faults.extend(untrusted(&facts, &chain));
     certificate_faults.sort_by_key(|fault| rank(fault.kind));
@@ -249,7 +257,7 @@ const fn rank(kind: FaultKind) -> Rank {
 impl Verified {
     /// For tests of what a proof is needed for.
     pub(crate) fn for_a_test() -> Self {
-        Self(())
+        Self(Vec::new())
     }
 }
 

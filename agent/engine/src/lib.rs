@@ -16,6 +16,7 @@ pub mod handshake;
 pub mod imap;
 pub mod plan;
 pub mod resolve;
+pub mod sasl;
 pub mod session;
 mod timeline;
 pub mod transcript;

@@ -225,6 +225,8 @@ impl Session {
         LoginRequest {
             credential: self.config.login.take(),
             mechanism: self.config.mechanism,
+            nonce: self.config.nonce,
+            host: self.config.reference.to_string(),
             for_the_mailbox: self.config.plan.has(StageName::Select),
         }
     }

@@ -10,6 +10,7 @@ use crate::exchange::Partner;
 use crate::handshake::Verified;
 use crate::imap::limits::{FRAMES_PER_COMMAND, FRAMES_PER_LIST};
 use crate::imap::namespace::Namespaces;
+use crate::imap::redact::Concealed;
 use crate::imap::{
     Capabilities, Command, DataLine, Frame, Framer, LimitExceeded, Limits, Outgoing, Reply, Status,
     StatusLine, Tag, Tags,
@@ -76,6 +77,8 @@ pub(crate) struct Wire {
     pub(crate) partner: Partner,
     /// The BYE that was said.
     pub(crate) bye: Option<ImapReply>,
+    /// What stood behind the last `+`.
+    pub(crate) challenge: Vec<u8>,
     /// Mailbox data that came before a login, by its keyword.
     pub(crate) smuggled: Option<&'static str>,
     framer: Framer,
@@ -105,6 +108,7 @@ impl Wire {
             proxied: false,
             partner: Partner::default(),
             bye: None,
+            challenge: Vec::new(),
             smuggled: None,
             framer: Framer::new(Limits::default()),
             transcript: Transcript::default(),
@@ -177,6 +181,11 @@ impl Wire {
         self.now.saturating_sub(self.written_at)
     }
 
+    /// Masks these from now on.
+    pub(crate) fn conceal(&mut self, concealed: &[Concealed]) {
+        self.transcript.conceal(concealed);
+    }
+
     /// Records what is sent.
     pub(crate) fn sent(&mut self, outgoing: &Outgoing) {
         self.transcript.client(self.now, outgoing);
@@ -245,7 +254,10 @@ impl Wire {
                 self.check_data(&line);
                 Heard::Data(frame, line)
             }
-            Reply::Continuation(_) => Heard::Plus,
+            Reply::Continuation(text) => {
+                self.challenge = text.to_vec();
+                Heard::Plus
+            }
             Reply::Other => {
                 self.note("no line of IMAP, ignored");
                 Heard::Strange

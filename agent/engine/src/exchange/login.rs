@@ -1,15 +1,33 @@
 //! The login (RFC 9051 section 6.2): one secret, tried once, only where it is safe.
 
+use std::time::Duration;
+
 use parallax_model::credential::{Credential, Mechanism};
 use parallax_model::evidence::{AuthenticateEvidence, Evidence};
-use parallax_model::fault::{AuthFault, Fault, FaultKind};
+use parallax_model::fault::{AuthFault, Fault, FaultKind, ImapFault};
 
 use super::capability::Announced;
-use super::{Exchange, Turn, id, refusal};
+use super::{Exchange, Turn, choice, id, refusal};
 use crate::handshake::Verified;
-use crate::imap::command::cancel_authentication;
-use crate::imap::{Command, CommandError, Status, StatusLine, Tag};
+use crate::imap::command::{cancel_authentication, sasl_response};
+use crate::imap::{Capabilities, Command, CommandError, Status, StatusLine, Tag};
+use crate::sasl::{Conversation, Means, SaslError};
 use crate::wire::{Channel, Heard, Wire};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// How long Dovecot makes an address wait that failed before, when the login succeeds: 2, 4, 8 or 15 seconds; a
+/// refusal takes two seconds by itself.
+const PENALTIES: [Duration; 4] = [
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+/// What a refusal takes without any penalty.
+const REFUSAL: Duration = Duration::from_secs(2);
+/// How much longer than that the answer may be under way.
+const SLACK: Duration = Duration::from_millis(750);
 
 /// What a login needs.
 #[derive(Debug, Default)]
@@ -18,6 +36,10 @@ pub(crate) struct LoginRequest {
     pub(crate) credential: Option<Credential>,
     /// The mechanism asked for.
     pub(crate) mechanism: Option<Mechanism>,
+    /// The client's nonce, should the mechanism need one.
+    pub(crate) nonce: [u8; 18],
+    /// The host as it was asked for.
+    pub(crate) host: String,
     /// Whether the mailbox is read afterwards.
     pub(crate) for_the_mailbox: bool,
 }
@@ -27,9 +49,11 @@ pub(crate) struct LoginRequest {
 pub(super) struct Login {
     request: LoginRequest,
     command: Option<Command>,
+    conversation: Option<Conversation>,
     step: Step,
+    before: Capabilities,
     list: Announced,
-    cancelled: bool,
+    broken: Option<SaslError>,
     facts: AuthenticateEvidence,
 }
 
@@ -40,6 +64,8 @@ enum Step {
     Reading,
     /// Who asks, once more: some servers open no mailbox to a client that did not say it after the login.
     Telling,
+    /// What the server is to do beyond the base protocol.
+    Enabling,
 }
 
 impl Login {
@@ -47,9 +73,11 @@ impl Login {
         Self {
             request,
             command: None,
+            conversation: None,
             step: Step::Asking,
+            before: Capabilities::default(),
             list: Announced::default(),
-            cancelled: false,
+            broken: None,
             facts: AuthenticateEvidence::default(),
         }
     }
@@ -63,6 +91,7 @@ impl Exchange for Login {
         if wire.logged_in {
             return Turn::skipped("the server takes everybody for logged in (PREAUTH)");
         }
+        self.before = wire.capabilities.clone();
         let tag = wire.tag();
         let prepared = match &wire.channel {
             Channel::Verified(proof) => self.prepare(proof, tag, &credential, wire),
@@ -87,18 +116,21 @@ impl Exchange for Login {
 
     fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn {
         self.list.take(&heard);
+        if self.step == Step::Enabling
+            && let Heard::Data(frame, line) = &heard
+            && let Some(enabled) = Capabilities::enabled(frame, line)
+        {
+            self.facts.enabled = wire.masked_all(enabled.names());
+        }
         match (heard, self.step) {
             (Heard::Reply(line), Step::Asking) => self.answered(&line, wire),
             (Heard::Reply(_), Step::Reading) => {
                 self.list.adopt(wire);
                 self.tell(wire)
             }
-            (Heard::Reply(_), Step::Telling) => Turn::ok(),
-            // A challenge that cannot be answered (RFC 9051 section 6.2.2).
-            (Heard::Plus, Step::Asking) if wire.asking() == "AUTHENTICATE" && !self.cancelled => {
-                self.cancelled = true;
-                Turn::Say(cancel_authentication())
-            }
+            (Heard::Reply(_), Step::Telling) => self.enable(wire),
+            (Heard::Reply(_), Step::Enabling) => Turn::ok(),
+            (Heard::Plus, Step::Asking) if wire.asking() == "AUTHENTICATE" => self.challenged(wire),
             _ => Turn::Listen,
         }
     }
@@ -106,6 +138,12 @@ impl Exchange for Login {
     fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
         let mut facts = std::mem::take(&mut self.facts);
         facts.capabilities = self.list.names(wire);
+        (facts.added, facts.removed) = self.list.changed_from(&self.before, wire);
+        if let Some(conversation) = &self.conversation {
+            facts.channel_binding = conversation.binding().map(str::to_owned);
+            facts.server_verified = conversation.server_verified();
+            facts.oauth_error = conversation.oauth_error().cloned();
+        }
         Some(Evidence::Authenticate(facts))
     }
 }
@@ -119,24 +157,89 @@ impl Login {
         credential: &Credential,
         wire: &Wire,
     ) -> Result<Command, Fault> {
-        let mechanism = choose(self.request.mechanism, wire)?;
-        self.facts.mechanism = mechanism.as_str().to_owned();
-        let command = match mechanism {
-            Mechanism::Plain => {
-                self.facts.initial_response = wire.capabilities.has("SASL-IR");
-                Command::authenticate_plain(proof, tag, credential, self.facts.initial_response)
-            }
-            _ => Command::login(proof, tag, credential, wire.capabilities.literals()),
+        let mechanism = choice::of(self.request.mechanism, &wire.capabilities)?;
+        self.facts.mechanism = choice::name(mechanism).to_owned();
+        let unusable = |why: String| Fault::new(FaultKind::Auth(AuthFault::SecretUnavailable), why);
+        let means = Means {
+            credential,
+            nonce: self.request.nonce,
+            bindings: proof.bindings(),
+            binding_offered: choice::offers_binding(&wire.capabilities),
+            host: &self.request.host,
+            port: wire.peer.port(),
         };
-        command.map_err(|error: CommandError| {
-            Fault::new(FaultKind::Auth(AuthFault::SecretUnavailable), error.to_string())
-        })
+        let begun = Conversation::begin(mechanism, means).map_err(|error| match error {
+            SaslError::NoBinding(_) => Fault::new(
+                FaultKind::Auth(AuthFault::MechanismUnavailable),
+                error.to_string(),
+            ),
+            other => unusable(other.to_string()),
+        })?;
+        let command = match begun {
+            None => {
+                self.facts.command = "LOGIN".to_owned();
+                Command::login(proof, tag, credential, wire.capabilities.literals())
+            }
+            Some(mut conversation) => {
+                self.facts.command = "AUTHENTICATE".to_owned();
+                let first = match wire.capabilities.has("SASL-IR") {
+                    true => conversation.initial(),
+                    false => None,
+                };
+                self.facts.initial_response = first.is_some();
+                self.conversation = Some(conversation);
+                let first = first.as_ref().map(|first| &first[..]);
+                Command::authenticate(proof, tag, mechanism.as_str(), credential, first)
+            }
+        };
+        command.map_err(|error: CommandError| unusable(error.to_string()))
+    }
+
+    /// The server asks on: the mechanism's next message, or, where there is none, the end of the attempt (RFC 9051
+    /// section 6.2.2).
+    fn challenged(&mut self, wire: &mut Wire) -> Turn {
+        if self.broken.is_some() {
+            return Turn::Listen;
+        }
+        let answer = match (&mut self.conversation, STANDARD.decode(&wire.challenge)) {
+            (Some(conversation), Ok(challenge)) => conversation.answer(&challenge),
+            (Some(_), Err(_)) => Err(SaslError::Unreadable("it is no base64")),
+            (None, _) => Err(SaslError::Unexpected),
+        };
+        match (answer, &wire.channel) {
+            (Ok(message), Channel::Verified(proof)) => {
+                let (answer, concealed) = sasl_response(proof, &message);
+                wire.conceal(&[concealed]);
+                Turn::Say(answer)
+            }
+            (Err(error), _) => {
+                self.broken = Some(error);
+                Turn::Say(cancel_authentication())
+            }
+            (Ok(_), Channel::Clear | Channel::Unverified) => Turn::Say(cancel_authentication()),
+        }
     }
 
     fn answered(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
         self.facts.reply = Some(wire.evidence(line));
+        self.facts.penalty_suspected = penalised(wire.since_asked(), line.status == Status::Ok);
+        if let Some(error) = &self.broken
+            && *error != SaslError::Unexpected
+        {
+            return Turn::failed(broken(error, line, wire));
+        }
         if line.status != Status::Ok {
-            return Turn::failed(refusal::of_login(line, wire));
+            return Turn::failed(self.refused(line, wire));
+        }
+        // RFC 5802 section 3: a client believes only a server that has proved itself.
+        if self.conversation.as_ref().and_then(Conversation::server_verified) == Some(false) {
+            return Turn::failed(Fault::new(
+                FaultKind::Auth(AuthFault::ServerNotVerified),
+                format!(
+                    "{} lets in without the proof that it knows the password",
+                    wire.peer
+                ),
+            ));
         }
         wire.logged_in = true;
         if self.list.came() {
@@ -147,16 +250,73 @@ impl Login {
         Turn::Ask(Command::capability(wire.tag()))
     }
 
+    fn refused(&self, line: &StatusLine<'_>, wire: &Wire) -> Fault {
+        let mut fault = refusal::of_login(line, wire);
+        let token = self.conversation.as_ref().and_then(Conversation::oauth_error);
+        if let Some(error) = token
+            && fault.kind == FaultKind::Auth(AuthFault::CredentialsRejected)
+        {
+            let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            fault.kind = FaultKind::Auth(AuthFault::TokenRejected);
+            fault.message = format!(
+                "{}; the server says of the token: status {}, scope {}",
+                fault.message,
+                parallax_model::text::escape_str(&word(&error.status), 64),
+                parallax_model::text::escape_str(&word(&error.scope), 128),
+            );
+        }
+        fault
+    }
+
     fn tell(&mut self, wire: &mut Wire) -> Turn {
         if !self.request.for_the_mailbox || !wire.capabilities.has("ID") {
-            return Turn::ok();
+            return self.enable(wire);
         }
         self.step = Step::Telling;
         match id::command(wire.tag()) {
             Ok(command) => Turn::Ask(command),
-            Err(_) => Turn::ok(),
+            Err(_) => self.enable(wire),
         }
     }
+
+    /// As mail clients do, and only what is offered; a refusal changes nothing.
+    fn enable(&mut self, wire: &mut Wire) -> Turn {
+        let offers = &wire.capabilities;
+        if !self.request.for_the_mailbox || !offers.has("ENABLE") {
+            return Turn::ok();
+        }
+        let wanted: Vec<&str> = ["CONDSTORE", "UTF8=ACCEPT", "IMAP4rev2"]
+            .into_iter()
+            .filter(|name| offers.has(name))
+            .collect();
+        if wanted.is_empty() {
+            return Turn::ok();
+        }
+        self.step = Step::Enabling;
+        Turn::Ask(Command::enable(wire.tag(), &wanted))
+    }
+}
+
+fn broken(error: &SaslError, line: &StatusLine<'_>, wire: &Wire) -> Fault {
+    let kind = match error {
+        SaslError::ServerNotVerified => FaultKind::Auth(AuthFault::ServerNotVerified),
+        SaslError::Refused(_) if line.status == Status::No => return refusal::of_login(line, wire),
+        SaslError::Refused(_) => FaultKind::Auth(AuthFault::CredentialsRejected),
+        SaslError::TooManyRounds(_) => FaultKind::Imap(ImapFault::LimitExceeded),
+        SaslError::Unreadable(_)
+        | SaslError::Forbidden(_)
+        | SaslError::NoBinding(_)
+        | SaslError::Unexpected => FaultKind::Imap(ImapFault::ProtocolError),
+    };
+    Fault::new(kind, format!("AUTHENTICATE at {}: {error}", wire.peer))
+}
+
+/// Whether the answer took as long as a server makes somebody wait who failed before.
+fn penalised(took: Duration, accepted: bool) -> bool {
+    PENALTIES.into_iter().any(|penalty| {
+        let due = if accepted { penalty } else { penalty + REFUSAL };
+        took >= due && took < due + SLACK
+    })
 }
 
 fn insecure(wire: &Wire, why: &str) -> Fault {
@@ -166,54 +326,14 @@ fn insecure(wire: &Wire, why: &str) -> Fault {
     )
 }
 
-/// The mechanism asked for; else PLAIN where it is offered, else the LOGIN command where it is not forbidden.
-fn choose(asked: Option<Mechanism>, wire: &Wire) -> Result<Mechanism, Fault> {
-    let offers = &wire.capabilities;
-    let plain = offers.offers_mechanism("PLAIN");
-    let login = !offers.has("LOGINDISABLED");
-    match asked {
-        Some(Mechanism::Plain) if plain => Ok(Mechanism::Plain),
-        Some(Mechanism::Login) if login => Ok(Mechanism::Login),
-        None if plain => Ok(Mechanism::Plain),
-        None if login => Ok(Mechanism::Login),
-        Some(
-            Mechanism::Plain
-            | Mechanism::LoginCommand
-            | Mechanism::ScramSha1
-            | Mechanism::ScramSha1Plus
-            | Mechanism::ScramSha256
-            | Mechanism::ScramSha256Plus
-            | Mechanism::OauthBearer
-            | Mechanism::Xoauth2
-            | Mechanism::External,
-        )
-        | None => Err(nothing_in_common(wire)),
-        Some(Mechanism::Login) => Err(cannot(
-            AuthFault::LoginDisabled,
-            "the server does not take the LOGIN command (LOGINDISABLED)",
-        )),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn nothing_in_common(wire: &Wire) -> Fault {
-    let offered: Vec<String> = wire.capabilities.mechanisms().take(16).collect();
-    let oauth = |mechanism: &String| mechanism == "XOAUTH2" || mechanism == "OAUTHBEARER";
-    if offered.is_empty() && wire.capabilities.has("LOGINDISABLED") {
-        cannot(
-            AuthFault::LoginDisabled,
-            "the server offers no way to log in (LOGINDISABLED)",
-        )
-    } else if !offered.is_empty() && offered.iter().all(oauth) {
-        cannot(AuthFault::OauthRequired, "the server takes OAuth only")
-    } else {
-        let list = parallax_model::text::escape_str(&offered.join(" "), 200);
-        cannot(
-            AuthFault::MechanismUnavailable,
-            &format!("no mechanism in common; the server offers: {list}"),
-        )
+    #[test]
+    fn a_delay_of_the_usual_lengths_is_suspected_and_any_other_is_not() {
+        let after = |millis, accepted| penalised(Duration::from_millis(millis), accepted);
+        assert!(after(15_030, true) && after(4_010, true) && after(6_020, false) && after(17_010, false));
+        assert!(!after(300, true) && !after(2_010, false) && !after(5_500, true) && !after(30_000, true));
     }
-}
-
-fn cannot(kind: AuthFault, message: &str) -> Fault {
-    Fault::new(FaultKind::Auth(kind), message)
 }

@@ -4,6 +4,7 @@
 //! the connection comes to all of them in the same form, as [`Lost`].
 
 mod capability;
+mod choice;
 mod fetch;
 mod greeting;
 mod hold;

@@ -18,6 +18,7 @@ pub(super) struct Starttls {
     tls: Option<TlsEvidence>,
     list: Announced,
     judged: Option<Outcome>,
+    before: Capabilities,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Exchange for Starttls {
 
     fn secured(&mut self, judgement: Judgement, wire: &mut Wire) -> Turn {
         // RFC 9051 section 6.2.1: what was announced in clear is void.
-        wire.capabilities = Capabilities::default();
+        self.before = std::mem::take(&mut wire.capabilities);
         let (outcome, facts) = tls::enter(judgement, wire);
         self.tls = Some(facts);
         if matches!(outcome, Outcome::Failed(_)) {
@@ -80,11 +81,14 @@ impl Exchange for Starttls {
     }
 
     fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
+        let (added, removed) = self.list.changed_from(&self.before, wire);
         Some(Evidence::Starttls(Box::new(StarttlsEvidence {
             reply: self.reply.take(),
             tls: self.tls.take(),
             capabilities: self.list.names(wire),
-            ..StarttlsEvidence::default()
+            added,
+            removed,
+            injection: None,
         })))
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::outgoing::Outgoing;
 use super::redact::Concealed;
 use super::tag::Tag;
-use super::writer::Writer;
+use super::writer::{CREDENTIALS, Writer, encoded};
 use crate::handshake::Verified;
 
 /// The header bytes that a probe asks for, see [`Command::fetch_headers`].
@@ -156,27 +156,39 @@ impl Command {
         Ok(writer.finish())
     }
 
-    /// `AUTHENTICATE PLAIN` (RFC 4616), with the secret in the command (SASL-IR, RFC 4959) or after the server's
-    /// `+`. No authorization identity is sent. Only for a connection that is proven to be verified TLS.
+    /// `AUTHENTICATE` (RFC 9051 section 6.2.2), with the first message in the command where the server takes it
+    /// there (SASL-IR, RFC 4959). Only for a connection that is proven to be verified TLS.
     ///
     /// # Errors
     /// A control character in user name or password.
-    pub fn authenticate_plain(
-        _proof: &Verified,
+    pub fn authenticate(
+        proof: &Verified,
         tag: Tag,
+        mechanism: &'static str,
         credential: &Credential,
-        initial_response: bool,
+        first: Option<&[u8]>,
     ) -> Result<Self, CommandError> {
         let mut writer = Writer::new(tag, "AUTHENTICATE", Literals::Synchronising);
-        writer.raw(b" PLAIN");
-        if initial_response {
+        writer.raw(b" ");
+        writer.raw(mechanism.as_bytes());
+        writer.conceal_credential(credential.user.as_bytes(), credential.secret.expose().as_bytes())?;
+        if let Some(first) = first {
             writer.raw(b" ");
-        } else {
-            writer.raw(b"\r\n");
-            writer.wait();
+            // RFC 4959 section 3: an empty message is not left out.
+            if first.is_empty() {
+                writer.raw(b"=");
+            } else {
+                writer.message(proof, first);
+            }
         }
-        writer.plain_response(credential.user.as_bytes(), credential.secret.expose().as_bytes())?;
         Ok(writer.finish())
+    }
+
+    /// `ENABLE` (RFC 5161 section 3.1).
+    pub fn enable(tag: Tag, capabilities: &[&str]) -> Self {
+        Writer::new(tag, "ENABLE", Literals::Synchronising)
+            .word(&capabilities.join(" "))
+            .finish()
     }
 
     /// `LIST "" ""`: the hierarchy delimiter alone (RFC 9051 section 6.3.9).
@@ -266,6 +278,16 @@ impl Command {
     fn plain(tag: Tag, name: &'static str) -> Self {
         Writer::new(tag, name, Literals::Synchronising).finish()
     }
+}
+
+/// A message of a SASL exchange, in base64, and what no record may hold of it. Only for a connection that is proven
+/// to be verified TLS.
+pub fn sasl_response(_proof: &Verified, message: &[u8]) -> (Outgoing, Concealed) {
+    let encoded = encoded(message);
+    let mut outgoing = Outgoing::default();
+    outgoing.secret(&encoded, if message.is_empty() { "" } else { CREDENTIALS });
+    outgoing.text(b"\r\n");
+    (outgoing, Concealed::secret(&encoded, CREDENTIALS))
 }
 
 /// Ends an AUTHENTICATE whose challenge cannot be answered (RFC 9051 section 6.2.2); the tagged BAD follows.
@@ -385,9 +407,10 @@ mod tests {
     }
 
     #[test]
-    fn plain_goes_with_the_command_or_after_the_plus() {
+    fn a_message_goes_with_the_command_or_after_the_plus() {
         let credential = credential("tim", "tanstaaftanstaaf");
-        let with = Command::authenticate_plain(&Verified::for_a_test(), tag(), &credential, true).unwrap();
+        let (proof, plain) = (Verified::for_a_test(), b"\0tim\0tanstaaftanstaaf");
+        let with = Command::authenticate(&proof, tag(), "PLAIN", &credential, Some(plain)).unwrap();
         assert_eq!(
             parts(with),
             [(
@@ -395,14 +418,13 @@ mod tests {
                 "aaaa0001 AUTHENTICATE PLAIN <credentials>\r\n".into()
             )]
         );
-        let after = Command::authenticate_plain(&Verified::for_a_test(), tag(), &credential, false).unwrap();
-        assert_eq!(
-            wire(after),
-            [
-                "aaaa0001 AUTHENTICATE PLAIN\r\n",
-                "AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n"
-            ]
-        );
+        let after = Command::authenticate(&proof, tag(), "PLAIN", &credential, None).unwrap();
+        assert_eq!(wire(after), ["aaaa0001 AUTHENTICATE PLAIN\r\n"]);
+        let (answer, _) = sasl_response(&proof, plain);
+        assert_eq!(answer.wire(), b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n");
+        assert_eq!(answer.shown(), b"<credentials>\r\n");
+        let empty = Command::authenticate(&proof, tag(), "EXTERNAL", &credential, Some(b"")).unwrap();
+        assert_eq!(wire(empty), ["aaaa0001 AUTHENTICATE EXTERNAL =\r\n"]);
     }
 
     #[test]
@@ -416,7 +438,14 @@ mod tests {
                 Literals::Synchronising,
             )
             .unwrap(),
-            Command::authenticate_plain(&Verified::for_a_test(), tag(), &credential, true).unwrap(),
+            Command::authenticate(
+                &Verified::for_a_test(),
+                tag(),
+                "PLAIN",
+                &credential,
+                Some(b"\0probe\0hun\"ter2"),
+            )
+            .unwrap(),
         ] {
             let mut redactor = Redactor::default();
             for concealed in command.concealed() {
@@ -448,7 +477,8 @@ mod tests {
                 error
             );
             assert_eq!(
-                Command::authenticate_plain(&Verified::for_a_test(), tag(), &by_password, true).unwrap_err(),
+                Command::authenticate(&Verified::for_a_test(), tag(), "PLAIN", &by_password, None)
+                    .unwrap_err(),
                 error
             );
             assert!(

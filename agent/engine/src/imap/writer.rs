@@ -10,6 +10,10 @@ use super::command::{Command, CommandError, Literals};
 use super::outgoing::Outgoing;
 use super::redact::Concealed;
 use super::tag::Tag;
+use crate::handshake::Verified;
+
+/// What is shown instead of a message that holds a secret, or is made of one.
+pub(super) const CREDENTIALS: &str = "<credentials>";
 
 /// Bytes that a literal may have to be sent without waiting under LITERAL- (RFC 7888 section 5).
 const SMALL_LITERAL: usize = 4_096;
@@ -96,18 +100,25 @@ impl Writer {
         self.part.secret(bytes, label);
     }
 
-    /// `NUL user NUL password` in base64, concealed as a whole and in its pieces.
-    pub(super) fn plain_response(&mut self, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
+    /// Conceals user and password in every form in which a login may send them, and a server repeat them.
+    pub(super) fn conceal_credential(&mut self, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
         check(user, "user name")?;
         check(password, "password")?;
-        let response = plain_response(user, password);
-        self.part.secret(&response, "<credentials>");
+        self.conceal_plain_response(user, password);
         self.concealed.extend([
-            Concealed::secret(&response, "<credentials>"),
+            Concealed::secret(&encoded(password), "<password>"),
             Concealed::secret(password, "<password>"),
             Concealed::name(user, "<user>"),
+            Concealed::name(&encoded(user), "<user>"),
         ]);
         Ok(())
+    }
+
+    /// A message of a SASL exchange in base64, never shown.
+    pub(super) fn message(&mut self, _proof: &Verified, message: &[u8]) {
+        let encoded = encoded(message);
+        self.part.secret(&encoded, CREDENTIALS);
+        self.concealed.push(Concealed::secret(&encoded, CREDENTIALS));
     }
 
     /// Conceals the form in which a proxy hands a login on to its backend, and may repeat it.
@@ -182,9 +193,13 @@ fn plain_response(user: &[u8], password: &[u8]) -> Zeroizing<Vec<u8>> {
     message.extend_from_slice(user);
     message.push(0);
     message.extend_from_slice(password);
+    encoded(&message)
+}
+
+pub(super) fn encoded(message: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut encoded = Zeroizing::new(vec![0; message.len().div_ceil(3) * 4]);
     let length = STANDARD
-        .encode_slice(&message[..], &mut encoded)
+        .encode_slice(message, &mut encoded)
         .expect("four bytes for each three, rounded up");
     encoded.truncate(length);
     encoded

@@ -262,7 +262,7 @@ impl<'s> Player<'s> {
         let holds = |bytes: &[u8], text: &str| {
             !text.is_empty() && bytes.windows(text.len()).any(|window| window == text.as_bytes())
         };
-        let sent = holds(&self.sent, secret) || holds(&self.sent, &encoded);
+        let sent = holds(&self.sent, secret) || encoded_words(&self.sent).any(|word| holds(&word, secret));
         if sent != self.script.secret_sent {
             return Err(format!("the password is sent: {sent}"));
         }
@@ -280,6 +280,13 @@ impl<'s> Player<'s> {
         let stages: Vec<String> = self.reported.iter().map(super::expect::summary).collect();
         format!("{why}\n{}\n{}", stages.join("\n"), self.session.transcript())
     }
+}
+
+/// What the words that were sent hold under their base64.
+fn encoded_words(sent: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    use base64::Engine as _;
+    let words = sent.split(|byte| byte.is_ascii_whitespace());
+    words.filter_map(|word| base64::engine::general_purpose::STANDARD.decode(word).ok())
 }
 
 fn encoded(user: &str, secret: &str) -> String {
