@@ -1,6 +1,7 @@
 //! What was typed.
 
 mod names;
+mod probe;
 mod read;
 
 use std::path::PathBuf;
@@ -10,15 +11,12 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use parallax_identity::CollectorAddress;
-use parallax_model::credential::Mechanism;
 use parallax_model::identity::Role;
-use parallax_model::selector::Selector;
-use parallax_model::spec::{Depth, FamilyChoice};
-use parallax_model::target::Security;
 use parallax_model::vantage::AgentName;
 use parallax_telemetry::logs::LogFormat;
 
-use names::{depths, list_formats, log_formats, mechanisms, roles, run_formats, securities};
+use names::{list_formats, log_formats, roles, run_formats};
+pub(crate) use probe::{Examine, ProbeArgs};
 pub(crate) use read::{Unread, parse};
 
 /// Ask many vantage points how an IMAP service looks from there, and get one verdict.
@@ -81,73 +79,6 @@ pub(crate) enum Command {
     /// Look for what keeps this command from working
     Doctor,
 }
-
-/// Probe an IMAP service and say what is wrong and where
-///
-/// Exit status: 0 healthy, 1 partial or degraded, 2 down, 3 could not tell.
-#[derive(Debug, Args)]
-#[command(after_help = PROBE_EXAMPLES)]
-pub(crate) struct ProbeArgs {
-    #[arg(help = "host, host:port, [v6]:port, imaps://host[:port] or imap://host[:port]")]
-    pub(crate) target: String,
-    /// Vantage points: all, a name, a glob, labels such as region=eu,tier!=test; repeat for OR [default: all]
-    #[arg(long, value_name = "SELECTOR", env = "PARALLAX_FROM")]
-    pub(crate) from: Vec<String>,
-    /// At most so many vantage points, spread over their labels
-    #[arg(long, value_name = "N", env = "PARALLAX_LIMIT", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) limit: Option<u32>,
-    /// tls, starttls or plaintext [default: from the scheme or the port]
-    #[arg(long, value_name = "SECURITY", env = "PARALLAX_SECURITY", value_parser = securities())]
-    pub(crate) security: Option<Security>,
-    /// How far to go: connect, tls, greeting, login, mailbox [default: greeting; with --user mailbox]
-    #[arg(long, value_name = "DEPTH", env = "PARALLAX_DEPTH", value_parser = depths())]
-    pub(crate) depth: Option<Depth>,
-    /// Log in as this user
-    #[arg(long, value_name = "USER", env = "PARALLAX_USER", requires = "password_stdin")]
-    pub(crate) user: Option<String>,
-    /// Read the password from the first line of standard input
-    #[arg(long, env = "PARALLAX_PASSWORD_STDIN", requires = "user", value_parser = BoolishValueParser::new())]
-    pub(crate) password_stdin: bool,
-    /// PLAIN or LOGIN [default: the best that is offered]
-    #[arg(long, value_name = "MECHANISM", env = "PARALLAX_MECHANISM", requires = "user", ignore_case = true, value_parser = mechanisms())]
-    pub(crate) mechanism: Option<Mechanism>,
-    /// Time for the probe at each vantage point [default: 20s]
-    #[arg(long, value_name = "TIME", env = "PARALLAX_TIMEOUT", value_parser = read::timeout)]
-    pub(crate) timeout: Option<Duration>,
-    /// IPv4 only
-    #[arg(short = '4', long = "ipv4", env = "PARALLAX_IPV4", conflicts_with = "ipv6", value_parser = BoolishValueParser::new())]
-    pub(crate) ipv4: bool,
-    /// IPv6 only
-    #[arg(short = '6', long = "ipv6", env = "PARALLAX_IPV6", value_parser = BoolishValueParser::new())]
-    pub(crate) ipv6: bool,
-    /// Try this address instead of resolving the name; may be repeated
-    #[arg(long, value_name = "ADDR", env = "PARALLAX_ADDRESS")]
-    pub(crate) address: Vec<std::net::IpAddr>,
-    /// PEM file with more trust anchors for the target's certificate; may be repeated
-    #[arg(long, value_name = "FILE", env = "PARALLAX_CA_FILE")]
-    pub(crate) ca_file: Vec<PathBuf>,
-    /// Trace the path: auto or never (always is not available yet) [default: auto]
-    #[arg(long, value_name = "WHEN", env = "PARALLAX_PATH", value_parser = ["auto", "always", "never"])]
-    pub(crate) path: Option<String>,
-    /// Do not let the diagnosis ask again to tell explanations apart
-    #[arg(long, env = "PARALLAX_NO_FOLLOW_UP", value_parser = BoolishValueParser::new())]
-    pub(crate) no_follow_up: bool,
-    /// Say which agents would run and why, and ask nothing
-    #[arg(long, env = "PARALLAX_DRY_RUN", value_parser = BoolishValueParser::new())]
-    pub(crate) dry_run: bool,
-    /// Without a collector: send spans to this OTLP/gRPC endpoint, such as http://localhost:4317
-    #[arg(long, value_name = "URL", env = "PARALLAX_OTLP_ENDPOINT")]
-    pub(crate) otlp_endpoint: Option<String>,
-    /// table, wide, json, jsonl (events as they come), markdown (for a ticket) or nagios (for monitoring)
-    #[arg(short, long, value_name = "FORMAT", env = "PARALLAX_OUTPUT", value_parser = run_formats())]
-    pub(crate) output: Option<RunFormat>,
-}
-
-const PROBE_EXAMPLES: &str = "Examples:
-  ctl probe imap.example.org
-  ctl probe imap://mail.example.org --from region=eu --from nyc-1
-  ctl probe mail.example.org --user probe --password-stdin < password.txt
-  ctl probe mail.example.org -o json | jq .findings[0]";
 
 /// Join a collector with a token and keep the identity it gives
 #[derive(Debug, Args)]
@@ -325,20 +256,4 @@ impl RunFormat {
         ("markdown", Self::Markdown),
         ("nagios", Self::Nagios),
     ];
-}
-
-impl ProbeArgs {
-    /// The families asked for.
-    pub(crate) const fn family(&self) -> FamilyChoice {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => FamilyChoice::Ipv4,
-            (false, true) => FamilyChoice::Ipv6,
-            (false, false) => FamilyChoice::Any,
-        }
-    }
-
-    /// The vantage points asked for.
-    pub(crate) fn selector(&self) -> Result<Selector, parallax_model::selector::SelectorError> {
-        Selector::parse_any(&self.from)
-    }
 }

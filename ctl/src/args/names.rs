@@ -1,13 +1,13 @@
 //! Values that are one of a few names.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use parallax_model::credential::Mechanism;
 use parallax_model::identity::Role;
-use parallax_model::spec::Depth;
+use parallax_model::spec::{Depth, Examination};
 use parallax_model::target::Security;
 use parallax_telemetry::logs::LogFormat;
 
-use super::{ListFormat, RunFormat};
+use super::{Examine, ListFormat, RunFormat};
 
 type Named<T> = [(&'static str, T)];
 
@@ -43,7 +43,27 @@ pub(super) fn depths() -> impl TypedValueParser<Value = Depth> {
 }
 
 pub(super) fn mechanisms() -> impl TypedValueParser<Value = Mechanism> {
-    one_of(&[("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)])
+    let names = Mechanism::ALL.iter().map(|mechanism| mechanism.as_str());
+    PossibleValuesParser::new(names).try_map(|text| {
+        let known = Mechanism::known(&text.to_ascii_uppercase());
+        known.ok_or("not one of the mechanisms")
+    })
+}
+
+/// The examinations with a hyphen, as flags are written; the model's underscore is read too.
+pub(super) fn examinations() -> impl TypedValueParser<Value = Examine> {
+    let values = Examination::ALL
+        .iter()
+        .map(|what| PossibleValue::new(Examine::flag(*what)).alias(what.as_str()));
+    let all = PossibleValue::new("all");
+    PossibleValuesParser::new(values.chain([all])).try_map(|text| {
+        let name = text.to_ascii_lowercase().replace('-', "_");
+        if name == "all" {
+            return Ok(Examine::All);
+        }
+        let known = Examination::known(&name);
+        known.map(Examine::One).ok_or("not one of the examinations")
+    })
 }
 
 pub(super) fn roles() -> impl TypedValueParser<Value = Role> {

@@ -1,16 +1,20 @@
 //! From the command line to [`Cli`], and what is said when it can't be read.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use parallax_model::spec::LONGEST_HOLD;
 
 use super::Cli;
 use crate::exit::Trouble;
 
 const LONGEST_PROBE: Duration = Duration::from_secs(600);
 const SHORTEST_PROBE: Duration = Duration::from_millis(100);
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+const DNS_PORT: u16 = 53;
 const LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
 
 /// What stands on the command line instead of a command.
@@ -52,6 +56,33 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
         Ok(time)
     } else {
         Err("give a time from 100ms to 10m".to_owned())
+    }
+}
+
+/// How long a session is held: 1s to 30m.
+pub(super) fn hold(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if (SHORTEST_HOLD..=LONGEST_HOLD).contains(&time) {
+        Ok(time)
+    } else {
+        let minutes = LONGEST_HOLD.as_secs() / 60;
+        Err(format!("give a time from 1s to {minutes}m"))
+    }
+}
+
+/// A resolver: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353`.
+pub(super) fn resolver(text: &str) -> Result<SocketAddr, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    let resolver = bare
+        .parse::<IpAddr>()
+        .map(|address| SocketAddr::new(address, DNS_PORT))
+        .or_else(|_| text.parse::<SocketAddr>());
+    match resolver {
+        Ok(resolver) if resolver.port() > 0 => Ok(resolver),
+        _ => Err("give an address, with :PORT behind it if that is not 53".to_owned()),
     }
 }
 
@@ -115,7 +146,7 @@ mod tests {
         for line in [
             "ctl probe",
             "ctl prob x",
-            "ctl probe x --user u",
+            "ctl probe x --password-stdin",
             "ctl probe x -4 -6",
         ] {
             assert_eq!(trouble(line).lines().count(), 2, "{}", trouble(line));
@@ -130,6 +161,61 @@ mod tests {
         for bad in ["", "s", "-1s", "1w", "0s", "11m", "1.5s", "é"] {
             assert!(timeout(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_hold_is_bounded_by_what_a_quiet_client_is_granted() {
+        assert_eq!(hold("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(hold("30m"), Ok(LONGEST_HOLD));
+        assert_eq!(
+            trouble("ctl probe x --hold 31m").lines().next(),
+            Some("error: invalid value '31m' for '--hold <TIME>': give a time from 1s to 30m")
+        );
+        assert!(hold("0s").is_err());
+    }
+
+    #[test]
+    fn a_resolver_has_port_53_unless_it_says_otherwise() {
+        let read = |text| resolver(text).map(|resolver| resolver.to_string());
+        for (text, meant) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(meant));
+        }
+        for bad in ["", "dns.example.org", "192.0.2.53:0", "192.0.2.53:99999"] {
+            assert!(resolver(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mechanism_that_is_not_known_is_answered_with_those_that_are() {
+        let said = trouble("ctl probe x --mechanism CRAM-MD5");
+        for &mechanism in parallax_model::credential::Mechanism::ALL {
+            assert!(said.contains(mechanism.as_str()), "{said}");
+            let line = format!("ctl probe x --mechanism {}", mechanism.as_str().to_lowercase());
+            let cli = read(&line).expect("reads");
+            assert!(matches!(cli.command, Some(Command::Probe(probe)) if probe.mechanism == Some(mechanism)));
+        }
+    }
+
+    #[test]
+    fn examinations_are_read_with_hyphens_underscores_and_commas() {
+        let cli =
+            read("ctl probe x --examine srv,STARTTLS-injection --examine legacy_tls,all").expect("reads");
+        let Some(Command::Probe(probe)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        use crate::args::Examine::{All, One};
+        use parallax_model::spec::Examination::{LegacyTls, Srv, StarttlsInjection};
+        assert_eq!(
+            probe.examine,
+            [One(Srv), One(StarttlsInjection), One(LegacyTls), All]
+        );
+        assert!(trouble("ctl probe x --examine dnssec").contains("starttls-injection"));
     }
 
     #[test]

@@ -45,6 +45,14 @@ async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> 
         ))
         .hint("log in first: ctl login --collector HOST:PORT --token TOKEN"));
     }
+    if let Some(watcher) = &question.spec.options.sync_with
+        && watcher.as_str() != Local::NAME
+    {
+        return Err(Trouble::new(format!(
+            "no collector is configured: there is no agent {watcher} that --sync-with could ask"
+        ))
+        .hint("log in first, or leave --sync-with out: a second session of this machine watches then"));
+    }
     let mut local = interrupt::unless_asked(Local::start(args.otlp_endpoint.as_deref())).await?;
     let ended = answer(&mut local.client, question, args).await;
     local.end().await;
@@ -54,6 +62,9 @@ async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> 
 /// Asks, says the answer at once, and ends the trace however that ends.
 async fn answer(client: &mut Client, question: &Question, args: &ProbeArgs) -> Result<u8, Trouble> {
     let status = interrupt::unless_asked(client.status()).await?;
+    if let Some(warning) = question.warning() {
+        console::complain(warning);
+    }
     let mut trace = ProbeTrace::start(client.spans.clone(), status.telemetry && !question.dry_run)?;
     let answered = interrupt::unless_asked(ask(client, question, args, &mut trace)).await;
     // Nobody waits for spans to see a verdict.

@@ -1,14 +1,18 @@
 //! What was seen, stage by stage: the middle of `-o wide`.
 
+mod dialogue;
+mod follow_up;
+mod mailbox;
+mod network;
+mod sync;
+mod tls;
+
 use jiff::Timestamp;
-use parallax_model::certificate::CertificateFacts;
-use parallax_model::evidence::{
-    ConnectEvidence, DnsQuery, Evidence, FetchEvidence, ListEvidence, ResolveEvidence, SelectEvidence,
-    TcpInfo, TlsEvidence,
-};
+use parallax_model::evidence::{Evidence, ImapReply, TcpInfo};
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Speaker};
 use parallax_model::run::RunDocument;
-use parallax_model::stage::{Outcome, Stage};
+use parallax_model::stage::{Outcome, Stage, StageName};
 
 use super::canvas::{Canvas, Tone, wrap};
 use super::{stages, words};
@@ -18,27 +22,52 @@ const DIALOGUE: usize = 12;
 const LABEL: usize = 12;
 
 /// Every vantage point with what it saw, a blank line between them.
-pub(crate) fn lines(document: &RunDocument, canvas: Canvas) -> Vec<String> {
+pub(super) fn lines(document: &RunDocument, canvas: Canvas) -> Vec<String> {
     let mut page = Page {
         canvas,
+        now: document.started_at,
         lines: Vec::new(),
     };
     for (at, vantage) in document.vantages.iter().enumerate() {
         if at > 0 {
             page.lines.push(String::new());
         }
-        page.vantage(vantage, document.started_at);
+        page.vantage(vantage);
     }
     page.lines
 }
 
+/// What a stage's facts say.
+#[derive(Debug, Default)]
+struct Told {
+    /// Behind the time, in the stage's own line.
+    beside: Vec<String>,
+    /// In lines of their own below it, each with its label.
+    below: Vec<(&'static str, String)>,
+}
+
+impl Told {
+    fn beside(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.beside.push(text);
+        }
+    }
+
+    fn below(&mut self, text: impl Into<String>) {
+        self.below.push(("", text.into()));
+    }
+}
+
 struct Page {
     canvas: Canvas,
+    /// When the run began: what certificates are judged by.
+    now: Timestamp,
     lines: Vec<String>,
 }
 
 impl Page {
-    fn vantage(&mut self, vantage: &Observation, now: Timestamp) {
+    fn vantage(&mut self, vantage: &Observation) {
         let name = self.canvas.paint(Tone::Strong, vantage.agent.as_str());
         self.lines.push(
             format!("{name}  {}", words::labels(&vantage.labels))
@@ -53,37 +82,43 @@ impl Page {
             let text = format!(
                 "{} beside the collector's, began {} late",
                 words::offset(clock.offset_ms),
-                words::time(parallax_model::millis::to_duration(clock.start_skew_ms))
+                words::millis(clock.start_skew_ms)
             );
             self.fact(2, "clock", &text);
         }
         if let Some(stage) = &vantage.resolve {
-            self.stage(2, stage, now);
+            self.stage(2, stage);
         }
-        for attempt in &vantage.attempts {
-            self.attempt(attempt, now);
+        let is_rung = |attempt: &&Attempt| attempt.experiment == Some(ExperimentKind::Hold);
+        for attempt in vantage.attempts.iter().filter(|attempt| !is_rung(attempt)) {
+            self.attempt(attempt);
+        }
+        for ladder in follow_up::ladders(vantage) {
+            self.lines.push(format!("  {}", ladder.heading));
+            for rung in &ladder.rungs {
+                self.fact(4, &rung.label, &rung.text);
+            }
+            if let Some(conclusion) = &ladder.conclusion {
+                self.fact(4, "", conclusion);
+            }
         }
     }
 
-    fn attempt(&mut self, attempt: &Attempt, now: Timestamp) {
-        let mut heading = format!(
-            "{} {}",
-            words::endpoint(attempt.address, attempt.endpoint.port),
-            attempt.endpoint.security
-        );
+    fn attempt(&mut self, attempt: &Attempt) {
+        let mut heading = place(attempt);
         if let Some(kind) = attempt.experiment {
-            heading.push_str(&format!(", asked again: {kind}"));
+            heading.push_str(&format!(", {}", follow_up::heading(kind, attempt.by.as_ref())));
         }
         self.lines.push(format!("  {heading}"));
         for stage in &attempt.stages {
-            self.stage(4, stage, now);
+            self.stage(4, stage);
         }
         self.dialogue(attempt);
     }
 
-    fn stage(&mut self, indent: usize, stage: &Stage, now: Timestamp) {
+    fn stage(&mut self, indent: usize, stage: &Stage) {
         let name = stage.name.as_str();
-        let head = match &stage.outcome {
+        let mut head = match &stage.outcome {
             Outcome::NotReached => return,
             Outcome::Skipped(reason) => {
                 self.fact(indent, name, &format!("skipped: {}", words::safe(reason)));
@@ -97,64 +132,54 @@ impl Page {
                 words::quote(&fault.message)
             ),
         };
-        let facts = stage.evidence.as_ref().map(summary).unwrap_or_default();
-        let text = if facts.is_empty() {
-            head
-        } else {
-            format!("{head}; {facts}")
-        };
-        self.fact(indent, name, &text);
+        let told = stage.evidence.as_ref().map(|evidence| self.told(evidence));
+        let told = told.unwrap_or_default();
+        for part in &told.beside {
+            head.push_str("; ");
+            head.push_str(part);
+        }
+        self.fact(indent, name, &head);
         if let Some(raw) = stage.outcome.fault().and_then(|fault| fault.raw.as_deref()) {
             self.fact(indent, "", &format!("raw: {}", words::quote(raw)));
         }
-        match &stage.evidence {
-            Some(Evidence::Resolve(facts)) => self.queries(indent, &facts.queries),
-            Some(Evidence::Tls(facts)) => self.chain(indent, facts, now),
-            Some(Evidence::Starttls(facts)) => {
-                if let Some(tls) = &facts.tls {
-                    self.fact(indent, "", &handshake(tls));
-                    self.chain(indent, tls, now);
+        for (label, text) in &told.below {
+            self.fact(indent, label, text);
+        }
+        if let Some(tcp) = stage.tcp.as_ref().filter(|tcp| is_telling(stage, tcp)) {
+            self.fact(indent, "", &network::kernel(tcp));
+        }
+    }
+
+    fn told(&self, evidence: &Evidence) -> Told {
+        let mut told = Told::default();
+        match evidence {
+            Evidence::Resolve(facts) => network::resolved(facts, &mut told),
+            Evidence::Connect(facts) => network::connected(facts, &mut told),
+            Evidence::Tls(facts) => tls::handshake(facts, self.now, &mut told),
+            Evidence::Greeting(facts) => dialogue::greeted(facts, &mut told),
+            Evidence::Capability(facts) => dialogue::capable(facts, &mut told),
+            Evidence::Starttls(facts) => dialogue::upgraded(facts, self.now, &mut told),
+            Evidence::Id(facts) => dialogue::identified(facts, &mut told),
+            Evidence::Authenticate(facts) => dialogue::logged_in(facts, &mut told),
+            Evidence::Namespace(facts) => mailbox::namespaces(facts, &mut told),
+            Evidence::List(facts) => mailbox::listed(facts, &mut told),
+            Evidence::Select(facts) => mailbox::opened(facts, &mut told),
+            Evidence::Fetch(facts) => mailbox::fetched(facts, &mut told),
+            Evidence::Append(facts) => sync::appended(facts, &mut told),
+            Evidence::Sync(facts) => sync::synchronised(facts, &mut told),
+            Evidence::Idle(facts) => sync::idled(facts, &mut told),
+            Evidence::Hold(facts) => sync::held(facts, &mut told),
+            Evidence::Command(facts) => {
+                if let Some(bye) = &facts.bye {
+                    told.beside(words::reply(bye));
                 }
             }
-            _ => {}
         }
-        if let Some(tcp) = &stage.tcp
-            && stage.outcome.fault().is_some()
-        {
-            self.fact(indent, "", &kernel(tcp));
+        if let Some(reply) = evidence.reply() {
+            told.beside(words::reply(reply));
+            explain(reply, &mut told);
         }
-    }
-
-    fn queries(&mut self, indent: usize, queries: &[DnsQuery]) {
-        for query in queries {
-            let mut text = format!(
-                "{} {} from {} over {}: {} in {}",
-                query.record_type,
-                words::quote(&query.name),
-                query.resolver,
-                query.transport,
-                query.rcode.as_deref().unwrap_or("no answer"),
-                words::time(query.duration)
-            );
-            if !query.cname_chain.is_empty() {
-                let chain: Vec<_> = query.cname_chain.iter().map(|name| words::quote(name)).collect();
-                text.push_str(&format!(", by way of {}", chain.join(" > ")));
-            }
-            if let Some(ttl) = query.ttl_s {
-                text.push_str(&format!(", ttl {ttl} s"));
-            }
-            self.fact(indent, "", &text);
-        }
-    }
-
-    fn chain(&mut self, indent: usize, facts: &TlsEvidence, now: Timestamp) {
-        for (at, certificate) in facts.chain.iter().enumerate() {
-            let label = if at == 0 { "certificate" } else { "" };
-            self.fact(indent, label, &certificate_line(certificate, now));
-        }
-        for fault in &facts.certificate_faults {
-            self.fact(indent, "", &format!("fault: {}", words::quote(&fault.message)));
-        }
+        told
     }
 
     fn dialogue(&mut self, attempt: &Attempt) {
@@ -181,182 +206,44 @@ impl Page {
             let label = if at == 0 { label } else { "" };
             let space = " ".repeat((LABEL + 1).saturating_sub(label.len()));
             let label = self.canvas.paint(Tone::Faint, label);
-            self.lines
-                .push(format!("{}{label}{space}{piece}", " ".repeat(indent)));
+            self.lines.push(
+                format!("{}{label}{space}{piece}", " ".repeat(indent))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
     }
 }
 
-fn summary(evidence: &Evidence) -> String {
-    let said = evidence.reply().map(words::reply);
-    let facts = match evidence {
-        Evidence::Resolve(facts) => resolved(facts),
-        Evidence::Connect(facts) => connected(facts),
-        Evidence::Tls(facts) => handshake(facts),
-        Evidence::Greeting(facts) => facts
-            .service
-            .as_ref()
-            .map(|service| format!("speaks {}", words::quote(service)))
-            .unwrap_or_default(),
-        Evidence::Capability(facts) => words::quote(&facts.capabilities.join(" ")),
-        Evidence::Starttls(facts) => words::quote(&facts.capabilities.join(" ")),
-        Evidence::Id(facts) => {
-            let fields: Vec<_> = facts
-                .server
-                .iter()
-                .map(|(name, value)| format!("{name} {value}"))
-                .collect();
-            words::quote(&fields.join(", "))
-        }
-        Evidence::Authenticate(facts) => format!("by {}", words::quote(&facts.mechanism)),
-        Evidence::Namespace(facts) => format!(
-            "{} personal, {} of others, {} shared",
-            facts.personal.len(),
-            facts.other_users.len(),
-            facts.shared.len()
-        ),
-        Evidence::List(facts) => listed(facts),
-        Evidence::Select(facts) => selected(facts),
-        Evidence::Fetch(facts) => fetched(facts),
-        Evidence::Append(_)
-        | Evidence::Sync(_)
-        | Evidence::Idle(_)
-        | Evidence::Hold(_)
-        | Evidence::Command(_) => String::new(),
-    };
-    let parts: Vec<_> = [Some(facts), said]
-        .into_iter()
-        .flatten()
-        .filter(|part| !part.is_empty())
-        .collect();
-    parts.join("; ")
+/// `10.9.0.10:993 tls`.
+fn place(attempt: &Attempt) -> String {
+    format!(
+        "{} {}",
+        words::endpoint(attempt.address, attempt.endpoint.port),
+        attempt.endpoint.security
+    )
 }
 
-fn resolved(facts: &ResolveEvidence) -> String {
-    let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
-    if addresses.is_empty() {
-        return String::new();
-    }
-    format!("{} ({})", addresses.join(", "), words::quote(&facts.source))
-}
-
-fn connected(facts: &ConnectEvidence) -> String {
-    let mut said = facts
-        .local
-        .map(|local| format!("{local} to {}", facts.peer))
-        .unwrap_or_default();
-    if let Some(errno) = &facts.errno {
-        said.push_str(&format!(" {}", words::quote(errno)));
-    }
-    if let Some(icmp) = &facts.icmp {
-        said.push_str(&format!(
-            ", ICMP {} ({}/{}) from {}",
-            words::quote(&icmp.name),
-            icmp.kind,
-            icmp.code,
-            icmp.from
+/// What the server's answer means and what to do, where that is known.
+fn explain(reply: &ImapReply, told: &mut Told) {
+    if let Some(cause) = &reply.cause {
+        let source = reply
+            .source
+            .as_deref()
+            .map(|source| format!(" ({})", words::safe(source)));
+        told.below(format!(
+            "means: {}{}",
+            words::safe(cause),
+            source.unwrap_or_default()
         ));
     }
-    said.trim().to_owned()
-}
-
-fn handshake(facts: &TlsEvidence) -> String {
-    let named = [&facts.version, &facts.cipher_suite, &facts.group]
-        .into_iter()
-        .flatten()
-        .map(|name| words::quote(name));
-    let mut parts: Vec<_> = named.collect();
-    if let Some(alert) = &facts.alert {
-        parts.push(format!("alert {}", words::quote(alert)));
+    if let Some(step) = &reply.next_step {
+        told.below(format!("next: {}", words::safe(step)));
     }
-    if facts.verified {
-        let stores: Vec<_> = facts.trusted_by.iter().map(|store| words::quote(store)).collect();
-        parts.push(format!("trusted by {}", stores.join(", ")));
-    } else if facts.chain.is_empty() {
-        parts.push(format!("{} bytes received, no certificate", facts.bytes_received));
-    } else {
-        parts.push("not verified".to_owned());
-    }
-    parts.join(", ")
 }
 
-fn certificate_line(facts: &CertificateFacts, now: Timestamp) -> String {
-    let seconds = facts.not_after.as_second() - now.as_second();
-    let end = if seconds < 0 {
-        format!("ended {} ago", words::span(seconds))
-    } else {
-        format!("{} left", words::span(seconds))
-    };
-    let mut said = format!(
-        "{} by {}, {} to {} ({end}), {}",
-        words::quote(&facts.subject),
-        words::quote(&facts.issuer),
-        words::day(facts.not_before),
-        words::day(facts.not_after),
-        words::quote(&facts.key)
-    );
-    let names: Vec<_> = facts
-        .dns_names
-        .iter()
-        .chain(&facts.ip_addresses)
-        .map(|name| words::quote(name))
-        .collect();
-    if !names.is_empty() {
-        said.push_str(&format!(", for {}", names.join(" ")));
-    }
-    said
-}
-
-fn listed(facts: &ListEvidence) -> String {
-    let roles: Vec<_> = facts.roles.keys().map(|role| words::quote(role)).collect();
-    let noun = if facts.mailboxes == 1 {
-        "mailbox"
-    } else {
-        "mailboxes"
-    };
-    let mut said = format!("{} {noun}", facts.mailboxes);
-    if !roles.is_empty() {
-        said.push_str(&format!(", roles {}", roles.join(" ")));
-    }
-    said
-}
-
-fn selected(facts: &SelectEvidence) -> String {
-    let numbers = [
-        ("messages", facts.exists),
-        ("uidvalidity", facts.uid_validity),
-        ("uidnext", facts.uid_next),
-        ("highestmodseq", facts.highest_modseq),
-    ];
-    let said: Vec<_> = numbers
-        .into_iter()
-        .filter_map(|(name, number)| number.map(|number| format!("{name} {number}")))
-        .collect();
-    said.join(", ")
-}
-
-fn fetched(facts: &FetchEvidence) -> String {
-    let Some(uid) = facts.uid else {
-        return "no message to read".to_owned();
-    };
-    let mut said = format!("uid {uid}, {} bytes of headers", facts.literal_bytes);
-    if let Some(millis) = facts.first_byte_ms {
-        let wait = words::time(parallax_model::millis::to_duration(millis));
-        said.push_str(&format!(", the first after {wait}"));
-    }
-    said
-}
-
-fn kernel(tcp: &TcpInfo) -> String {
-    format!(
-        "kernel: {}, rtt {}, {} retransmits, {} segments out, {} in, {} bytes acknowledged, {} received, pmtu {}",
-        words::quote(&tcp.state),
-        words::time(tcp.rtt),
-        tcp.total_retransmits,
-        tcp.segs_out,
-        tcp.segs_in,
-        tcp.bytes_acked,
-        tcp.bytes_received,
-        tcp.pmtu
-    )
+/// The kernel's account is shown where it may say why: a fault, or a segment that had to be sent again.
+fn is_telling(stage: &Stage, tcp: &TcpInfo) -> bool {
+    let sent_again = stage.name == StageName::Logout && tcp.total_retransmits > 0;
+    stage.outcome.fault().is_some() || sent_again
 }

@@ -125,7 +125,8 @@ fn headline(finding: &Finding) -> String {
     format!("{} ({})", parts.join(" "), words::sure(finding.confidence))
 }
 
-fn names(names: &[AgentName]) -> String {
+/// Names, and how many more.
+pub(super) fn names(names: &[AgentName]) -> String {
     let shown: Vec<_> = names.iter().take(SPELLED_OUT).map(AgentName::as_str).collect();
     let more = names.len().saturating_sub(SPELLED_OUT);
     if more == 0 {
@@ -137,7 +138,7 @@ fn names(names: &[AgentName]) -> String {
 
 /// A label in a column of its own, and text that wraps beside it; what is wrapped stands further in, so that the next
 /// fact is seen to begin.
-fn labelled(indent: usize, label: &str, tone: Tone, text: &str, canvas: Canvas) -> Vec<String> {
+pub(super) fn labelled(indent: usize, label: &str, tone: Tone, text: &str, canvas: Canvas) -> Vec<String> {
     const LABEL: usize = 9;
     const FURTHER_IN: usize = 2;
     let start = indent + columns(label).max(LABEL - indent.min(LABEL)) + 1;

@@ -1,13 +1,14 @@
 //! The answer for a ticket.
 
+use parallax_model::client::ClientOutcome;
 use parallax_model::finding::Finding;
 use parallax_model::observation::Observation;
 use parallax_model::run::RunDocument;
 use parallax_model::stage::StageName;
 
-use super::{findings, stages, text, words};
+use super::{clients, findings, stages, text, words};
 
-/// The run as GitHub-flavoured Markdown: verdict, table, findings.
+/// The run as GitHub-flavoured Markdown: verdict, table, findings, mail clients.
 pub(crate) fn markdown(document: &RunDocument) -> String {
     let mut lines = vec![
         format!("## {} is {}", code(&document.target.host), document.verdict),
@@ -21,6 +22,10 @@ pub(crate) fn markdown(document: &RunDocument) -> String {
     }
     for (at, finding) in document.findings.iter().enumerate() {
         lines.extend(finding_lines(at + 1, finding));
+        lines.push(String::new());
+    }
+    if !document.clients.is_empty() {
+        lines.extend(clients_table(document));
         lines.push(String::new());
     }
     lines.push(reference(document));
@@ -95,6 +100,25 @@ fn finding_lines(number: usize, finding: &Finding) -> Vec<String> {
     for step in &finding.next_steps {
         lines.push(format!("- next: {}", inert(&words::safe(step))));
     }
+    lines
+}
+
+fn clients_table(document: &RunDocument) -> Vec<String> {
+    let titles = ["mail client", "outcome", "why not everything"].map(str::to_owned);
+    let mut lines = vec![
+        "### Mail clients".to_owned(),
+        String::new(),
+        row(&titles),
+        row(&vec!["---".to_owned(); titles.len()]),
+    ];
+    lines.extend(document.clients.iter().map(|client| {
+        let outcome = match client.outcome {
+            ClientOutcome::Fails => format!("**{}**", client.outcome),
+            other => other.to_string(),
+        };
+        let why: Vec<_> = clients::why(client).iter().map(|reason| inert(reason)).collect();
+        row(&[inert(&words::quote(&client.client)), outcome, why.join("; ")])
+    }));
     lines
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 mod canvas;
 pub(crate) mod choices;
+mod clients;
 mod evidence;
 mod fault_word;
 mod findings;

@@ -3,21 +3,35 @@
 use parallax_model::run::RunDocument;
 
 use super::canvas::{Canvas, Tone, wrap};
-use super::{evidence, findings, stages, text, words};
+use super::{clients, evidence, findings, stages, text, words};
 
 /// The run as a table, with its verdict and findings below.
 pub(crate) fn table(document: &RunDocument, canvas: Canvas) -> String {
-    text(&lines(document, canvas, &[]))
+    let details = Details {
+        evidence: Vec::new(),
+        clients: clients::line(&document.clients, canvas),
+    };
+    text(&lines(document, canvas, details))
 }
 
-/// [`table`], with what was seen in each attempt between the matrix and the verdict.
+/// [`table`], with what was seen in each attempt between the matrix and the verdict, and every family of clients.
 pub(crate) fn wide(document: &RunDocument, canvas: Canvas) -> String {
-    let mut details = vec![String::new()];
-    details.extend(evidence::lines(document, canvas));
-    text(&lines(document, canvas, &details))
+    let mut evidence = vec![String::new()];
+    evidence.extend(evidence::lines(document, canvas));
+    let details = Details {
+        evidence,
+        clients: clients::lines(&document.clients, canvas),
+    };
+    text(&lines(document, canvas, details))
 }
 
-fn lines(document: &RunDocument, canvas: Canvas, details: &[String]) -> Vec<String> {
+/// What one format shows at greater length than another.
+struct Details {
+    evidence: Vec<String>,
+    clients: Vec<String>,
+}
+
+fn lines(document: &RunDocument, canvas: Canvas, details: Details) -> Vec<String> {
     let mut lines: Vec<_> = wrap(&title(document), canvas.width)
         .iter()
         .map(|line| canvas.paint(Tone::Faint, line))
@@ -25,13 +39,17 @@ fn lines(document: &RunDocument, canvas: Canvas, details: &[String]) -> Vec<Stri
     lines.push(String::new());
     if !document.vantages.is_empty() {
         lines.extend(stages::lines(document, canvas));
-        lines.extend_from_slice(details);
+        lines.extend(details.evidence);
         lines.push(String::new());
     }
     lines.extend(findings::verdict_lines(document, canvas));
     for finding in &document.findings {
         lines.push(String::new());
         lines.extend(findings::finding_lines(finding, &document.summary, canvas));
+    }
+    if !details.clients.is_empty() {
+        lines.push(String::new());
+        lines.extend(details.clients);
     }
     lines.push(String::new());
     lines.extend(reference(document, canvas));

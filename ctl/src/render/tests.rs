@@ -1,5 +1,7 @@
 //! Whole answers as they are printed.
 
+mod evidence;
+
 use std::time::Duration;
 
 use parallax_model::experiment::ExperimentKind;

@@ -9,10 +9,15 @@ use parallax_model::millis;
 use parallax_model::text::escape_str;
 use parallax_model::vantage::Labels;
 
+use super::canvas::cut;
+
 /// Longest piece of a server's text, in characters.
 const QUOTE: usize = 200;
 
-/// "0.3 ms", "21 ms", "3.08 s".
+/// From here on minutes say it better.
+const MINUTES_FROM: f64 = 120e3;
+
+/// "0.3 ms", "21 ms", "3.08 s", "10.0 min".
 pub(crate) fn time(duration: Duration) -> String {
     let millis = millis::of(duration);
     if millis > 0.0 && millis < 0.05 {
@@ -21,9 +26,18 @@ pub(crate) fn time(duration: Duration) -> String {
         format!("{millis:.1} ms")
     } else if millis < 999.5 {
         format!("{millis:.0} ms")
-    } else {
+    } else if millis < 9_995.0 {
         format!("{:.2} s", millis / 1e3)
+    } else if millis < MINUTES_FROM {
+        format!("{:.1} s", millis / 1e3)
+    } else {
+        format!("{:.1} min", millis / 60e3)
     }
+}
+
+/// [`time`] of a number of milliseconds.
+pub(crate) fn millis(millis: f64) -> String {
+    time(millis::to_duration(millis))
 }
 
 /// A number of milliseconds with its sign: "+0.3 ms", "-2.10 s".
@@ -38,6 +52,38 @@ pub(crate) fn offset(millis: f64) -> String {
 /// "1 vantage point", "3 vantage points".
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// "once", "twice", "5 times".
+pub(crate) fn times(number: u32) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{number} times"),
+    }
+}
+
+/// "1 mailbox", "3 mailboxes".
+pub(crate) fn mailboxes(number: u32) -> String {
+    format!("{number} mailbox{}", if number == 1 { "" } else { "es" })
+}
+
+/// "812 bytes", "3.4 KiB", "1.2 GiB".
+pub(crate) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if number < 1024 {
+        return count(usize::try_from(number).unwrap_or_default(), "byte");
+    }
+    let mut size = number as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for larger in &UNITS[1..] {
+        if size < 1024.0 {
+            break;
+        }
+        size /= 1024.0;
+        unit = larger;
+    }
+    format!("{size:.1} {unit}")
 }
 
 /// `10.9.0.10:993`, `[fd00:9::10]:993`.
@@ -80,6 +126,11 @@ pub(crate) fn percent(confidence: f64) -> String {
     format!("{:.0}%", confidence.clamp(0.0, 1.0) * 100.0)
 }
 
+/// "93%" of a limit; what is over it is seen to be.
+pub(crate) fn percent_of(part: u64, whole: u64) -> String {
+    format!("{:.0}%", part as f64 / whole as f64 * 100.0)
+}
+
 /// "certain", "90% sure".
 pub(crate) fn sure(confidence: f64) -> String {
     if confidence >= 0.995 {
@@ -94,6 +145,15 @@ pub(crate) fn quote(text: &str) -> String {
     escape_str(text, QUOTE)
 }
 
+/// The first characters of a digest; enough to compare by eye.
+pub(crate) fn beginning(digits: &str, length: usize) -> String {
+    let mut shown = quote(&digits.chars().take(length).collect::<String>());
+    if digits.chars().nth(length).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// `NO [AUTHENTICATIONFAILED] text`, safe to show.
 pub(crate) fn reply(reply: &ImapReply) -> String {
     let mut said = quote(&reply.status);
@@ -105,6 +165,11 @@ pub(crate) fn reply(reply: &ImapReply) -> String {
         said.push_str(&quote(&reply.text));
     }
     said
+}
+
+/// Flags as they are spelled, `\Seen` with one backslash; safe to show and not too long.
+pub(crate) fn flags(names: &[String]) -> String {
+    cut(&safe(&names.join(" ")), QUOTE)
 }
 
 /// A line that Parallax wrote and in which quotations are escaped already: backslashes stay as they are, and
@@ -131,12 +196,39 @@ mod tests {
     fn times_have_the_precision_that_matters() {
         let said = |micros| time(Duration::from_micros(micros));
         assert_eq!(
-            [0, 20, 300, 9_960, 21_000, 999_700, 3_080_000].map(said),
             [
-                "0.0 ms", "<0.1 ms", "0.3 ms", "10 ms", "21 ms", "1.00 s", "3.08 s"
+                0,
+                20,
+                300,
+                9_960,
+                21_000,
+                999_700,
+                3_080_000,
+                60_000_000,
+                600_000_000
+            ]
+            .map(said),
+            [
+                "0.0 ms", "<0.1 ms", "0.3 ms", "10 ms", "21 ms", "1.00 s", "3.08 s", "60.0 s", "10.0 min"
             ]
         );
         assert_eq!([-0.31, 0.02, 12.0].map(offset), ["-0.3 ms", "0.0 ms", "+12 ms"]);
+    }
+
+    #[test]
+    fn sizes_have_the_unit_that_fits() {
+        assert_eq!(
+            [1, 812, 3_500, 2_621_440].map(bytes),
+            ["1 byte", "812 bytes", "3.4 KiB", "2.5 MiB"]
+        );
+        assert_eq!(
+            (percent_of(93, 100), percent_of(3, 2)),
+            ("93%".to_owned(), "150%".to_owned())
+        );
+        assert_eq!(
+            (beginning("abcdef", 4), beginning("abcd", 4)),
+            ("abcd…".to_owned(), "abcd".to_owned())
+        );
     }
 
     #[test]

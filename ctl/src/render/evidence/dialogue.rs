@@ -1,0 +1,122 @@
+//! The dialogue up to the login.
+
+use jiff::Timestamp;
+use parallax_model::evidence::{
+    AuthenticateEvidence, CapabilityEvidence, GreetingEvidence, IdEvidence, OauthError, StarttlsEvidence,
+};
+
+use super::{Told, tls};
+use crate::render::words;
+
+pub(super) fn greeted(facts: &GreetingEvidence, told: &mut Told) {
+    if let Some(service) = &facts.service {
+        told.beside(format!("speaks {}", words::quote(service)));
+    }
+    if let Some(backend) = &facts.backend {
+        told.beside(format!("backend {}", words::quote(backend)));
+    }
+    if let Some(bytes) = &facts.first_bytes {
+        told.below(format!("first bytes: {}", words::quote(bytes)));
+    }
+}
+
+pub(super) fn capable(facts: &CapabilityEvidence, told: &mut Told) {
+    told.beside(words::quote(&facts.capabilities.join(" ")));
+    difference("the greeting", &facts.added, &facts.removed, told);
+    match facts.cleartext_login {
+        Some(true) => told.below("would take a password in clear"),
+        Some(false) => told.below("takes no password in clear"),
+        None => {}
+    }
+}
+
+pub(super) fn upgraded(facts: &StarttlsEvidence, now: Timestamp, told: &mut Told) {
+    if let Some(fate) = &facts.injection {
+        told.beside(injected(fate));
+    }
+    told.beside(words::quote(&facts.capabilities.join(" ")));
+    if let Some(handshake) = &facts.tls {
+        tls::handshake_below(handshake, now, told);
+    }
+    difference("those in clear", &facts.added, &facts.removed, told);
+}
+
+pub(super) fn identified(facts: &IdEvidence, told: &mut Told) {
+    let fields: Vec<_> = facts
+        .server
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    told.beside(words::quote(&fields.join(", ")));
+}
+
+pub(super) fn logged_in(facts: &AuthenticateEvidence, told: &mut Told) {
+    let mut how = format!("by {}", words::quote(&facts.mechanism));
+    if !facts.command.is_empty() && facts.command != facts.mechanism {
+        how.push_str(&format!(" ({}", words::quote(&facts.command)));
+        how.push_str(if facts.initial_response {
+            ", initial response)"
+        } else {
+            ")"
+        });
+    }
+    told.beside(how);
+    if let Some(binding) = &facts.channel_binding {
+        told.beside(format!("bound to TLS by {}", words::quote(binding)));
+    }
+    match facts.server_verified {
+        Some(true) => told.beside("the server proved that it knows the password"),
+        Some(false) => told.beside("the server did NOT prove that it knows the password"),
+        None => {}
+    }
+    if let Some(error) = &facts.oauth_error {
+        told.below(token_refused(error));
+    }
+    if facts.penalty_suspected {
+        told.below("the answer took as long as servers make those wait whose login failed before");
+    }
+    difference("those before the login", &facts.added, &facts.removed, told);
+    if !facts.enabled.is_empty() {
+        told.below(format!("enabled: {}", words::quote(&facts.enabled.join(" "))));
+    }
+}
+
+fn difference(before: &str, added: &[String], removed: &[String], told: &mut Told) {
+    let said: Vec<_> = [("new", added), ("gone", removed)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(word, names)| format!("{word} {}", words::quote(&names.join(" "))))
+        .collect();
+    if !said.is_empty() {
+        told.below(format!("beside {before}: {}", said.join("; ")));
+    }
+}
+
+fn injected(fate: &str) -> String {
+    match fate {
+        "discarded" => "the command sent in clear was discarded, as it should be".to_owned(),
+        "refused" => "the command sent in clear was refused".to_owned(),
+        "closed" => "the server closed the connection over the command sent in clear".to_owned(),
+        "answered_in_clear" => "the command was answered in clear, before TLS".to_owned(),
+        "executed" => "the command sent in clear was CARRIED OUT behind TLS".to_owned(),
+        other => format!("the command sent in clear: {}", words::quote(other)),
+    }
+}
+
+fn token_refused(error: &OauthError) -> String {
+    let members = [
+        ("status", &error.status),
+        ("schemes", &error.schemes),
+        ("scope", &error.scope),
+        ("described at", &error.openid_configuration),
+    ];
+    let said: Vec<_> = members
+        .into_iter()
+        .filter_map(|(name, value)| {
+            value
+                .as_deref()
+                .map(|value| format!("{name} {}", words::quote(value)))
+        })
+        .collect();
+    format!("about the token: {}", said.join(", "))
+}
