@@ -108,8 +108,8 @@ pub(crate) struct ProbeArgs {
 const EXAMPLES: &str = "Examples:
   ctl probe imap.example.org
   ctl probe imap://mail.example.org --from region=eu --from nyc-1
-  ctl probe mail.example.org --user probe --password-stdin < password.txt
-  ctl probe mail.example.org --user probe --password-stdin --depth sync --sync-with nyc-1 < password.txt
+  ctl probe mail.example.org --user probe --password-stdin < secret
+  ctl probe mail.example.org --user probe --password-stdin --depth sync --sync-with nyc-1 < secret
   ctl probe imap://mail.example.org --examine all --hold 10m
   ctl probe mail.example.org -o json | jq .findings[0]";
 
