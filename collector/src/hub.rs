@@ -28,7 +28,7 @@ pub(crate) use recorder::{Record, Recorder};
 use crate::agents::{Agent, Agents, LinkId};
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::runs::{Participant, Report, Runs, longest};
+use crate::runs::{Cast, Participant, Report, Runs, Watcher, longest};
 use event::Caller;
 
 /// Events that may wait for the hub.
@@ -237,10 +237,27 @@ impl Hub {
             trace: asked.trace,
         };
         self.callers.insert(run, caller);
-        let effects = self
-            .runs
-            .start(asked.inquiry, participants, selection.absent, now);
+        let cast = Cast {
+            participants,
+            absent: selection.absent,
+            watcher: asked
+                .inquiry
+                .spec
+                .options
+                .sync_with
+                .as_ref()
+                .map(|agent| self.watcher(agent)),
+        };
+        let effects = self.runs.start(asked.inquiry, cast, now);
         self.carry_out(effects, now);
+    }
+
+    fn watcher(&self, name: &AgentName) -> Watcher {
+        let there = self.agents.get(name).filter(|agent| agent.link.is_some());
+        Watcher {
+            agent: name.clone(),
+            capabilities: there.map(|agent| agent.introduction.capabilities.clone()),
+        }
     }
 
     fn caller_gone(&mut self, run: Uuid, now: Instant) {

@@ -6,6 +6,7 @@ mod inquiry;
 mod login_gate;
 mod order;
 mod run;
+mod word;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,12 +19,12 @@ use parallax_model::target::Endpoint;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
-pub(crate) use inquiry::{Happening, Inquiry, Participant};
+pub(crate) use inquiry::{Cast, Happening, Inquiry, Participant, Watcher};
 pub(crate) use login_gate::LoginAnswer;
 pub(crate) use order::{Order, OrderEnd};
 pub(crate) use run::longest;
+pub(crate) use word::Word;
 
-use crate::agents::Choice;
 use run::Run;
 
 /// What an agent says about one of its orders.
@@ -42,6 +43,8 @@ pub(crate) enum Report {
     Stage(Box<StageEnded>),
     /// The agent stands before the login.
     LoginAsked,
+    /// A session of the order says something to the one that it is synchronised with.
+    Said(Box<Word>),
     /// The order has been carried out.
     Done(Box<Observation>),
 }
@@ -69,6 +72,12 @@ pub(crate) enum Effect {
         agent: AgentName,
         order: Uuid,
         answer: LoginAnswer,
+    },
+    /// Tell a session of an order what the one that it is synchronised with said. May be lost.
+    PassOn {
+        agent: AgentName,
+        order: Uuid,
+        word: Box<Word>,
     },
     /// An order has ended; said once for each.
     Ended { order: Uuid, end: OrderEnd },
@@ -106,16 +115,10 @@ pub(crate) struct Runs {
 
 impl Runs {
     /// A question has been asked.
-    pub(crate) fn start(
-        &mut self,
-        inquiry: Inquiry,
-        participants: Vec<Participant>,
-        absent: Vec<Choice>,
-        now: Instant,
-    ) -> Vec<Effect> {
+    pub(crate) fn start(&mut self, inquiry: Inquiry, cast: Cast, now: Instant) -> Vec<Effect> {
         let id = inquiry.run_id;
-        let mut run = Run::new(inquiry, &participants, now);
-        let effects = run.begin(participants, absent, now);
+        let mut run = Run::new(inquiry, &cast, now);
+        let effects = run.begin(cast, now);
         self.live.insert(id, run);
         self.note(id, effects)
     }
@@ -194,6 +197,7 @@ impl Runs {
                 }
                 Effect::Cancel { .. }
                 | Effect::Answer { .. }
+                | Effect::PassOn { .. }
                 | Effect::Ended { .. }
                 | Effect::Tell { .. } => {}
             }

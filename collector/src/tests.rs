@@ -4,5 +4,6 @@ mod fake;
 mod login;
 mod runs;
 mod stop;
+mod sync;
 mod telemetry;
 mod tls;

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::{Hub, Record, ToAgent};
-use crate::runs::{Effect, Happening, LoginAnswer, Order, OrderEnd};
+use crate::runs::{Effect, Happening, LoginAnswer, Order, OrderEnd, Word};
 use crate::store::AgentRecord;
 
 impl Hub {
@@ -29,6 +29,7 @@ impl Hub {
                     }
                     queue.extend(self.send(&agent, ToAgent::Login { order, answer }, now));
                 }
+                Effect::PassOn { agent, order, word } => self.pass_on(&agent, order, word),
                 Effect::Ended { order, end } => self.order_ended(order, end),
                 Effect::Tell { run, happening } => self.tell(run, happening),
                 Effect::Concluded(document) => self.concluded(document),
@@ -70,6 +71,17 @@ impl Hub {
         self.remember(agent);
         self.runs
             .agent_lost(agent, "the agent did not read its orders; its link was cut", now)
+    }
+
+    /// Passes a word on while there is room: what agents say to each other crowds out nothing else.
+    fn pass_on(&self, agent: &AgentName, order: Uuid, word: Box<Word>) {
+        let link = self.agents.link_of(agent).and_then(|link| self.links.get(&link));
+        let room = link.filter(|outbound| outbound.sender.capacity() > outbound.sender.max_capacity() / 2);
+        let sent =
+            room.is_some_and(|outbound| outbound.sender.try_send(ToAgent::Signal { order, word }).is_ok());
+        if !sent {
+            debug!(%agent, %order, "a word between two agents is lost");
+        }
     }
 
     fn order_ended(&mut self, order: Uuid, end: OrderEnd) {

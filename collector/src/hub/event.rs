@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::agents::{Introduction, LinkId, Pulse, Selection};
-use crate::runs::{Happening, Inquiry, LoginAnswer, Order, Report};
+use crate::runs::{Happening, Inquiry, LoginAnswer, Order, Report, Word};
 use crate::telemetry::{RunTrace, TraceFields};
 
 /// Something that happened.
@@ -113,6 +113,8 @@ pub(crate) enum ToAgent {
     Cancel(Uuid),
     /// Whether it may log in.
     Login { order: Uuid, answer: LoginAnswer },
+    /// What the session said that one of its orders is synchronised with.
+    Signal { order: Uuid, word: Box<Word> },
     /// The collector stops; come back after so long.
     Draining(Duration),
     /// Last word: a newer connection took over.

@@ -28,8 +28,30 @@ pub(crate) struct Inquiry {
     pub(crate) follow_up: bool,
     /// The secret of the login, sealed to each agent that may get it.
     pub(crate) secrets: BTreeMap<AgentName, SealedSecret>,
+    /// Client certificates for the target, sealed likewise.
+    pub(crate) client_identities: BTreeMap<AgentName, SealedSecret>,
     /// When it was asked.
     pub(crate) started_at: Timestamp,
+}
+
+/// Who takes part in a run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cast {
+    /// Whom it goes to.
+    pub(crate) participants: Vec<Participant>,
+    /// Whom it would go to, were they there.
+    pub(crate) absent: Vec<Choice>,
+    /// Who watches what the others write, where that was asked for.
+    pub(crate) watcher: Option<Watcher>,
+}
+
+/// The agent whose sessions watch what others write.
+#[derive(Debug, Clone)]
+pub(crate) struct Watcher {
+    /// Which.
+    pub(crate) agent: AgentName,
+    /// What it can do; `None` while it is not connected.
+    pub(crate) capabilities: Option<BTreeSet<String>>,
 }
 
 /// A connected agent that is asked.

@@ -28,6 +28,10 @@ pub(crate) struct Order {
     pub(crate) experiments: Vec<Experiment>,
     /// The secret of the login, sealed to this agent.
     pub(crate) secret: Option<SealedSecret>,
+    /// A client certificate for the target, sealed to this agent.
+    pub(crate) client_identity: Option<SealedSecret>,
+    /// The order whose writing it is to watch, and then nothing else.
+    pub(crate) watches: Option<Uuid>,
 }
 
 /// How an order ended. Each ends once.

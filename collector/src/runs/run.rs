@@ -2,12 +2,14 @@
 
 mod follow_up;
 mod vantage;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parallax_diagnosis::Question;
+use parallax_model::credential::Mechanism;
 use parallax_model::experiment::Experiment;
 use parallax_model::finding::Conclusion;
 use parallax_model::observation::{Observation, Reason, VantageOutcome};
@@ -16,13 +18,13 @@ use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
-use super::inquiry::{Happening, Inquiry, Participant};
+use super::inquiry::{Cast, Happening, Inquiry, Participant};
 use super::login_gate::{LoginAnswer, LoginGate};
 use super::order::{PROBE, SEALED_CREDENTIAL};
 use super::{Effect, Order, OrderEnd, Report, StageEnded};
-use crate::agents::Choice;
 use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
 use vantage::Vantage;
+use watch::Watches;
 
 /// How long after a probe's own time its answer may still come.
 const GRACE: Duration = Duration::from_secs(5);
@@ -46,17 +48,24 @@ pub(super) struct Run {
     open: BTreeMap<Uuid, AgentName>,
     tried: BTreeSet<Experiment>,
     gate: LoginGate,
+    watches: Watches,
 }
 
 /// Until when an answer to a question can come.
 pub(crate) fn longest(spec: &ProbeSpec, follow_up: bool) -> Duration {
     let rounds = if follow_up { FOLLOW_UP_ROUNDS } else { 0 };
-    spec.timeout + GRACE + FOLLOW_UP_AT_MOST * rounds
+    first_round(spec) + FOLLOW_UP_AT_MOST * rounds
+}
+
+/// Until when the answers of the probes themselves can come: a held session has its quiet time beside the rest.
+fn first_round(spec: &ProbeSpec) -> Duration {
+    spec.timeout + spec.options.hold.unwrap_or_default() + GRACE
 }
 
 impl Run {
-    pub(super) fn new(inquiry: Inquiry, participants: &[Participant], now: Instant) -> Self {
-        let vantages = participants
+    pub(super) fn new(inquiry: Inquiry, cast: &Cast, now: Instant) -> Self {
+        let vantages = cast
+            .participants
             .iter()
             .map(|participant| (participant.choice.agent.clone(), Vantage::asked(participant)))
             .collect();
@@ -67,7 +76,7 @@ impl Run {
             now: inquiry.started_at,
         };
         Self {
-            deadline: now + inquiry.spec.timeout + GRACE,
+            deadline: now + first_round(&inquiry.spec),
             inquiry,
             question,
             started: now,
@@ -76,18 +85,14 @@ impl Run {
             open: BTreeMap::new(),
             tried: BTreeSet::new(),
             gate: LoginGate::default(),
+            watches: Watches::by(cast.watcher.clone()),
         }
     }
 
     /// Orders the probes.
-    pub(super) fn begin(
-        &mut self,
-        participants: Vec<Participant>,
-        absent: Vec<Choice>,
-        now: Instant,
-    ) -> Vec<Effect> {
+    pub(super) fn begin(&mut self, cast: Cast, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for choice in absent {
+        for choice in cast.absent {
             self.vantages
                 .insert(choice.agent.clone(), Vantage::absent(&choice));
             effects.extend(self.unseen(
@@ -97,14 +102,14 @@ impl Run {
                 &choice.why,
             ));
         }
-        let start_at = common_start(&participants, now);
-        for participant in participants {
+        let start_at = common_start(&cast.participants, now);
+        for participant in cast.participants {
             let agent = participant.choice.agent;
-            match self.obstacle(&agent) {
+            match self.obstacle(&agent, &participant.capabilities) {
                 Some(note) => {
                     effects.extend(self.unseen(&agent, VantageOutcome::Refused, Reason::Unsupported, &note));
                 }
-                None => effects.push(self.order_probe(agent, start_at)),
+                None => effects.extend(self.order_probe(agent, start_at)),
             }
         }
         effects.extend(self.go_on(now));
@@ -129,22 +134,26 @@ impl Run {
         report: Report,
         now: Instant,
     ) -> Vec<Effect> {
+        if self.watches.has(order) {
+            return self.watch_reported(agent, order, report, now);
+        }
         match report {
             Report::Accepted => Vec::new(),
+            Report::Said(word) => self.said(order, *word),
             Report::Stage(ended) => self.stage_ended(agent, order, ended),
             Report::LoginAsked => {
                 let answers = self.gate.asked(order);
                 self.answer(answers)
             }
             Report::Refused { reason, note } => {
-                let mut effects = self.end(order, OrderEnd::Refused);
+                let mut effects = self.end(order, OrderEnd::Refused, &note);
                 effects.extend(self.unseen(agent, VantageOutcome::Refused, reason, &note));
                 effects.extend(self.go_on(now));
                 effects
             }
             Report::Done(observation) => {
                 let mut effects = self.settle_login(agent, order, &observation);
-                effects.extend(self.end(order, OrderEnd::Done));
+                effects.extend(self.end(order, OrderEnd::Done, ""));
                 effects.extend(self.seen(agent, *observation));
                 effects.extend(self.go_on(now));
                 effects
@@ -154,19 +163,20 @@ impl Run {
 
     /// The agent is gone.
     pub(super) fn agent_lost(&mut self, agent: &AgentName, note: &str, now: Instant) -> Vec<Effect> {
-        let Some(vantage) = self.vantages.get_mut(agent) else {
-            return Vec::new();
-        };
-        vantage.connected = false;
+        if let Some(vantage) = self.vantages.get_mut(agent) {
+            vantage.connected = false;
+        }
         let lost = self.orders_of(agent);
         if lost.is_empty() {
             return Vec::new();
         }
-        let mut effects: Vec<Effect> = lost
-            .into_iter()
-            .flat_map(|order| self.end(order, OrderEnd::Lost))
-            .collect();
-        effects.extend(self.unseen(agent, VantageOutcome::Missing, Reason::Offline, note));
+        let mut effects = Vec::new();
+        for order in lost {
+            effects.extend(self.end(order, OrderEnd::Lost, &format!("{agent}: {note}")));
+            if !self.watches.has(order) {
+                effects.extend(self.unseen(agent, VantageOutcome::Missing, Reason::Offline, note));
+            }
+        }
         effects.extend(self.go_on(now));
         effects
     }
@@ -184,8 +194,10 @@ impl Run {
                 agent: agent.clone(),
                 order,
             });
-            effects.extend(self.end(order, OrderEnd::Expired));
-            effects.extend(self.unseen(&agent, VantageOutcome::Missing, Reason::Deadline, &note));
+            effects.extend(self.end(order, OrderEnd::Expired, &note));
+            if !self.watches.has(order) {
+                effects.extend(self.unseen(&agent, VantageOutcome::Missing, Reason::Deadline, &note));
+            }
         }
         effects.extend(self.go_on(now));
         effects
@@ -203,16 +215,18 @@ impl Run {
     }
 
     /// Why an agent can't be given the probe.
-    fn obstacle(&self, agent: &AgentName) -> Option<String> {
-        let capabilities = &self.vantages.get(agent)?.capabilities;
+    fn obstacle(&self, agent: &AgentName, capabilities: &BTreeSet<String>) -> Option<String> {
         if !capabilities.contains(PROBE) {
             return Some("the agent does not know how to probe".to_owned());
         }
-        self.inquiry.spec.login.as_ref()?;
+        let login = self.inquiry.spec.login.as_ref()?;
         if !capabilities.contains(SEALED_CREDENTIAL) {
             return Some("the agent does not take sealed secrets".to_owned());
         }
-        if !self.inquiry.secrets.contains_key(agent) {
+        // With EXTERNAL the certificate is the secret (RFC 4422 appendix A).
+        let by_certificate = login.mechanism == Some(Mechanism::External)
+            && self.inquiry.client_identities.contains_key(agent);
+        if !by_certificate && !self.inquiry.secrets.contains_key(agent) {
             return Some(
                 "the secret was not sealed to this agent; it may have come after the question".to_owned(),
             );
@@ -220,20 +234,31 @@ impl Run {
         None
     }
 
-    fn order_probe(&mut self, agent: AgentName, start_at: Option<Instant>) -> Effect {
-        let secret = self.inquiry.secrets.get(&agent).cloned();
-        let budget = self.inquiry.spec.timeout + GRACE;
-        let spec = Arc::clone(&self.inquiry.spec);
-        self.send(Order {
+    fn order_probe(&mut self, agent: AgentName, start_at: Option<Instant>) -> Vec<Effect> {
+        let order = Order {
+            start_at,
+            ..self.order_for(agent.clone())
+        };
+        let id = order.id;
+        let mut effects = vec![self.send(order)];
+        effects.extend(self.order_watch(&agent, id));
+        effects
+    }
+
+    /// What was asked, for one agent.
+    fn order_for(&self, agent: AgentName) -> Order {
+        Order {
             id: Uuid::now_v7(),
             run: self.inquiry.run_id,
-            agent,
-            spec,
-            start_at,
-            budget,
+            spec: Arc::clone(&self.inquiry.spec),
+            start_at: None,
+            budget: first_round(&self.inquiry.spec),
             experiments: Vec::new(),
-            secret,
-        })
+            secret: self.inquiry.secrets.get(&agent).cloned(),
+            client_identity: self.inquiry.client_identities.get(&agent).cloned(),
+            watches: None,
+            agent,
+        }
     }
 
     fn send(&mut self, order: Order) -> Effect {
@@ -270,12 +295,13 @@ impl Run {
             .collect()
     }
 
-    fn end(&mut self, order: Uuid, end: OrderEnd) -> Vec<Effect> {
+    fn end(&mut self, order: Uuid, end: OrderEnd, why: &str) -> Vec<Effect> {
         if self.open.remove(&order).is_none() {
             return Vec::new();
         }
         let answers = self.gate.ended(order);
         let mut effects = vec![Effect::Ended { order, end }];
+        effects.extend(self.part(order, why));
         effects.extend(self.answer(answers));
         effects
     }

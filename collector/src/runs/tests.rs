@@ -11,6 +11,9 @@ use parallax_model::target::Target;
 use parallax_model::vantage::Labels;
 
 use super::*;
+use crate::agents::Choice;
+
+mod watch;
 
 const RUN: Uuid = Uuid::from_u128(1);
 
@@ -44,6 +47,7 @@ fn inquiry() -> Inquiry {
         spec: Arc::new(spec()),
         follow_up: false,
         secrets: BTreeMap::new(),
+        client_identities: BTreeMap::new(),
         started_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -68,8 +72,17 @@ fn participant(agent: &str) -> Participant {
 }
 
 fn ask(inquiry: Inquiry, participants: Vec<Participant>, absent: Vec<Choice>) -> Bench {
+    let cast = Cast {
+        participants,
+        absent,
+        watcher: None,
+    };
+    ask_cast(inquiry, cast)
+}
+
+fn ask_cast(inquiry: Inquiry, cast: Cast) -> Bench {
     let (mut runs, start) = (Runs::default(), Instant::now());
-    let effects = runs.start(inquiry, participants, absent, start);
+    let effects = runs.start(inquiry, cast, start);
     Bench { runs, start, effects }
 }
 

@@ -98,6 +98,7 @@ impl Control for ControlService {
         let run_id = Uuid::now_v7();
         let metadata = request.metadata().clone();
         let question = Question::read(request.into_inner())?;
+        self.check_watcher(&question).await?;
         if question.dry_run {
             return self.dry_run(run_id, question).await;
         }
@@ -109,6 +110,7 @@ impl Control for ControlService {
             spec: Arc::new(question.spec),
             follow_up: question.follow_up,
             secrets: question.secrets,
+            client_identities: question.client_identities,
             started_at: Timestamp::now(),
         };
         let (live, happenings) = mpsc::channel(LIVE);
@@ -194,6 +196,26 @@ impl Control for ControlService {
 }
 
 impl ControlService {
+    /// Who is to watch must be somebody: a name that was mistyped would be taken for an agent that is away.
+    async fn check_watcher(&self, question: &Question) -> Result<(), Status> {
+        let Some(watcher) = &question.spec.options.sync_with else {
+            return Ok(());
+        };
+        let agents = self.0.hub.agents().await?;
+        let known: Vec<&str> = agents.iter().map(|agent| agent.summary.name.as_str()).collect();
+        if known.contains(&watcher.as_str()) {
+            return Ok(());
+        }
+        let known = if known.is_empty() {
+            "none is known".to_owned()
+        } else {
+            format!("known are {}", known.join(", "))
+        };
+        Err(Status::invalid_argument(format!(
+            "spec: options: sync_with: there is no agent {watcher}; {known}"
+        )))
+    }
+
     async fn dry_run(
         &self,
         run_id: Uuid,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use parallax_model::observation::{Observation, Reason};
+use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::AgentName;
@@ -25,7 +26,7 @@ use super::{Shared, peer};
 use crate::agents::{Introduction, LinkId, Pulse};
 use crate::hub::{AgentConnected, Event, Outbound, ToAgent};
 use crate::peer::Peer;
-use crate::runs::{Report, StageEnded};
+use crate::runs::{Report, StageEnded, Word};
 use crate::store::Standing;
 
 /// Words for one agent that may wait; one that leaves more unread is cut off.
@@ -38,6 +39,9 @@ const INTRODUCTION: Duration = Duration::from_secs(10);
 const LABELS_AT_MOST: usize = 64;
 const CAPABILITIES_AT_MOST: usize = 256;
 const TEXT_AT_MOST: usize = 256;
+
+/// What one session says to another is a name or a reason; more bytes than this are neither.
+const WORD_AT_MOST: usize = 1024;
 
 /// The service.
 pub(crate) struct LinkService {
@@ -182,7 +186,11 @@ impl Link {
     /// Reads what an agent says about an order. An answer that can't be read still ends its order.
     fn report(&self, message: FromAgent) -> Option<(Uuid, Report)> {
         let (order, report) = match message {
-            FromAgent::Hello(_) | FromAgent::Heartbeat(_) | FromAgent::Signal(_) => return None,
+            FromAgent::Hello(_) | FromAgent::Heartbeat(_) => return None,
+            FromAgent::Signal(signal) => {
+                let order = signal.order_id.clone();
+                (order, Ok(Report::Said(Box::new(word(signal)?))))
+            }
             FromAgent::Accepted(accepted) => (accepted.order_id, Ok(Report::Accepted)),
             FromAgent::LoginAsked(asked) => (asked.order_id, Ok(Report::LoginAsked)),
             FromAgent::Refused(refused) => {
@@ -229,6 +237,24 @@ impl Link {
         self.shared.metrics.report_unreadable();
         warn!(agent = %self.name, "a report could not be read: {problem}");
     }
+}
+
+/// A word for another agent; one that is not known here, or is no word, is not passed on.
+fn word(signal: v1::Signal) -> Option<Word> {
+    let longest = signal.subject.len().max(signal.detail.len());
+    if longest > WORD_AT_MOST || signal.attempt.len() > TEXT_AT_MOST {
+        return None;
+    }
+    Some(Word {
+        signal: Signal {
+            kind: SignalKind::known(&signal.kind)?,
+            subject: signal.subject,
+            detail: signal.detail,
+        },
+        attempt: signal.attempt,
+        at_us: signal.at_us,
+        uncertainty_us: signal.uncertainty_us,
+    })
 }
 
 async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduction, String> {

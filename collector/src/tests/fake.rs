@@ -52,6 +52,7 @@ impl FakeAgent {
                 "credential:sealed",
                 "experiment:control_port",
                 "experiment:repeat",
+                "experiment:watch",
             ]
             .map(str::to_owned)
             .into(),

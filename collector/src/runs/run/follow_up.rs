@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parallax_model::experiment::Experiment;
 use parallax_model::observation::Observation;
-use parallax_model::spec::{Depth, ProbeSpec};
+use parallax_model::spec::{Depth, ProbeOptions, ProbeSpec};
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
@@ -66,6 +66,8 @@ impl Run {
                 budget,
                 experiments,
                 secret: None,
+                client_identity: None,
+                watches: None,
             };
             effects.push(self.send(order));
         }
@@ -73,7 +75,7 @@ impl Run {
     }
 }
 
-/// A follow-up never logs in: a wrong secret is tried once.
+/// A follow-up never logs in: a wrong secret is tried once. Nor does it what was asked for beside the depth.
 fn follow_up_spec(spec: &ProbeSpec) -> ProbeSpec {
     let depth = if spec.depth as u8 > Depth::Greeting as u8 {
         Depth::Greeting
@@ -83,6 +85,7 @@ fn follow_up_spec(spec: &ProbeSpec) -> ProbeSpec {
     ProbeSpec {
         depth,
         login: None,
+        options: ProbeOptions::default(),
         timeout: spec.timeout.min(FOLLOW_UP_AT_MOST - FOLLOW_UP_GRACE),
         ..spec.clone()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use parallax_model::observation::{Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
 use parallax_model::vantage::{AgentName, Labels};
 
 use crate::agents::Choice;
@@ -17,6 +17,8 @@ pub(super) struct Vantage {
     /// Whether it can be asked once more.
     pub(super) connected: bool,
     pub(super) observation: Option<Observation>,
+    /// What others saw of its writing before it was done itself.
+    watched: Vec<Attempt>,
 }
 
 impl Vantage {
@@ -28,6 +30,7 @@ impl Vantage {
             capabilities: participant.capabilities.clone(),
             connected: true,
             observation: None,
+            watched: Vec::new(),
         }
     }
 
@@ -39,6 +42,7 @@ impl Vantage {
             capabilities: BTreeSet::new(),
             connected: false,
             observation: None,
+            watched: Vec::new(),
         }
     }
 
@@ -50,6 +54,7 @@ impl Vantage {
             seen.reason = None;
             seen.outcome = Observation::conclude_outcome(seen.resolve.as_ref(), &seen.attempts);
         }
+        seen.attempts.append(&mut self.watched);
         self.observation.insert(seen)
     }
 
@@ -62,6 +67,20 @@ impl Vantage {
         });
         known.attempts.extend(made);
         Some(known)
+    }
+
+    /// Others saw this of its writing; `None` while it has not said itself what it did.
+    pub(super) fn was_watched(&mut self, attempts: impl Iterator<Item = Attempt>) -> Option<&Observation> {
+        match &mut self.observation {
+            None => {
+                self.watched.extend(attempts);
+                None
+            }
+            Some(known) => {
+                known.attempts.extend(attempts);
+                Some(known)
+            }
+        }
     }
 
     /// It saw nothing. What it saw in an earlier round still holds, and then this is no news.

@@ -1,11 +1,11 @@
 //! A question from the wire, read and found sound, or refused in one line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use parallax_model::credential::SealedSecret;
 use parallax_model::selector::Selector;
-use parallax_model::spec::{Depth, ProbeSpec};
+use parallax_model::spec::{Depth, LONGEST_HOLD, ProbeSpec};
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use tonic::Status;
@@ -23,6 +23,7 @@ pub(super) struct Question {
     pub(super) limit: Option<usize>,
     pub(super) follow_up: bool,
     pub(super) secrets: BTreeMap<AgentName, SealedSecret>,
+    pub(super) client_identities: BTreeMap<AgentName, SealedSecret>,
     pub(super) dry_run: bool,
 }
 
@@ -36,24 +37,29 @@ impl Question {
         check(&spec)?;
         let selector = Selector::parse_any(&request.from)
             .map_err(|error| Status::invalid_argument(format!("from: {error}")))?;
-        let secrets = request
-            .secrets
-            .into_iter()
-            .map(|(agent, secret)| {
-                let sealed = SealedSecret::try_from(secret)
-                    .map_err(|error| Status::invalid_argument(format!("secrets: {error}")))?;
-                Ok((name("secrets", &agent)?, sealed))
-            })
-            .collect::<Result<_, Status>>()?;
         Ok(Self {
             spec,
             selector,
             limit: usize::try_from(request.limit).ok().filter(|&limit| limit > 0),
             follow_up: request.follow_up,
-            secrets,
+            secrets: sealed("secrets", request.secrets)?,
+            client_identities: sealed("client_identities", request.client_identities)?,
             dry_run: request.dry_run,
         })
     }
+}
+
+/// Secrets by the agent that each is sealed to.
+fn sealed(
+    field: &str,
+    secrets: HashMap<String, v1::SealedSecret>,
+) -> Result<BTreeMap<AgentName, SealedSecret>, Status> {
+    let read = |(agent, secret): (String, v1::SealedSecret)| {
+        let sealed = SealedSecret::try_from(secret)
+            .map_err(|error| Status::invalid_argument(format!("{field}: {error}")))?;
+        Ok((name(field, &agent)?, sealed))
+    };
+    secrets.into_iter().map(read).collect()
 }
 
 fn check(spec: &ProbeSpec) -> Result<(), Status> {
@@ -81,6 +87,27 @@ fn check(spec: &ProbeSpec) -> Result<(), Status> {
         return invalid(format!(
             "spec: addresses: {address} is not of the family {}",
             spec.family
+        ));
+    }
+    check_options(spec).map_err(|problem| Status::invalid_argument(format!("spec: options: {problem}")))
+}
+
+fn check_options(spec: &ProbeSpec) -> Result<(), String> {
+    let depth = spec.depth;
+    if let Some(hold) = spec.options.hold {
+        if hold > LONGEST_HOLD {
+            let longest = LONGEST_HOLD.as_secs() / 60;
+            return Err(format!(
+                "hold_ms: a session is held for {longest} minutes at most"
+            ));
+        }
+        if depth < Depth::Greeting {
+            return Err(format!("hold_ms: the depth {depth} has no session to hold"));
+        }
+    }
+    if spec.options.sync_with.is_some() && depth != Depth::Sync {
+        return Err(format!(
+            "sync_with: the depth {depth} writes nothing that could be watched"
         ));
     }
     Ok(())

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use parallax_proto::v1;
 use parallax_proto::v1::collector_message::Message;
 use tonic::Status;
+use uuid::Uuid;
 
 use crate::agents::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT};
 use crate::clock::{self, Clock};
 use crate::hub::ToAgent;
-use crate::runs::{LoginAnswer, Order};
+use crate::runs::{LoginAnswer, Order, Word};
 
 /// The answer to an introduction.
 pub(super) fn welcome(telemetry: bool) -> v1::Welcome {
@@ -57,6 +58,7 @@ pub(super) fn to_wire(word: ToAgent, clock: Clock) -> Result<v1::CollectorMessag
                 reason,
             })
         }
+        ToAgent::Signal { order, word } => Message::Signal(signal(order, *word)),
         ToAgent::Draining(delay) => Message::Draining(v1::Draining {
             reconnect_after_ms: milliseconds(delay),
         }),
@@ -85,8 +87,6 @@ pub(super) fn to_wire(word: ToAgent, clock: Clock) -> Result<v1::CollectorMessag
 
 fn order_to_wire(order: Order, clock: Clock, traceparent: String, tracestate: String) -> v1::Order {
     v1::Order {
-        client_identity: None,
-        watches: String::new(),
         order_id: order.id.to_string(),
         run_id: order.run.to_string(),
         spec: Some((*order.spec).clone().into()),
@@ -96,6 +96,20 @@ fn order_to_wire(order: Order, clock: Clock, traceparent: String, tracestate: St
         traceparent,
         tracestate,
         secret: order.secret.map(Into::into),
+        client_identity: order.client_identity.map(Into::into),
+        watches: order.watches.map(|order| order.to_string()).unwrap_or_default(),
+    }
+}
+
+fn signal(order: Uuid, word: Word) -> v1::Signal {
+    v1::Signal {
+        order_id: order.to_string(),
+        kind: word.signal.kind.to_string(),
+        subject: word.signal.subject,
+        detail: word.signal.detail,
+        at_us: word.at_us,
+        uncertainty_us: word.uncertainty_us,
+        attempt: word.attempt,
     }
 }
 
