@@ -71,6 +71,23 @@ impl Opened {
         }
     }
 
+    /// Answers the quick heartbeats after the hello; the last answer's time on the collector's clock.
+    async fn quick_beats(&mut self) -> u64 {
+        let mut last = 0;
+        for _ in 0..3 {
+            let Up::Heartbeat(beat) = self.hear().await else {
+                panic!("a heartbeat")
+            };
+            last = beat.agent_monotonic_us + 7_000_000;
+            self.say(Down::Heartbeat(v1::Heartbeat {
+                collector_monotonic_us: last,
+                collector_wall_us: beat.agent_wall_us,
+                ..beat
+            }));
+        }
+        last
+    }
+
     async fn greet(mut self, interval_ms: u32, timeout_ms: u32) -> (Self, v1::Hello) {
         let Up::Hello(hello) = self.hear().await else {
             panic!("the first message is a hello")
@@ -210,19 +227,7 @@ async fn an_order_is_accepted_before_it_runs_and_reported_stage_by_stage() {
 async fn a_common_start_is_kept_on_the_collectors_clock() {
     let mut agent = Agent::start().await;
     let mut link = agent.linked().await;
-    let mut last = 0;
-    // The quick heartbeats after the hello.
-    for _ in 0..3 {
-        let Up::Heartbeat(beat) = link.hear().await else {
-            panic!("a heartbeat")
-        };
-        last = beat.agent_monotonic_us + 7_000_000;
-        link.say(Down::Heartbeat(v1::Heartbeat {
-            collector_monotonic_us: last,
-            collector_wall_us: beat.agent_wall_us,
-            ..beat
-        }));
-    }
+    let last = link.quick_beats().await;
     let (_server, target) = listener().await;
     let began = Instant::now();
     link.say(Down::Order(v1::Order {
@@ -362,6 +367,7 @@ async fn a_stop_closes_the_stream_and_ends_soon() {
 async fn what_another_agents_session_says_is_heard_on_our_clock_and_answered_on_the_collectors() {
     let mut agent = Agent::start().await;
     let mut link = agent.linked().await;
+    link.quick_beats().await;
     let (server, target) = listener().await;
     let mut watch = order("watch", target);
     watch.watches = "write".into();
