@@ -100,6 +100,72 @@ fn a_password_is_taken_from_standard_input_and_shown_nowhere() {
 }
 
 #[test]
+fn a_client_key_is_shown_nowhere_and_needs_no_password() {
+    let target = format!("127.0.0.1:{}", closed_port());
+    let own = rcgen::generate_simple_self_signed(vec!["probe".to_owned()]).unwrap();
+    let key = own.signing_key.serialize_pem();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), own.cert.pem() + &key).unwrap();
+    let path = file.path().to_str().unwrap();
+    let line = key.lines().nth(1).unwrap();
+    for format in ["json", "wide"] {
+        let output = run(&[
+            "probe",
+            &target,
+            "--mechanism",
+            "external",
+            "--client-certificate",
+            path,
+            "-o",
+            format,
+            "--log",
+            "trace",
+        ]);
+        assert_eq!(output.status.code(), Some(DOWN), "{output:?}");
+        for stream in [&output.stdout, &output.stderr] {
+            assert!(!String::from_utf8_lossy(stream).contains(line), "{format}");
+        }
+    }
+}
+
+#[test]
+fn a_probe_that_writes_says_so_once_before_it_does() {
+    let target = format!("127.0.0.1:{}", closed_port());
+    let probe = |more: &[&str]| {
+        let words = [
+            "probe",
+            &target,
+            "--user",
+            "u",
+            "--password-stdin",
+            "--depth",
+            "sync",
+            "-o",
+            "json",
+        ];
+        let mut child = ctl(&[&words, more].concat())
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = probe(&[]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(DOWN), "{output:?}");
+    assert!(stderr.starts_with("warning: --depth sync writes"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok());
+    let output = probe(&["--sync-with", "fra-1"]);
+    assert_eq!(output.status.code(), Some(UNKNOWN), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("there is no agent fra-1"),
+        "{output:?}"
+    );
+    assert!(probe(&["--dry-run"]).stderr.is_empty());
+}
+
+#[test]
 fn what_can_not_be_done_is_one_line_a_hint_and_three() {
     for words in [
         &["probe"][..],
@@ -107,6 +173,16 @@ fn what_can_not_be_done_is_one_line_a_hint_and_three() {
         &["probe", "x", "--depth", "abyss"],
         &["probe", "x", "--from", "fra-1"],
         &["probe", "x", "--path", "always"],
+        &["probe", "x", "--hold", "31m"],
+        &["probe", "x", "--hold", "1m", "--depth", "tls"],
+        &["probe", "x", "--examine", "dnssec"],
+        &["probe", "x", "--examine", "starttls_injection"],
+        &["probe", "x", "--resolver", "dns.example.org"],
+        &["probe", "x", "--sync-with", "fra-1"],
+        &["probe", "x", "--user", "u"],
+        &["probe", "x", "--mechanism", "CRAM-MD5"],
+        &["probe", "x", "--mechanism", "EXTERNAL"],
+        &["probe", "x", "--client-certificate", "/nonexistent"],
         &["agents"],
         &["status"],
         &["login", "--collector", "localhost", "--token", "no-token"],
