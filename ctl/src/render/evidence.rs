@@ -7,7 +7,6 @@ mod network;
 mod sync;
 mod tls;
 
-use jiff::Timestamp;
 use parallax_model::evidence::{Evidence, ImapReply, TcpInfo};
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Speaker};
@@ -25,7 +24,7 @@ const LABEL: usize = 12;
 pub(super) fn lines(document: &RunDocument, canvas: Canvas) -> Vec<String> {
     let mut page = Page {
         canvas,
-        now: document.started_at,
+        certificates: tls::Certificates::judged_at(document.started_at),
         lines: Vec::new(),
     };
     for (at, vantage) in document.vantages.iter().enumerate() {
@@ -61,8 +60,7 @@ impl Told {
 
 struct Page {
     canvas: Canvas,
-    /// When the run began: what certificates are judged by.
-    now: Timestamp,
+    certificates: tls::Certificates,
     lines: Vec<String>,
 }
 
@@ -132,7 +130,7 @@ impl Page {
                 words::quote(&fault.message)
             ),
         };
-        let told = stage.evidence.as_ref().map(|evidence| self.told(evidence));
+        let told = stage.evidence.as_ref().map(|evidence| self.told(stage, evidence));
         let told = told.unwrap_or_default();
         for part in &told.beside {
             head.push_str("; ");
@@ -150,15 +148,15 @@ impl Page {
         }
     }
 
-    fn told(&self, evidence: &Evidence) -> Told {
+    fn told(&mut self, stage: &Stage, evidence: &Evidence) -> Told {
         let mut told = Told::default();
         match evidence {
             Evidence::Resolve(facts) => network::resolved(facts, &mut told),
             Evidence::Connect(facts) => network::connected(facts, &mut told),
-            Evidence::Tls(facts) => tls::handshake(facts, self.now, &mut told),
+            Evidence::Tls(facts) => tls::handshake(facts, &mut self.certificates, &mut told),
             Evidence::Greeting(facts) => dialogue::greeted(facts, &mut told),
             Evidence::Capability(facts) => dialogue::capable(facts, &mut told),
-            Evidence::Starttls(facts) => dialogue::upgraded(facts, self.now, &mut told),
+            Evidence::Starttls(facts) => dialogue::upgraded(facts, &mut self.certificates, &mut told),
             Evidence::Id(facts) => dialogue::identified(facts, &mut told),
             Evidence::Authenticate(facts) => dialogue::logged_in(facts, &mut told),
             Evidence::Namespace(facts) => mailbox::namespaces(facts, &mut told),
@@ -177,7 +175,9 @@ impl Page {
         }
         if let Some(reply) = evidence.reply() {
             told.beside(words::reply(reply));
-            explain(reply, &mut told);
+            if wants_explaining(stage, reply) {
+                explain(reply, &mut told);
+            }
         }
         told
     }
@@ -222,6 +222,16 @@ fn place(attempt: &Attempt) -> String {
         words::endpoint(attempt.address, attempt.endpoint.port),
         attempt.endpoint.security
     )
+}
+
+/// An answer that is as it should be means what it says; an alert is for somebody to read.
+fn wants_explaining(stage: &Stage, reply: &ImapReply) -> bool {
+    let well = matches!(reply.status.as_str(), "OK" | "PREAUTH");
+    let alert = reply
+        .code
+        .as_deref()
+        .is_some_and(|code| code.eq_ignore_ascii_case("ALERT"));
+    !well || alert || stage.outcome.fault().is_some()
 }
 
 /// What the server's answer means and what to do, where that is known.

@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn no_part_of_a_reply_reaches_the_terminal_as_a_command() {
+        let vile = ImapReply {
+            status: "NO\x1b[2J".into(),
+            code: Some("X\r\n".into()),
+            text: "\u{202e}gone".into(),
+            ..ImapReply::default()
+        };
+        assert_eq!(reply(&vile), "NO\\x1b[2J [X\\x0d\\x0a] \\u{202e}gone");
+    }
+
+    #[test]
     fn a_line_is_escaped_once_and_never_twice() {
         assert_eq!(safe("said BYE \\x1b[2Jred"), "said BYE \\x1b[2Jred");
         assert_eq!(safe("a\x1b[2Jb\\"), "a\\x1b[2Jb\\");

@@ -1,10 +1,10 @@
 //! The dialogue up to the login.
 
-use jiff::Timestamp;
 use parallax_model::evidence::{
     AuthenticateEvidence, CapabilityEvidence, GreetingEvidence, IdEvidence, OauthError, StarttlsEvidence,
 };
 
+use super::tls::Certificates;
 use super::{Told, tls};
 use crate::render::words;
 
@@ -30,13 +30,13 @@ pub(super) fn capable(facts: &CapabilityEvidence, told: &mut Told) {
     }
 }
 
-pub(super) fn upgraded(facts: &StarttlsEvidence, now: Timestamp, told: &mut Told) {
+pub(super) fn upgraded(facts: &StarttlsEvidence, certificates: &mut Certificates, told: &mut Told) {
     if let Some(fate) = &facts.injection {
         told.beside(injected(fate));
     }
     told.beside(words::quote(&facts.capabilities.join(" ")));
     if let Some(handshake) = &facts.tls {
-        tls::handshake_below(handshake, now, told);
+        tls::handshake_below(handshake, certificates, told);
     }
     difference("those in clear", &facts.added, &facts.removed, told);
 }

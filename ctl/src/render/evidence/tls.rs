@@ -1,5 +1,7 @@
 //! Handshakes and the certificates in them.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use parallax_model::certificate::CertificateFacts;
 use parallax_model::evidence::{OcspFacts, RawHelloFacts, TlsEvidence, TlsaFacts};
@@ -10,15 +12,49 @@ use crate::render::words;
 /// Hexadecimal digits that tell one key from another.
 const DIGITS: usize = 16;
 
-pub(super) fn handshake(facts: &TlsEvidence, now: Timestamp, told: &mut Told) {
+/// The chains of a run. Each is shown once: the same one again is said to be that, and another one is seen to be one.
+pub(super) struct Certificates {
+    now: Timestamp,
+    shown: BTreeSet<Vec<String>>,
+}
+
+impl Certificates {
+    /// None shown yet; what is left of each is counted from `now`.
+    pub(super) const fn judged_at(now: Timestamp) -> Self {
+        Self {
+            now,
+            shown: BTreeSet::new(),
+        }
+    }
+
+    fn show(&mut self, chain: &[CertificateFacts], told: &mut Told) {
+        let Some(leaf) = chain.first() else { return };
+        let digests = chain.iter().map(|certificate| certificate.sha256.clone());
+        if !self.shown.insert(digests.collect()) {
+            let digest = words::beginning(&leaf.sha256, DIGITS);
+            told.below
+                .push(("certificate", format!("the chain of sha256 {digest} shown above")));
+            return;
+        }
+        for (at, certificate) in chain.iter().enumerate() {
+            let label = if at == 0 { "certificate" } else { "" };
+            told.below.push((label, certificate_line(certificate, self.now)));
+            if at == 0 {
+                told.below(leaf_line(certificate));
+            }
+        }
+    }
+}
+
+pub(super) fn handshake(facts: &TlsEvidence, certificates: &mut Certificates, told: &mut Told) {
     told.beside(negotiated(facts));
-    details(facts, now, told);
+    details(facts, certificates, told);
 }
 
 /// [`handshake`], below a stage whose own line is about something else.
-pub(super) fn handshake_below(facts: &TlsEvidence, now: Timestamp, told: &mut Told) {
+pub(super) fn handshake_below(facts: &TlsEvidence, certificates: &mut Certificates, told: &mut Told) {
     told.below(negotiated(facts));
-    details(facts, now, told);
+    details(facts, certificates, told);
 }
 
 fn negotiated(facts: &TlsEvidence) -> String {
@@ -54,17 +90,11 @@ fn negotiated(facts: &TlsEvidence) -> String {
     parts.join(", ")
 }
 
-fn details(facts: &TlsEvidence, now: Timestamp, told: &mut Told) {
+fn details(facts: &TlsEvidence, certificates: &mut Certificates, told: &mut Told) {
     if let Some(hello) = &facts.raw_hello {
         told.below(by_hand(hello));
     }
-    for (at, certificate) in facts.chain.iter().enumerate() {
-        let label = if at == 0 { "certificate" } else { "" };
-        told.below.push((label, certificate_line(certificate, now)));
-        if at == 0 {
-            told.below(leaf_line(certificate));
-        }
-    }
+    certificates.show(&facts.chain, told);
     for fault in &facts.certificate_faults {
         told.below(format!("fault: {}", words::quote(&fault.message)));
     }

@@ -160,7 +160,8 @@ fn handshakes() -> RunDocument {
 }
 
 fn logins() -> RunDocument {
-    let greeting = json!({"reply": {"status": "OK", "code": "CAPABILITY", "text": "ready"}, "bytes_received": 60,
+    let greeting = json!({"bytes_received": 60,
+        "reply": {"status": "OK", "code": "ALERT", "text": "down at 18:00", "cause": "the operator has something to say"},
         "backend": "imap-3.lab.example"});
     let capability = json!({"capabilities": ["IMAP4rev1", "IDLE"], "reply": {"status": "OK", "text": "done"},
         "added": ["IDLE"], "removed": ["LOGINDISABLED"], "cleartext_login": true});
@@ -210,7 +211,7 @@ fn mailboxes() -> RunDocument {
         "status": {"messages": 12, "unseen": 3, "uid_next": 41, "size": 3_500_000},
         "quota": [{"root": "User quota", "resource": "STORAGE", "usage": 950, "limit": 1024},
             {"root": "", "resource": "MESSAGE", "usage": 12, "limit": 10}],
-        "reply": {"status": "OK", "code": "READ-ONLY", "text": "done"}});
+        "reply": {"status": "OK", "code": "READ-ONLY", "text": "done", "cause": "it can be read but not changed"}});
     let fetch = json!({"uid": 39, "size": 4_321, "literal_bytes": 310, "declared_bytes": 312, "first_byte_ms": 0.9,
         "end_ms": 2.4, "reply": {"status": "OK", "text": "done"}});
     let roles = [
@@ -511,7 +512,7 @@ fn find_texts(value: &Value, place: String, places: &mut Vec<String>) {
 }
 
 fn find_in_fields(fields: &Map<String, Value>, place: &str, places: &mut Vec<String>) {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 9] = [
         "outcome",
         "verdict",
         "experiment",
@@ -520,6 +521,7 @@ fn find_in_fields(fields: &Map<String, Value>, place: &str, places: &mut Vec<Str
         "stage",
         "layer",
         "handshake_kind",
+        "status",
     ];
     for (name, value) in fields {
         if !NAMES.contains(&name.as_str()) {
