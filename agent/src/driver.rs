@@ -5,19 +5,21 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parallax_engine::action::Action;
+use parallax_engine::action::{Action, Connection};
 use parallax_engine::event::Event;
+use parallax_engine::imap::Outgoing;
 use parallax_engine::session::Session;
 use parallax_model::credential::ClientIdentity;
 use parallax_model::evidence::TcpInfo;
-use parallax_model::fault::{Fault, FaultKind, TcpFault};
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::fault::{AgentFault, Fault, FaultKind, TcpFault};
 use parallax_model::observation::Attempt;
 use parallax_model::stage::{Stage, StageName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::driver::tls::{Seen, TlsStream, Trust};
+use crate::driver::tls::{Evidence, Secured, Seen, Strict, TlsStream, Trust, Wish};
 use crate::login_gate::{LoginGate, Turn};
 use crate::partner::{Partner, Word};
 
@@ -42,7 +44,6 @@ pub(crate) struct Surroundings {
     /// Whose turn it is to log in.
     pub(crate) gate: Arc<LoginGate>,
     /// What this side shows of itself where it has verified the other.
-    #[allow(dead_code, reason = "shown in strict handshakes")]
     pub(crate) client: Option<ClientIdentity>,
 }
 
@@ -70,15 +71,21 @@ pub(crate) async fn drive(
         channel: Channel::None,
         tcp: None,
         seen: None,
+        resumes: session.experiment() == Some(ExperimentKind::Resumption),
     };
     let mut turn: Option<Turn> = None;
     loop {
         let event = match session.next(around.now()) {
             Action::Connect { until } => line.connect(around.moment(until)).await,
-            Action::Handshake { server_name, until } => {
-                line.handshake(&server_name, around.moment(until)).await
+            Action::Handshake {
+                server_name,
+                connection,
+                until,
+            } => {
+                line.handshake(&server_name, connection, around.moment(until))
+                    .await
             }
-            Action::Send { bytes, until } => line.send(bytes.wire(), around.moment(until)).await,
+            Action::Send { bytes, until } => line.send(&bytes, around.moment(until)).await,
             Action::Receive { until } => line.receive_or_hear(around.moment(until), partner.as_mut()).await,
             Action::AskLogin { until } => match around.gate.turn(around.moment(until)).await {
                 Ok(ours) => {
@@ -125,13 +132,16 @@ struct Line<'a> {
     tcp: Option<TcpInfo>,
     /// A handshake that has ended and is to be judged; its time is taken before, for judging costs time.
     seen: Option<Seen>,
+    /// Whether the handshake is done twice, the second time with what the first one left.
+    resumes: bool,
 }
 
 /// How far the connection is.
 enum Channel {
     None,
     Plain(TcpStream),
-    Tls(Box<TlsStream>),
+    Evidence(Box<TlsStream<Evidence>>),
+    Strict(Box<TlsStream<Strict>>),
     /// A handshake failed; the connection is kept for the kernel's account of it.
     Spoilt(TcpStream),
 }
@@ -153,13 +163,28 @@ impl Line<'_> {
         }
     }
 
-    async fn handshake(&mut self, server_name: &str, until: Instant) -> Event {
+    async fn handshake(&mut self, server_name: &str, connection: Connection, until: Instant) -> Event {
         let Channel::Plain(stream) = std::mem::replace(&mut self.channel, Channel::None) else {
             return Event::Failed(no_connection());
         };
-        let ended = tls::handshake(stream, server_name, until).await;
+        let wish = Wish {
+            server_name,
+            connection,
+            trust: &self.around.trust,
+            client: self.around.client.as_ref(),
+        };
+        let ended = if self.resumes {
+            let again = async { tcp::connect(self.peer, until).await.map(|open| open.stream) };
+            tls::resume(stream, wish, until, async {
+                again.await.map_err(|not| not.fault)
+            })
+            .await
+        } else {
+            tls::handshake(stream, wish, until).await
+        };
         self.channel = match (ended.stream, ended.tcp) {
-            (Some(stream), _) => Channel::Tls(Box::new(stream)),
+            (Some(Secured::Evidence(stream)), _) => Channel::Evidence(Box::new(stream)),
+            (Some(Secured::Strict(stream)), _) => Channel::Strict(Box::new(stream)),
             (None, Some(tcp)) => Channel::Spoilt(tcp),
             (None, None) => Channel::None,
         };
@@ -178,14 +203,23 @@ impl Line<'_> {
         }
     }
 
-    async fn send(&mut self, bytes: &[u8], until: Instant) -> Event {
+    /// A secret goes over a strict connection or not at all: only that one opens it.
+    async fn send(&mut self, outgoing: &Outgoing, until: Instant) -> Event {
         let sending = async {
             match &mut self.channel {
-                Channel::Plain(stream) => stream
-                    .write_all(bytes)
-                    .await
-                    .map_err(|error| errno::tcp_fault(&error, "write")),
-                Channel::Tls(stream) => stream.write(bytes).await,
+                Channel::Plain(stream) => {
+                    let bytes = outgoing.public().ok_or_else(not_for_secrets)?;
+                    let written = stream.write_all(bytes).await;
+                    written.map_err(|error| errno::tcp_fault(&error, "write"))
+                }
+                Channel::Evidence(stream) => {
+                    let bytes = outgoing.public().ok_or_else(not_for_secrets)?;
+                    stream.write(bytes).await
+                }
+                Channel::Strict(stream) => {
+                    let bytes = outgoing.wire(&**stream);
+                    stream.write(bytes).await
+                }
                 Channel::None | Channel::Spoilt(_) => Err(no_connection()),
             }
         };
@@ -221,7 +255,8 @@ impl Line<'_> {
                     bytes.truncate(length);
                     Ok(bytes)
                 }
-                Channel::Tls(stream) => stream.read().await,
+                Channel::Evidence(stream) => stream.read().await,
+                Channel::Strict(stream) => stream.read().await,
                 Channel::None | Channel::Spoilt(_) => Err(no_connection()),
             }
         };
@@ -235,7 +270,10 @@ impl Line<'_> {
 
     async fn close(&mut self) {
         match std::mem::replace(&mut self.channel, Channel::None) {
-            Channel::Tls(stream) => {
+            Channel::Evidence(stream) => {
+                let _ = timeout(FAREWELL, stream.close()).await;
+            }
+            Channel::Strict(stream) => {
                 let _ = timeout(FAREWELL, stream.close()).await;
             }
             Channel::None | Channel::Plain(_) | Channel::Spoilt(_) => {}
@@ -246,7 +284,8 @@ impl Line<'_> {
     fn account(&mut self) -> Option<TcpInfo> {
         match &self.channel {
             Channel::Plain(stream) | Channel::Spoilt(stream) => tcp::info(stream.as_fd()),
-            Channel::Tls(stream) => tcp::info(stream.tcp().as_fd()),
+            Channel::Evidence(stream) => tcp::info(stream.tcp().as_fd()),
+            Channel::Strict(stream) => tcp::info(stream.tcp().as_fd()),
             Channel::None => self.tcp.take(),
         }
     }
@@ -258,6 +297,13 @@ fn told(word: Word, began: Instant) -> Event {
         at: word.at.saturating_duration_since(began),
         uncertainty: word.uncertainty,
     }
+}
+
+fn not_for_secrets() -> Fault {
+    Fault::new(
+        FaultKind::Agent(AgentFault::Internal),
+        "a secret is not sent over a connection that was not made for it",
+    )
 }
 
 fn no_connection() -> Fault {

@@ -8,6 +8,18 @@ use parallax_model::stage::Stage;
 
 use crate::imap::Outgoing;
 
+/// What a TLS connection is for. The two are kept apart by type: in the engine by [`Verified`], in the driver by its
+/// streams, of which only the strict one opens an [`Outgoing`] with a secret in it.
+///
+/// [`Verified`]: crate::handshake::Verified
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// It goes on whatever chain is presented, so that all of it can be seen; no secret can ever be sent over it.
+    Evidence,
+    /// It breaks off unless the chain leads to a trust anchor and names the host, now; a secret may follow.
+    Strict,
+}
+
 /// The next thing to do for a session. All times count from the start of the probe.
 #[derive(Debug)]
 #[allow(
@@ -24,6 +36,8 @@ pub enum Action {
     Handshake {
         /// The name for SNI and for the certificate; an address sends no SNI.
         server_name: String,
+        /// What the connection is for.
+        connection: Connection,
         /// Give up then.
         until: Duration,
     },

@@ -9,10 +9,12 @@ mod fault;
 pub(crate) mod forge;
 mod host_name;
 mod key;
+pub mod ocsp;
 mod read;
 mod signature;
 #[cfg(test)]
 mod tests;
+pub mod tlsa;
 
 use std::net::IpAddr;
 

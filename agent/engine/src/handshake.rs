@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_model::certificate::CertificateFacts;
-use parallax_model::evidence::TlsEvidence;
+use parallax_model::evidence::{OcspFacts, TlsEvidence, TlsaFacts, TlsaRecord};
 use parallax_model::fault::{Fault, FaultKind, TlsFault};
 use parallax_model::stage::Outcome;
 use parallax_model::target::Host;
 
-use crate::certificate::{CertificateFault, Chain, faults};
+use crate::certificate::{CertificateFault, Chain, faults, ocsp, tlsa};
 use crate::event::{ChannelBinding, HandshakeFacts};
 use crate::imap::sniff::{Expected, wrong_service};
 
@@ -18,7 +18,7 @@ const DAY: i64 = 86_400;
 /// Certificates that live longer than this are also warned of by days, not by their share of life alone.
 const LONG_LIVED: i64 = 30 * DAY;
 
-/// Proof that the connection is TLS whose certificate chain leads to a trust anchor and names the host, now. A
+/// Proof that the connection is a strict one: TLS whose certificate chain leads to a trust anchor and names the host, now. A
 /// secret can be sent only by somebody who shows it, and only [`judge`] makes one.
 #[derive(Debug)]
 pub struct Verified(Vec<ChannelBinding>);
@@ -43,19 +43,25 @@ pub struct Judgement {
 
 /// Judges a handshake with `host` at the time `at`: all that is wrong with the chain goes into the facts, the worst
 /// of it into the outcome.
-pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp) -> Judgement {
+pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp, tlsa: Option<&[TlsaRecord]>) -> Judgement {
+    let stapled = (!facts.ocsp.is_empty()).then(|| ocsp::facts(&facts.ocsp));
+    let tlsa = tlsa.map(|records| tlsa::facts(records, &facts.chain, !facts.trusted_by.is_empty()));
     let chain = Chain::read(facts.chain.iter().map(Vec::as_slice));
     let wrong = if facts.failure.is_some() && facts.chain.is_empty() {
         Vec::new()
     } else {
         faults(&chain, host, at)
     };
-    let outcome = outcome(&facts, &chain, &wrong, at);
+    let mut beside: Vec<Fault> = revoked(stapled.as_ref()).into_iter().collect();
+    beside.extend(staple_missing(&facts, &chain));
+    beside.extend(tlsa_mismatch(tlsa.as_ref()));
+    let outcome = with(outcome(&facts, &chain, &wrong, at), &beside);
     let usable = matches!(outcome, Outcome::Ok | Outcome::Degraded(_));
-    let verified =
-        (usable && facts.verified && !facts.trusted_by.is_empty()).then(|| Verified(facts.bindings.clone()));
+    let verified = (usable && facts.strict && facts.verified && !facts.trusted_by.is_empty())
+        .then(|| Verified(facts.bindings.clone()));
     let mut certificate_faults: Vec<Fault> = wrong.into_iter().map(Fault::from).collect();
     certificate_faults.extend(untrusted(&facts, &chain));
+    certificate_faults.extend(beside);
     certificate_faults.sort_by_key(|fault| rank(fault.kind));
     let evidence = TlsEvidence {
         server_name: match host {
@@ -70,12 +76,16 @@ pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp) -> Judgement {
         bytes_received: facts.bytes_received,
         bytes_sent: facts.bytes_sent,
         first_bytes: (!usable && !facts.first_bytes.is_empty()).then(|| hex::encode(&facts.first_bytes)),
-        verified: verified.is_some(),
+        verified: usable && facts.verified && !facts.trusted_by.is_empty(),
+        strict: facts.strict,
+        handshake_kind: facts.kind,
+        ocsp: stapled,
+        tlsa,
+        raw_hello: None,
         trusted_by: facts.trusted_by,
-        chain: chain.facts(),
+        chain: aged(chain.facts(), at),
         certificate_faults,
         ocsp_stapled: facts.ocsp_stapled,
-        ..TlsEvidence::default()
     };
     Judgement {
         outcome,
@@ -167,6 +177,62 @@ fn untrusted(facts: &HandshakeFacts, chain: &Chain) -> Option<Fault> {
             format!("no trust anchor of this agent vouches for the certificate, issued by {issuer}"),
         )
     })
+}
+
+/// Clients that look at a staple turn away for one reason, and complain for the others.
+fn with(outcome: Outcome, beside: &[Fault]) -> Outcome {
+    match (outcome, beside.first()) {
+        (Outcome::Ok | Outcome::Degraded(_), Some(fault))
+            if fault.kind == FaultKind::Tls(TlsFault::CertificateRevoked) =>
+        {
+            Outcome::Failed(fault.clone())
+        }
+        (Outcome::Ok, Some(fault)) => Outcome::Degraded(fault.clone()),
+        (outcome, _) => outcome,
+    }
+}
+
+fn revoked(stapled: Option<&OcspFacts>) -> Option<Fault> {
+    let facts = stapled.filter(|facts| facts.status == "revoked")?;
+    let since = facts
+        .this_update
+        .map(|at| format!(", as of {at}"))
+        .unwrap_or_default();
+    Some(Fault::new(
+        FaultKind::Tls(TlsFault::CertificateRevoked),
+        format!("the stapled OCSP response says that the certificate is revoked{since}"),
+    ))
+}
+
+fn staple_missing(facts: &HandshakeFacts, chain: &Chain) -> Option<Fault> {
+    let demanded = chain.leaf()?.must_staple && facts.failure.is_none() && !facts.ocsp_stapled;
+    demanded.then(|| {
+        Fault::new(
+            FaultKind::Tls(TlsFault::StapleMissing),
+            "the certificate demands a stapled OCSP response (RFC 7633), and the server sent none",
+        )
+    })
+}
+
+fn tlsa_mismatch(tlsa: Option<&TlsaFacts>) -> Option<Fault> {
+    let facts = tlsa.filter(|facts| facts.matched == Some(false))?;
+    Some(Fault::new(
+        FaultKind::Tls(TlsFault::TlsaMismatch),
+        format!(
+            "the chain matches none of {} TLSA records; renewed without changing them?",
+            facts.records
+        ),
+    ))
+}
+
+/// With what is left of each lifetime.
+fn aged(mut chain: Vec<CertificateFacts>, at: Timestamp) -> Vec<CertificateFacts> {
+    for one in &mut chain {
+        let (start, end) = (one.not_before.as_second(), one.not_after.as_second());
+        let within = (start..=end).contains(&at.as_second()) && end > start;
+        one.lifetime_left = within.then(|| (end - at.as_second()) as f64 / (end - start) as f64);
+    }
+    chain
 }
 
 /// What is left of the first certificate to end, measured by its own lifetime.

@@ -12,11 +12,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parallax_model::evidence::{ConnectEvidence, Evidence};
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
 use parallax_model::observation::{Attempt, AttemptOutcome};
 use parallax_model::stage::{Outcome, StageName};
 
-use crate::action::Action;
+use crate::action::{Action, Connection};
 use crate::event::{Event, HandshakeFacts};
 use crate::exchange::{self, Exchange, LoginRequest, Lost, Part, Told, out_of_time, seconds};
 use crate::handshake::{judge, wall};
@@ -43,6 +44,7 @@ pub struct Session {
     ready: VecDeque<Action>,
     state: State,
     connected: bool,
+    connection: Connection,
     now: Duration,
 }
 
@@ -72,6 +74,10 @@ impl Session {
             ready: VecDeque::new(),
             state: State::Between,
             connected: false,
+            connection: match config.login {
+                Some(_) => Connection::Strict,
+                None => Connection::Evidence,
+            },
             now: config.started,
             config,
         }
@@ -87,7 +93,9 @@ impl Session {
             match self.state {
                 State::Between => self.advance(),
                 State::Waiting(wait) if self.now >= wait.until => self.late(wait),
-                State::Waiting(wait) => return wait.action(self.config.reference.to_string()),
+                State::Waiting(wait) => {
+                    return wait.action(self.config.reference.to_string(), self.connection);
+                }
                 State::Over => return Action::Finish(self.attempt()),
             }
         }
@@ -148,6 +156,11 @@ impl Session {
                 _,
             ) => {}
         }
+    }
+
+    /// What is varied, in a follow-up.
+    pub const fn experiment(&self) -> Option<ExperimentKind> {
+        self.config.experiment
     }
 
     /// The dialogue so far, secrets masked.
@@ -254,7 +267,13 @@ impl Session {
         {
             *failure = out_of_time(&format!("handshake with {}", self.wire.peer), waited);
         }
-        let judgement = judge(facts, &self.config.reference, wall(self.config.wall, self.now));
+        let port = self.config.endpoint.port;
+        let tlsa: Option<Vec<_>> = self.config.tlsa.as_ref().map(|records| {
+            let of_this_port = records.iter().filter(|record| record.port == port);
+            of_this_port.cloned().collect()
+        });
+        let at = wall(self.config.wall, self.now);
+        let judgement = judge(facts, &self.config.reference, at, tlsa.as_deref());
         let turn = match &mut self.exchange {
             Some(exchange) => exchange.secured(judgement, &mut self.wire),
             None => return,

@@ -193,7 +193,7 @@ fn play(mut session: Session, moves: &[(Move, u64)], sensible: bool) -> Played {
                 };
             }
             Action::Send { bytes, .. } => {
-                let wire = String::from_utf8_lossy(bytes.wire()).into_owned();
+                let wire = String::from_utf8_lossy(bytes.wire(&world::Eavesdropper)).into_owned();
                 if wire.contains(PASSWORD) || wire.contains(ENCODED) {
                     secret_sent = true;
                     sent_in.push(channel);

@@ -1,11 +1,17 @@
 //! TLS over an open connection, driven by hand: what was seen stays, however the handshake ends.
 
 use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use parallax_engine::event::HandshakeFacts;
+use parallax_engine::action::Connection;
+use parallax_engine::event::{ChannelBinding, HandshakeFacts};
+use parallax_engine::imap::CarriesSecrets;
+use parallax_model::credential::ClientIdentity;
 use parallax_model::fault::{Fault, FaultKind, TlsFault};
+use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,10 +19,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::driver::errno;
-use crate::driver::tls::recorder::{Asked, Recorder};
+use crate::driver::tls::client::Asked;
+use crate::driver::tls::recorder::Recorder;
 use crate::driver::tls::wire::Wire;
 
 mod alert;
+mod client;
 mod failure;
 mod name;
 mod recorder;
@@ -28,15 +36,43 @@ pub(crate) use trust::{AnchorError, Trust, read_anchors};
 /// One read from the socket; a TLS record is at most this and a little more.
 const READ: usize = 16 * 1024;
 
-/// A connection with TLS on it.
-pub(crate) struct TlsStream {
+/// Tickets follow a handshake at once, or not at all.
+const TICKETS: Duration = Duration::from_millis(500);
+
+/// A connection that goes on whatever chain is presented. It can never carry a secret.
+pub(crate) struct Evidence;
+
+/// A connection whose chain the TLS library itself has accepted; it may carry a secret.
+pub(crate) struct Strict;
+
+/// A connection with TLS on it, of one of the two kinds.
+pub(crate) struct TlsStream<Kind> {
     tcp: TcpStream,
     tls: ClientConnection,
+    kind: PhantomData<Kind>,
+}
+
+impl CarriesSecrets for TlsStream<Strict> {}
+
+/// A handshake that succeeded.
+pub(crate) enum Secured {
+    Evidence(TlsStream<Evidence>),
+    Strict(TlsStream<Strict>),
+}
+
+/// What a handshake is to be.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) server_name: &'a str,
+    pub(crate) connection: Connection,
+    pub(crate) trust: &'a Trust,
+    /// To be shown over a strict connection, where the server asks.
+    pub(crate) client: Option<&'a ClientIdentity>,
 }
 
 /// A handshake that has ended, and the connection, if there is one left to use.
 pub(crate) struct Ended {
-    pub(crate) stream: Option<TlsStream>,
+    pub(crate) stream: Option<Secured>,
     pub(crate) tcp: Option<TcpStream>,
     pub(crate) seen: Seen,
 }
@@ -48,46 +84,54 @@ pub(crate) struct Seen {
     server_name: Option<ServerName<'static>>,
 }
 
-/// Does the handshake: whatever chain is presented, it goes on, and [`Seen::judge`] says what the chain is worth.
-pub(crate) async fn handshake(tcp: TcpStream, server_name: &str, until: Instant) -> Ended {
-    let recorder = Arc::new(Recorder::new(name::provider()));
-    let asked = Arc::new(Asked::default());
-    let (mut tls, reference) = match begin(server_name, &recorder, &asked) {
-        Ok(begun) => begun,
-        Err(fault) => return never_begun(tcp, fault, recorder),
-    };
-    let mut wire = Wire::new(tcp);
-    let result = match timeout_at(until, exchange(&mut wire, &mut tls)).await {
-        Ok(result) => result,
-        Err(_) => Err(Broken::Silence),
-    };
-    let failure = result
-        .err()
-        .map(|broken| failure::fault(&broken, &wire, asked.certificate()));
-    let mut facts = negotiated(&tls);
-    facts.alert = wire.alert();
-    if let Some(Fault { raw: Some(raw), .. }) = &failure
-        && facts.alert.is_none()
-    {
-        facts.alert = raw.strip_prefix("alert ").map(str::to_owned);
+/// What handshakes have in common that may resume each other.
+struct Setting {
+    config: Arc<ClientConfig>,
+    recorder: Arc<Recorder>,
+    asked: Arc<Asked>,
+    reference: ServerName<'static>,
+    connection: Connection,
+}
+
+/// Does the handshake; [`Seen::judge`] says what the presented chain is worth.
+pub(crate) async fn handshake(tcp: TcpStream, wish: Wish<'_>, until: Instant) -> Ended {
+    // Every handshake is a whole one: a resumed session shows no chain.
+    match Setting::new(wish, Resumption::disabled()) {
+        Ok(setting) => setting.handshake(tcp, until).await,
+        Err(fault) => never_begun(tcp, fault),
     }
-    facts.bytes_received = wire.received();
-    facts.bytes_sent = wire.sent();
-    facts.first_bytes = wire.first().to_vec();
-    let usable = failure.is_none();
-    facts.failure = failure;
-    let tcp = wire.into_inner();
-    let seen = Seen {
-        facts,
-        recorder,
-        server_name: Some(reference),
+}
+
+/// Does a handshake, takes what the server gives to resume it, and does another one with that, over a connection that
+/// `again` opens. What is seen is the second one; where it was resumed, the chain is that of the first.
+pub(crate) async fn resume<F>(tcp: TcpStream, wish: Wish<'_>, until: Instant, again: F) -> Ended
+where
+    F: Future<Output = Result<TcpStream, Fault>>,
+{
+    let setting = match Setting::new(wish, Resumption::in_memory_sessions(4)) {
+        Ok(setting) => setting,
+        Err(fault) => return never_begun(tcp, fault),
     };
-    let (stream, tcp) = if usable {
-        (Some(TlsStream { tcp, tls }), None)
-    } else {
-        (None, Some(tcp))
-    };
-    Ended { stream, tcp, seen }
+    let first = setting.handshake(tcp, until).await;
+    match first.stream {
+        None => return first,
+        Some(Secured::Evidence(stream)) => stream.take_tickets(until).await,
+        Some(Secured::Strict(stream)) => stream.take_tickets(until).await,
+    }
+    match again.await {
+        Ok(tcp) => setting.handshake(tcp, until).await,
+        Err(fault) => Ended {
+            stream: None,
+            tcp: None,
+            seen: Seen {
+                facts: HandshakeFacts {
+                    failure: Some(fault),
+                    ..first.seen.facts
+                },
+                ..first.seen
+            },
+        },
+    }
 }
 
 /// How a handshake breaks off.
@@ -103,29 +147,98 @@ enum Broken {
     Tls(rustls::Error),
 }
 
-fn begin(
-    server_name: &str,
-    recorder: &Arc<Recorder>,
-    asked: &Arc<Asked>,
-) -> Result<(ClientConnection, ServerName<'static>), Fault> {
-    let other = |what: String| Fault::new(FaultKind::Tls(TlsFault::Other), what);
-    let reference = ServerName::try_from(server_name.to_owned())
-        .map_err(|_| other(format!("{server_name:?} can not be the name of a TLS server")))?;
-    let mut config = ClientConfig::builder_with_provider(name::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| other(format!("prepare TLS: {error}")))?
-        .dangerous()
-        .with_custom_certificate_verifier(recorder.clone())
-        .with_client_cert_resolver(asked.clone());
-    config.alpn_protocols = vec![b"imap".to_vec()];
-    // Every handshake is a whole one: a resumed session shows no chain.
-    config.resumption = rustls::client::Resumption::disabled();
-    let tls = ClientConnection::new(Arc::new(config), reference.clone())
-        .map_err(|error| other(format!("prepare TLS: {error}")))?;
-    Ok((tls, reference))
+impl Setting {
+    fn new(wish: Wish<'_>, resumption: Resumption) -> Result<Self, Fault> {
+        let other = |what: String| Fault::new(FaultKind::Tls(TlsFault::Other), what);
+        let reference = ServerName::try_from(wish.server_name.to_owned()).map_err(|_| {
+            other(format!(
+                "{:?} can not be the name of a TLS server",
+                wish.server_name
+            ))
+        })?;
+        let strict = wish.connection == Connection::Strict;
+        let judge: Option<Arc<dyn ServerCertVerifier>> = match strict {
+            true => Some(
+                wish.trust
+                    .strict()
+                    .ok_or_else(|| other("this agent has no trust anchor".to_owned()))?,
+            ),
+            false => None,
+        };
+        let asked = match wish.client.filter(|_| strict) {
+            Some(identity) => Asked::with(identity, &name::provider()).map_err(other)?,
+            None => Asked::default(),
+        };
+        let (recorder, asked) = (Arc::new(Recorder::new(name::provider(), judge)), Arc::new(asked));
+        let mut config = ClientConfig::builder_with_provider(name::provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| other(format!("prepare TLS: {error}")))?
+            .dangerous()
+            .with_custom_certificate_verifier(recorder.clone())
+            .with_client_cert_resolver(asked.clone());
+        config.alpn_protocols = vec![b"imap".to_vec()];
+        config.resumption = resumption;
+        Ok(Self {
+            config: Arc::new(config),
+            recorder,
+            asked,
+            reference,
+            connection: wish.connection,
+        })
+    }
+
+    async fn handshake(&self, tcp: TcpStream, until: Instant) -> Ended {
+        let mut tls = match ClientConnection::new(self.config.clone(), self.reference.clone()) {
+            Ok(tls) => tls,
+            Err(error) => {
+                let what = format!("prepare TLS: {error}");
+                return never_begun(tcp, Fault::new(FaultKind::Tls(TlsFault::Other), what));
+            }
+        };
+        let mut wire = Wire::new(tcp);
+        let result = match timeout_at(until, exchange(&mut wire, &mut tls)).await {
+            Ok(result) => result,
+            Err(_) => Err(Broken::Silence),
+        };
+        let usable = result.is_ok();
+        let mut facts = negotiated(&tls);
+        facts.strict = self.connection == Connection::Strict;
+        facts.alert = wire.alert();
+        facts.failure = result
+            .err()
+            // A chain that the strict library refuses is judged by what was presented, with all that is wrong.
+            .filter(|broken| !self.refused(broken))
+            .map(|broken| failure::fault(&broken, &wire, self.asked.in_vain()));
+        if let Some(Fault { raw: Some(raw), .. }) = &facts.failure
+            && facts.alert.is_none()
+        {
+            facts.alert = raw.strip_prefix("alert ").map(str::to_owned);
+        }
+        facts.bytes_received = wire.received();
+        facts.bytes_sent = wire.sent();
+        facts.first_bytes = wire.first().to_vec();
+        let tcp = wire.into_inner();
+        let seen = Seen {
+            facts,
+            recorder: self.recorder.clone(),
+            server_name: Some(self.reference.clone()),
+        };
+        let (stream, tcp) = match (usable, self.connection) {
+            (true, Connection::Evidence) => (Some(Secured::Evidence(TlsStream::new(tcp, tls))), None),
+            (true, Connection::Strict) => (Some(Secured::Strict(TlsStream::new(tcp, tls))), None),
+            (false, _) => (None, Some(tcp)),
+        };
+        Ended { stream, tcp, seen }
+    }
+
+    fn refused(&self, broken: &Broken) -> bool {
+        self.connection == Connection::Strict
+            && matches!(broken, Broken::Tls(rustls::Error::InvalidCertificate(_)))
+            && self.recorder.has_seen()
+    }
 }
 
-fn never_begun(tcp: TcpStream, fault: Fault, recorder: Arc<Recorder>) -> Ended {
+fn never_begun(tcp: TcpStream, fault: Fault) -> Ended {
     let facts = HandshakeFacts {
         failure: Some(fault),
         ..HandshakeFacts::default()
@@ -135,7 +248,7 @@ fn never_begun(tcp: TcpStream, fault: Fault, recorder: Arc<Recorder>) -> Ended {
         tcp: Some(tcp),
         seen: Seen {
             facts,
-            recorder,
+            recorder: Arc::new(Recorder::new(name::provider(), None)),
             server_name: None,
         },
     }
@@ -192,8 +305,27 @@ fn negotiated(tls: &ClientConnection) -> HandshakeFacts {
         alpn: tls
             .alpn_protocol()
             .map(|protocol| parallax_model::text::escape(protocol, 255)),
+        kind: tls
+            .handshake_kind()
+            .map(|kind| name::handshake_kind(kind).to_owned()),
+        bindings: bindings(tls),
         ..HandshakeFacts::default()
     }
+}
+
+/// What a login can be bound to: of TLS 1.3 the exporter (RFC 9266).
+fn bindings(tls: &ClientConnection) -> Vec<ChannelBinding> {
+    if tls.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) || tls.is_handshaking() {
+        return Vec::new();
+    }
+    let exported = tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[]));
+    exported
+        .map(|data| ChannelBinding {
+            kind: "tls-exporter",
+            data: data.to_vec(),
+        })
+        .into_iter()
+        .collect()
 }
 
 impl Seen {
@@ -204,6 +336,7 @@ impl Seen {
             return facts;
         };
         facts.ocsp_stapled = !presented.ocsp.is_empty();
+        facts.ocsp = presented.ocsp.clone();
         facts.trusted_by = trust.vouching(&presented.chain);
         facts.verified = facts.failure.is_none()
             && self
@@ -214,7 +347,22 @@ impl Seen {
     }
 }
 
-impl TlsStream {
+impl<Kind> TlsStream<Kind> {
+    const fn new(tcp: TcpStream, tls: ClientConnection) -> Self {
+        Self {
+            tcp,
+            tls,
+            kind: PhantomData,
+        }
+    }
+
+    /// Reads until the server has had its say: with TLS 1.3 tickets come behind the handshake. It does not matter what
+    /// else comes.
+    async fn take_tickets(mut self, until: Instant) {
+        let _ = timeout_at(until.min(Instant::now() + TICKETS), self.read()).await;
+        self.close().await;
+    }
+
     pub(crate) const fn tcp(&self) -> &TcpStream {
         &self.tcp
     }

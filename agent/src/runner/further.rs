@@ -55,7 +55,7 @@ const fn experiment(examination: Examination, security: Security) -> Option<Expe
     match (examination, security) {
         (Examination::Srv | Examination::Tlsa, _) => None,
         (Examination::StarttlsInjection, Security::Starttls) => Some(ExperimentKind::StarttlsInjection),
-        (Examination::Resumption, Security::Tls | Security::Starttls) => Some(ExperimentKind::Resumption),
+        (Examination::Resumption, Security::Tls) => Some(ExperimentKind::Resumption),
         (Examination::LegacyTls, Security::Tls | Security::Starttls) => Some(ExperimentKind::RawHello),
         (Examination::StarttlsInjection | Examination::Resumption | Examination::LegacyTls, _) => None,
     }

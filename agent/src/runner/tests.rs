@@ -380,10 +380,6 @@ async fn examinations_come_after_what_was_asked_for_and_fit_the_endpoint() {
     assert!(starttls.attempts[0].requested());
     assert_eq!(
         experiments(starttls),
-        [
-            ExperimentKind::Resumption,
-            ExperimentKind::StarttlsInjection,
-            ExperimentKind::RawHello
-        ]
+        [ExperimentKind::StarttlsInjection, ExperimentKind::RawHello]
     );
 }

@@ -130,7 +130,13 @@ fn validity(position: usize, certificate: &Certificate, now: Timestamp) -> Optio
 fn leaf(chain: &Chain, leaf: &Certificate, host: &Host) -> Vec<CertificateFault> {
     let mut faults = Vec::new();
     if !names_host(leaf, host) {
-        let presented = [&leaf.facts.dns_names[..], &leaf.facts.ip_addresses].concat();
+        // An SRV-ID names a service (RFC 4985); no client of a host name accepts it, but the operator meant it.
+        let presented = [
+            &leaf.facts.dns_names[..],
+            &leaf.facts.ip_addresses,
+            &leaf.facts.srv_names,
+        ]
+        .concat();
         faults.push(CertificateFault::NameMismatch {
             host: host.to_string(),
             presented,

@@ -41,11 +41,11 @@ fn facts(der: &[u8], parsed: &X509Certificate<'_>) -> Certificate {
     let (subject, issuer) = (parsed.subject().as_raw(), parsed.issuer().as_raw());
     Certificate {
         facts: CertificateFacts {
-            srv_names: Vec::new(),
+            srv_names: names.srv.iter().take(NAMES).cloned().collect(),
             lifetime_left: None,
-            scts: 0,
-            must_staple: false,
-            ca_issuers: Vec::new(),
+            scts: extensions.timestamps.try_into().unwrap_or(u32::MAX),
+            must_staple: extensions.must_staple,
+            ca_issuers: extensions.issuer_urls.clone(),
             subject: distinguished_name::text(parsed.subject()),
             issuer: distinguished_name::text(parsed.issuer()),
             serial: serial(parsed.raw_serial()),

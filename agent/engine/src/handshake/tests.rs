@@ -8,6 +8,7 @@ fn facts(chain: &[Forged]) -> HandshakeFacts {
         chain: chain.iter().map(Forged::der).collect(),
         trusted_by: vec!["system".into()],
         verified: true,
+        strict: true,
         version: Some("TLSv1.3".into()),
         ..HandshakeFacts::default()
     }
@@ -15,7 +16,7 @@ fn facts(chain: &[Forged]) -> HandshakeFacts {
 
 fn judged(facts: HandshakeFacts) -> Judgement {
     let host = Host::Name("imap.example.org".into());
-    judge(facts, &host, NOW.parse().expect("a time"))
+    judge(facts, &host, NOW.parse().expect("a time"), None)
 }
 
 fn kind(outcome: &Outcome) -> Option<FaultKind> {

@@ -301,6 +301,7 @@ pub fn cancel_authentication() -> Outgoing {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::imap::outgoing::Anything;
     use crate::imap::redact::Redactor;
     use crate::imap::tag::Tags;
     use parallax_model::credential::Secret;
@@ -319,7 +320,7 @@ mod tests {
     fn parts(mut command: Command) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         std::iter::from_fn(|| command.next_part())
-            .map(|part| (text(part.wire()), text(part.shown())))
+            .map(|part| (text(part.wire(&Anything)), text(part.shown())))
             .collect()
     }
 
@@ -421,7 +422,7 @@ mod tests {
         let after = Command::authenticate(&proof, tag(), "PLAIN", &credential, None).unwrap();
         assert_eq!(wire(after), ["aaaa0001 AUTHENTICATE PLAIN\r\n"]);
         let (answer, _) = sasl_response(&proof, plain);
-        assert_eq!(answer.wire(), b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n");
+        assert_eq!(answer.wire(&Anything), b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n");
         assert_eq!(answer.shown(), b"<credentials>\r\n");
         let empty = Command::authenticate(&proof, tag(), "EXTERNAL", &credential, Some(b"")).unwrap();
         assert_eq!(wire(empty), ["aaaa0001 AUTHENTICATE EXTERNAL =\r\n"]);
@@ -452,7 +453,7 @@ mod tests {
                 redactor.conceal(concealed.clone());
             }
             let sent = command.next_part().unwrap();
-            let echo = [b"BAD hun\"ter2 ", sent.wire()].concat();
+            let echo = [b"BAD hun\"ter2 ", sent.wire(&Anything)].concat();
             let echo = String::from_utf8(redactor.redact(&echo).into_owned()).unwrap();
             assert!(
                 !echo.contains("ter2") && !echo.contains("probe") && !echo.contains("AHBy"),

@@ -46,7 +46,7 @@ pub use command::{Command, CommandError};
 pub use frame::Frame;
 pub use framing::Framer;
 pub use limits::{LimitExceeded, LimitKind, Limits};
-pub use outgoing::Outgoing;
+pub use outgoing::{CarriesSecrets, Outgoing};
 pub use scan::{DataLine, Reply};
 pub use status_line::{Code, Status, StatusLine};
 pub use tag::{Tag, Tags};

@@ -9,12 +9,30 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Outgoing {
     wire: Zeroizing<Vec<u8>>,
     shown: Vec<u8>,
+    holds_secret: bool,
 }
 
+/// A connection that may carry a secret: the driver has one type of stream that does, and it comes only of a handshake
+/// that was asked for as [`Connection::Strict`](crate::action::Connection::Strict).
+pub trait CarriesSecrets {}
+
 impl Outgoing {
-    /// The bytes to send.
-    pub fn wire(&self) -> &[u8] {
+    /// The bytes to send, for a connection that may carry a secret.
+    pub fn wire(&self, _over: &impl CarriesSecrets) -> &[u8] {
         &self.wire
+    }
+
+    /// The bytes to send over any connection; none when there is a secret in them.
+    ///
+    /// ```compile_fail
+    /// # use parallax_engine::imap::Outgoing;
+    /// struct EvidenceStream;
+    /// // No stream that was not made for secrets opens one.
+    /// let outgoing = Outgoing::default();
+    /// let bytes = outgoing.wire(&EvidenceStream);
+    /// ```
+    pub fn public(&self) -> Option<&[u8]> {
+        (!self.holds_secret).then_some(&self.wire[..])
     }
 
     /// The same with every secret replaced by its name: for transcripts, logs and errors.
@@ -28,6 +46,7 @@ impl Outgoing {
     }
 
     pub(super) fn secret(&mut self, bytes: &[u8], label: &str) {
+        self.holds_secret = true;
         self.append(bytes);
         self.shown.extend_from_slice(label.as_bytes());
     }
@@ -51,6 +70,13 @@ impl fmt::Debug for Outgoing {
     }
 }
 
+/// For tests of what goes over the wire.
+#[cfg(test)]
+pub(super) struct Anything;
+
+#[cfg(test)]
+impl CarriesSecrets for Anything {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +87,8 @@ mod tests {
         outgoing.text(b"a1 LOGIN probe ");
         outgoing.secret(&[b'x'; 4_000], "<password>");
         outgoing.text(b"\r\n");
-        assert_eq!(outgoing.wire().len(), 15 + 4_000 + 2);
+        assert_eq!(outgoing.wire(&Anything).len(), 15 + 4_000 + 2);
+        assert_eq!(outgoing.public(), None);
         assert_eq!(outgoing.shown(), b"a1 LOGIN probe <password>\r\n");
         assert_eq!(
             format!("{outgoing:?}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::action::Action;
+use crate::action::{Action, Connection};
 use crate::budgets::Budgets;
 use crate::exchange::Lost;
 use crate::imap::Outgoing;
@@ -57,11 +57,15 @@ impl Wait {
     }
 
     /// The action whose answer is due, for a caller that asks again before it has one. Nothing is sent twice.
-    pub(super) fn action(self, server_name: String) -> Action {
+    pub(super) fn action(self, server_name: String, connection: Connection) -> Action {
         let until = self.until;
         match self.what {
             Awaited::Connection => Action::Connect { until },
-            Awaited::Handshake => Action::Handshake { server_name, until },
+            Awaited::Handshake => Action::Handshake {
+                server_name,
+                connection,
+                until,
+            },
             Awaited::Sent => Action::Send {
                 bytes: Outgoing::default(),
                 until,

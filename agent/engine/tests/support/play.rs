@@ -16,7 +16,7 @@ use parallax_model::target::{Endpoint, Host, Security, Target};
 
 use super::expect::compare;
 use super::script::{Script, Step};
-use super::world::{ADDRESS, HOST, WALL, account, connection, handshake, not_connected};
+use super::world::{ADDRESS, Eavesdropper, HOST, WALL, account, connection, handshake, not_connected};
 
 /// Plays it to the end and compares what was reported.
 pub(crate) fn play(script: &Script) -> Result<(), String> {
@@ -153,7 +153,7 @@ impl<'s> Player<'s> {
     }
 
     fn send(&mut self, bytes: &Outgoing) -> Result<(), String> {
-        self.sent.extend_from_slice(bytes.wire());
+        self.sent.extend_from_slice(bytes.wire(&Eavesdropper));
         let shown = String::from_utf8(bytes.shown().to_vec()).map_err(|error| error.to_string())?;
         for line in shown.split_terminator("\r\n") {
             let Some(Step::Client(expected)) = self.script.steps.get(self.at) else {

@@ -3,10 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use parallax_engine::event::{Event, HandshakeFacts};
+use parallax_engine::imap::CarriesSecrets;
 use parallax_model::evidence::{ConnectEvidence, TcpInfo};
 use parallax_model::fault::{Fault, FaultKind, TcpFault, TlsFault};
 
 use crate::forge::Forged;
+
+/// Sees what goes over the wire, secrets included.
+pub(crate) struct Eavesdropper;
+
+impl CarriesSecrets for Eavesdropper {}
 
 pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
 pub(crate) const HOST: &str = "imap.example.org";
@@ -64,6 +70,7 @@ pub(crate) fn handshake(kind: &str) -> Option<HandshakeFacts> {
         }),
         "expiring" => HandshakeFacts {
             verified: true,
+            strict: true,
             trusted_by: vec!["system".to_owned()],
             ..changed(Forged {
                 not_after: "20260604120000Z",
@@ -111,6 +118,7 @@ fn presented(chain: &[Forged], trusted: bool) -> HandshakeFacts {
             Vec::new()
         },
         verified: trusted,
+        strict: true,
         ..HandshakeFacts::default()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
-use rustls::{CipherSuite, NamedGroup, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 
 /// Everything the library can do, except post-quantum groups: their ClientHello does not fit one segment, and a
 /// path that drops such a hello would be taken for a broken service.
@@ -30,6 +30,14 @@ pub(super) const fn version(version: ProtocolVersion) -> Option<&'static str> {
         ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
         ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
         _ => None,
+    }
+}
+
+pub(super) const fn handshake_kind(kind: HandshakeKind) -> &'static str {
+    match kind {
+        HandshakeKind::Full => "full",
+        HandshakeKind::FullWithHelloRetryRequest => "hello_retry",
+        HandshakeKind::Resumed => "resumed",
     }
 }
 

@@ -1,24 +1,22 @@
 //! Keeps what a server presents.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
 /// More is no chain, but an attempt to fill the memory of those who look at it.
 const CERTIFICATES: usize = 10;
 const CHAIN_BYTES: usize = 64 * 1024;
 
-/// Takes any chain, so that a bad one can be described, and keeps it. A handshake whose signature is not made with
-/// the leaf's key is never taken.
+/// Keeps every chain, so that a bad one can be described. Without a judge it takes any; with one it takes what the
+/// judge takes. A handshake whose signature is not made with the leaf's key is never taken.
 #[derive(Debug)]
 pub(super) struct Recorder {
     provider: Arc<CryptoProvider>,
+    judge: Option<Arc<dyn ServerCertVerifier>>,
     seen: Mutex<Option<Presented>>,
 }
 
@@ -48,11 +46,20 @@ impl Presented {
 }
 
 impl Recorder {
-    pub(super) const fn new(provider: Arc<CryptoProvider>) -> Self {
+    pub(super) const fn new(
+        provider: Arc<CryptoProvider>,
+        judge: Option<Arc<dyn ServerCertVerifier>>,
+    ) -> Self {
         Self {
             provider,
+            judge,
             seen: Mutex::new(None),
         }
+    }
+
+    /// Whether anything was presented.
+    pub(super) fn has_seen(&self) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// What was presented, if it came to that.
@@ -66,9 +73,9 @@ impl ServerCertVerifier for Recorder {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        server_name: &ServerName<'_>,
         ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let chain = std::iter::once(end_entity)
             .chain(intermediates)
@@ -78,7 +85,12 @@ impl ServerCertVerifier for Recorder {
             chain,
             ocsp: ocsp_response.to_vec(),
         });
-        Ok(ServerCertVerified::assertion())
+        match &self.judge {
+            Some(judge) => {
+                judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            None => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -105,27 +117,5 @@ impl ServerCertVerifier for Recorder {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
-    }
-}
-
-/// Notes that the server asked for a client certificate, and has none.
-#[derive(Debug, Default)]
-pub(super) struct Asked(AtomicBool);
-
-impl Asked {
-    pub(super) fn certificate(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl ResolvesClientCert for Asked {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.store(true, Ordering::Relaxed);
-        None
-    }
-
-    // Were it false, the library would never ask, and the server's wish would go unseen.
-    fn has_certs(&self) -> bool {
-        true
     }
 }

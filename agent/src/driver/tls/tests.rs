@@ -81,12 +81,25 @@ where
     TcpStream::connect(address).await.unwrap()
 }
 
+fn evidence() -> Wish<'static> {
+    wish(Connection::Evidence, Trust::new(&[]))
+}
+
+fn wish(connection: Connection, trust: Trust) -> Wish<'static> {
+    Wish {
+        server_name: NAME,
+        connection,
+        trust: Box::leak(Box::new(trust)),
+        client: None,
+    }
+}
+
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(5)
 }
 
 async fn failure_with(tcp: TcpStream) -> HandshakeFacts {
-    let ended = handshake(tcp, NAME, soon()).await;
+    let ended = handshake(tcp, evidence(), soon()).await;
     assert!(ended.stream.is_none());
     ended.seen.judge(&Trust::new(&[]), SystemTime::now())
 }
@@ -99,7 +112,7 @@ fn kind(facts: &HandshakeFacts) -> FaultKind {
 async fn a_good_chain_is_verified_and_everything_is_named() {
     let pki = Pki::new();
     let tcp = serve(config(pki.leaf(&[NAME], 2020..2099))).await;
-    let ended = handshake(tcp, NAME, soon()).await;
+    let ended = handshake(tcp, evidence(), soon()).await;
     let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
     assert_eq!(facts.failure, None);
     assert_eq!(facts.version.as_deref(), Some("TLSv1.3"));
@@ -113,7 +126,9 @@ async fn a_good_chain_is_verified_and_everything_is_named() {
     assert_eq!(facts.chain.len(), 1);
     assert_eq!(facts.first_bytes[..2], [22, 3]);
     assert!(facts.bytes_received > 500 && facts.bytes_sent > 200, "{facts:?}");
-    let mut stream = ended.stream.unwrap();
+    let Some(Secured::Evidence(mut stream)) = ended.stream else {
+        panic!("no connection for evidence")
+    };
     assert_eq!(stream.read().await.unwrap(), b"* OK ready\r\n");
     assert!(stream.read().await.unwrap().is_empty());
 }
@@ -123,7 +138,7 @@ async fn a_bad_chain_is_shown_and_its_trust_is_judged_apart_from_name_and_time()
     let pki = Pki::new();
     for (names, years) in [([NAME], 2001..2002), (["other.example"], 2020..2099)] {
         let tcp = serve(config(pki.leaf(&names, years))).await;
-        let ended = handshake(tcp, NAME, soon()).await;
+        let ended = handshake(tcp, evidence(), soon()).await;
         assert!(ended.stream.is_some());
         let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
         assert!(!facts.verified, "{names:?}");
@@ -135,7 +150,7 @@ async fn a_bad_chain_is_shown_and_its_trust_is_judged_apart_from_name_and_time()
 #[tokio::test]
 async fn a_chain_that_nobody_vouches_for_is_shown_all_the_same() {
     let tcp = serve(config(Pki::new().leaf(&[NAME], 2020..2099))).await;
-    let ended = handshake(tcp, NAME, soon()).await;
+    let ended = handshake(tcp, evidence(), soon()).await;
     let facts = ended.seen.judge(&Pki::new().trust(), SystemTime::now());
     assert!(!facts.verified);
     assert!(facts.trusted_by.is_empty());
@@ -181,7 +196,7 @@ async fn an_end_and_a_reset_and_silence_are_three_things() {
     })
     .await;
     let until = Instant::now() + Duration::from_millis(100);
-    let ended = handshake(silent, NAME, until).await;
+    let ended = handshake(silent, evidence(), until).await;
     let facts = ended.seen.judge(&Trust::new(&[]), SystemTime::now());
     assert_eq!(kind(&facts), FaultKind::Tls(TlsFault::TimedOut));
     assert_eq!(facts.bytes_received, 0);
@@ -216,10 +231,11 @@ async fn a_server_that_wants_a_client_certificate_says_so_in_either_version() {
             .with_client_cert_verifier(verifier.clone())
             .with_single_cert(vec![leaf], key)
             .unwrap();
-        let ended = handshake(serve(config).await, NAME, soon()).await;
+        let ended = handshake(serve(config).await, evidence(), soon()).await;
         let fault = match ended.stream {
             // TLS 1.3: the client is done before the server says what it thinks.
-            Some(mut stream) => stream.read().await.unwrap_err(),
+            Some(Secured::Evidence(mut stream)) => stream.read().await.unwrap_err(),
+            Some(Secured::Strict(_)) => panic!("strict"),
             None => {
                 let facts = ended.seen.judge(&Trust::new(&[]), SystemTime::now());
                 facts.failure.unwrap()
@@ -231,4 +247,62 @@ async fn a_server_that_wants_a_client_certificate_says_so_in_either_version() {
             "{fault:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_strict_connection_breaks_off_at_a_bad_chain_and_all_of_it_is_seen() {
+    let pki = Pki::new();
+    for (names, years, good) in [
+        ([NAME], 2020..2099, true),
+        ([NAME], 2001..2002, false),
+        (["other.example"], 2020..2099, false),
+    ] {
+        let tcp = serve(config(pki.leaf(&names, years))).await;
+        let ended = handshake(tcp, wish(Connection::Strict, pki.trust()), soon()).await;
+        assert_eq!(
+            matches!(ended.stream, Some(Secured::Strict(_))),
+            good,
+            "{names:?}"
+        );
+        let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
+        assert!(facts.strict && facts.verified == good, "{facts:?}");
+        assert_eq!((facts.failure, facts.chain.len()), (None, 1), "{names:?}");
+        assert_eq!(facts.trusted_by, ["ca_file"]);
+    }
+}
+
+#[tokio::test]
+async fn a_strict_connection_offers_what_a_login_can_be_bound_to() {
+    let pki = Pki::new();
+    let tcp = serve(config(pki.leaf(&[NAME], 2020..2099))).await;
+    let ended = handshake(tcp, wish(Connection::Strict, pki.trust()), soon()).await;
+    let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
+    assert_eq!(facts.kind.as_deref(), Some("full"));
+    assert_eq!(
+        (facts.bindings[0].kind, facts.bindings[0].data.len()),
+        ("tls-exporter", 32)
+    );
+}
+
+#[tokio::test]
+async fn a_second_handshake_is_resumed_where_the_server_gives_tickets() {
+    let pki = Pki::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config(pki.leaf(&[NAME], 2020..2099))));
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let _ = stream.write_all(b"* OK ready\r\n").await;
+                let _ = stream.read(&mut [0; 64]).await;
+            }
+        }
+    });
+    let connect = || async move { TcpStream::connect(address).await.unwrap() };
+    let again = async { Ok(connect().await) };
+    let ended = resume(connect().await, evidence(), soon(), again).await;
+    let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
+    assert_eq!((facts.kind.as_deref(), facts.failure), (Some("resumed"), None));
+    assert_eq!(facts.chain.len(), 1, "the chain of the first handshake");
 }

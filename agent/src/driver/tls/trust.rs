@@ -120,16 +120,21 @@ impl Trust {
         vouching.map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    /// Whether a client that forgives nothing goes on: anchors, name, time, purpose.
+    /// A client that forgives nothing: anchors, name, time, purpose; none where there is no anchor at all.
+    pub(super) fn strict(&self) -> Option<Arc<WebPkiServerVerifier>> {
+        WebPkiServerVerifier::builder_with_provider(self.all.clone(), name::provider())
+            .build()
+            .ok()
+    }
+
+    /// Whether such a client goes on.
     pub(super) fn strictly(&self, presented: &Presented, name: &ServerName<'_>, now: SystemTime) -> bool {
         let Some((leaf, intermediates)) = presented.chain.split_first() else {
             return false;
         };
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(since);
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(self.all.clone(), name::provider()).build();
-        verifier.is_ok_and(|verifier| {
+        self.strict().is_some_and(|verifier| {
             verifier
                 .verify_server_cert(leaf, intermediates, name, &presented.ocsp, now)
                 .is_ok()
