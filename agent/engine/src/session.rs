@@ -63,6 +63,7 @@ impl Session {
     pub fn new(config: SessionConfig) -> Self {
         let peer = SocketAddr::new(config.address, config.endpoint.port);
         let mut wire = Wire::new(peer, config.seed);
+        wire.deadline = config.deadline;
         if matches!(config.sync, Some(SyncPart::Watcher { .. })) {
             wire.partner.owes_an_end();
         }
@@ -228,6 +229,8 @@ impl Session {
         Part {
             sync: self.config.sync.clone(),
             hold: self.config.hold,
+            began: self.config.wall,
+            random: (self.config.seed.rotate_left(17) >> 32) as u32,
         }
     }
 
@@ -383,13 +386,27 @@ impl Session {
     fn end_stage_with(&mut self, outcome: Outcome, evidence: Option<Evidence>) {
         self.exchange = None;
         self.state = State::Between;
+        let name = self.timeline.running();
         let outcome = self.seen_again(outcome);
-        if let Outcome::Failed(fault) = &outcome {
-            let reason = fault.message.clone();
+        if let Some(reason) = self.end_of_watch(name, &outcome) {
             self.say_farewell(&reason);
         }
         if let Some(stage) = self.timeline.end(outcome, evidence, self.now) {
             self.ready.push_back(Action::Report(stage));
+        }
+    }
+
+    /// Why nothing more is to be expected of this session by the other one, if that is so.
+    fn end_of_watch(&self, name: Option<StageName>, outcome: &Outcome) -> Option<String> {
+        let watches = matches!(self.config.sync, Some(SyncPart::Watcher { .. }));
+        let needed = matches!(
+            name,
+            Some(StageName::Authenticate | StageName::Select | StageName::Idle)
+        );
+        match outcome {
+            Outcome::Failed(fault) => Some(fault.message.clone()),
+            Outcome::Skipped(reason) if watches && needed => Some(reason.clone()),
+            Outcome::Ok | Outcome::Degraded(_) | Outcome::Skipped(_) | Outcome::NotReached => None,
         }
     }
 

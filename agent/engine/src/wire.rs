@@ -6,7 +6,7 @@ use std::time::Duration;
 use parallax_model::evidence::ImapReply;
 use parallax_model::text::from_wire;
 
-use crate::exchange::Partner;
+use crate::exchange::{Own, Partner};
 use crate::handshake::Verified;
 use crate::imap::limits::{FRAMES_PER_COMMAND, FRAMES_PER_LIST};
 use crate::imap::namespace::Namespaces;
@@ -75,6 +75,10 @@ pub(crate) struct Wire {
     pub(crate) proxied: bool,
     /// The other session of a synchronisation.
     pub(crate) partner: Partner,
+    /// What this session made on the server.
+    pub(crate) own: Own,
+    /// When everything must be over, from the start of the probe.
+    pub(crate) deadline: Duration,
     /// The BYE that was said.
     pub(crate) bye: Option<ImapReply>,
     /// What stood behind the last `+`.
@@ -107,6 +111,8 @@ impl Wire {
             namespaces: None,
             proxied: false,
             partner: Partner::default(),
+            own: Own::default(),
+            deadline: Duration::MAX,
             bye: None,
             challenge: Vec::new(),
             smuggled: None,
@@ -169,13 +175,21 @@ impl Wire {
         self.now
     }
 
-    #[allow(dead_code, reason = "comes with the synchronisation")]
+    /// How much of the probe's time is left.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.deadline.saturating_sub(self.now)
+    }
+
+    /// When the command was sent, from the start of the probe.
+    pub(crate) fn asked_at(&self) -> Duration {
+        self.asked_at
+    }
+
     /// From the command to the server's leave to send the rest of it, where it had to give one.
     pub(crate) fn to_go_ahead(&self) -> Option<Duration> {
         self.go_ahead.map(|at| at.saturating_sub(self.asked_at))
     }
 
-    #[allow(dead_code, reason = "comes with the synchronisation")]
     /// From the last byte that was sent to now.
     pub(crate) fn since_written(&self) -> Duration {
         self.now.saturating_sub(self.written_at)

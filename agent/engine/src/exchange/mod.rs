@@ -3,37 +3,47 @@
 //! An exchange knows neither its neighbours nor the time; the session runs one after the other, and whatever breaks
 //! the connection comes to all of them in the same form, as [`Lost`].
 
+mod append;
 mod capability;
 mod choice;
 mod fetch;
 mod greeting;
 mod hold;
 mod id;
+mod idle;
+mod latency;
 mod list;
 mod login;
 mod logout;
 mod lost;
 mod namespace;
+mod open;
+mod own;
 mod partner;
 mod refusal;
 mod select;
 mod starttls;
+mod sweep;
+mod sync;
 mod tls;
+mod watch;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parallax_model::evidence::Evidence;
 use parallax_model::fault::{AgentFault, Fault, FaultKind};
 use parallax_model::signal::Signal;
 use parallax_model::stage::{Outcome, StageName};
 
 use crate::handshake::Judgement;
-use crate::imap::{Command, Outgoing};
+use crate::imap::{Command, CommandError, Outgoing};
 use crate::session::SyncPart;
 use crate::wire::{Heard, Wire};
 
 pub(crate) use login::LoginRequest;
 pub(crate) use lost::{Lost, out_of_time, seconds};
+pub(crate) use own::Own;
 pub(crate) use partner::{Partner, Told};
 
 /// What an exchange wants next.
@@ -49,7 +59,6 @@ pub(crate) enum Turn {
     Handshake,
     /// To wait and listen for so long; when the time is over, [`Exchange::rested`] is asked, and nothing is lost.
     Rest(Duration),
-    #[allow(dead_code, reason = "comes with the synchronisation")]
     /// To tell the other session of a synchronisation something, and then this.
     Tell(Signal, Box<Turn>),
     /// Leave to try a secret.
@@ -127,11 +136,14 @@ pub(crate) trait Exchange: Send {
 /// What a session does beyond reading.
 #[derive(Debug)]
 pub(crate) struct Part {
-    #[allow(dead_code, reason = "comes with the synchronisation")]
     /// Its part in a synchronisation.
     pub(crate) sync: Option<SyncPart>,
     /// How long it is to be quiet.
     pub(crate) hold: Option<Duration>,
+    /// The wall clock at the start of the probe.
+    pub(crate) began: Timestamp,
+    /// Tells the mailboxes of this probe from those of others.
+    pub(crate) random: u32,
 }
 
 /// The exchange of a stage.
@@ -145,12 +157,24 @@ pub(crate) fn of(stage: StageName, login: LoginRequest, part: Part) -> Box<dyn E
         StageName::Authenticate => Box::new(login::Login::new(login)),
         StageName::Namespace => Box::new(namespace::Namespace::default()),
         StageName::List => Box::new(list::List::default()),
-        StageName::Select => Box::new(select::Select::default()),
         StageName::Fetch => Box::new(fetch::Fetch::default()),
         StageName::Logout => Box::new(logout::Logout::default()),
-        StageName::Append | StageName::Sync | StageName::Idle => {
-            Box::new(LeftOut("this agent reads mailboxes and does not write to them"))
-        }
+        StageName::Select => match part.sync {
+            Some(SyncPart::Watcher { mailbox }) => Box::new(open::Open::new(mailbox)),
+            Some(SyncPart::Writer { .. }) | None => Box::new(select::Select::default()),
+        },
+        StageName::Append => match part.sync {
+            Some(SyncPart::Writer { .. }) => Box::new(append::Append::new(part.began, part.random)),
+            Some(SyncPart::Watcher { .. }) | None => Box::new(LeftOut(READS_ONLY)),
+        },
+        StageName::Sync => match part.sync {
+            Some(SyncPart::Writer { watcher }) => Box::new(sync::Sync::new(part.began, watcher)),
+            Some(SyncPart::Watcher { .. }) | None => Box::new(LeftOut(READS_ONLY)),
+        },
+        StageName::Idle => match part.sync {
+            Some(SyncPart::Watcher { mailbox }) => Box::new(watch::Watch::new(mailbox)),
+            Some(SyncPart::Writer { .. }) | None => Box::new(idle::Idle::default()),
+        },
         StageName::Hold => match part.hold {
             Some(time) => Box::new(hold::Hold::new(time)),
             None => Box::new(LeftOut("nobody asked to keep the session open")),
@@ -178,6 +202,17 @@ impl Exchange for LeftOut {
 
 /// The reason for which everything behind a login is left out.
 pub(crate) const NOBODY_LOGGED_IN: &str = "nobody is logged in";
+
+/// The reason for which a session that was not told to write does not.
+const READS_ONLY: &str = "this session reads and does not write";
+
+/// Asks, unless something that was configured or received cannot be written as a command.
+fn ask(command: Result<Command, CommandError>) -> Turn {
+    match command {
+        Ok(command) => Turn::Ask(command),
+        Err(error) => Turn::skipped(error.to_string()),
+    }
+}
 
 fn out_of_place(what: &str) -> Fault {
     Fault::new(FaultKind::Agent(AgentFault::Internal), what)

@@ -89,13 +89,11 @@ impl Partner {
         Some(signal(kind, "", reason))
     }
 
-    #[allow(dead_code, reason = "comes with the synchronisation")]
     /// The next change that the writer announced.
     pub(crate) fn take_change(&mut self) -> Option<String> {
         self.changed.pop_front()
     }
 
-    #[allow(dead_code, reason = "comes with the synchronisation")]
     /// A change of this kind that the watcher saw, no earlier than at that time.
     pub(crate) fn take_sighting(&mut self, event: &str, since: Duration) -> Option<Sighting> {
         let fits = |seen: &Sighting| seen.event == event && seen.at.saturating_add(seen.uncertainty) >= since;
@@ -103,7 +101,6 @@ impl Partner {
         self.seen.remove(at)
     }
 
-    #[allow(dead_code, reason = "comes with the synchronisation")]
     /// Forgets what was seen of earlier changes.
     pub(crate) fn forget_sightings(&mut self) {
         self.seen.clear();

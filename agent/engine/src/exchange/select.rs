@@ -3,12 +3,12 @@
 use parallax_model::evidence::{Evidence, ImapReply, QuotaFacts, SelectEvidence, StatusFacts};
 use parallax_model::fault::{Fault, FaultKind, MailboxFault};
 
-use super::{Exchange, NOBODY_LOGGED_IN, Turn, refusal};
+use super::{Exchange, NOBODY_LOGGED_IN, Turn, ask, refusal};
 use crate::imap::parse::{Reading, mailbox_data};
 use crate::imap::quota::Quota;
 use crate::imap::select::Selected;
 use crate::imap::status::MailboxStatus;
-use crate::imap::{Command, CommandError, DataLine, Frame, Status, StatusLine};
+use crate::imap::{Command, DataLine, Frame, Status, StatusLine};
 use crate::wire::{Heard, Wire};
 
 const INBOX: &[u8] = b"INBOX";
@@ -165,13 +165,6 @@ impl Select {
         if let Some(code) = &line.code {
             self.selected.take_code(code);
         }
-    }
-}
-
-fn ask(command: Result<Command, CommandError>) -> Turn {
-    match command {
-        Ok(command) => Turn::Ask(command),
-        Err(error) => Turn::skipped(error.to_string()),
     }
 }
 

@@ -10,8 +10,9 @@
 //!    reader of [`token`] where that fails; [`capability`], [`namespace`], [`listing`], [`server_id`],
 //!    [`status`] and [`quota`] use the tolerant reader alone.
 //!
-//! [`command`] writes the other direction; [`outgoing`] and [`redact`] keep secrets out of every record.
+//! [`command`], [`append`] and [`sync`] write the other direction; [`outgoing`] and [`redact`] keep secrets out of every record.
 
+pub mod append;
 mod assembly;
 pub mod backend;
 pub mod capability;
@@ -36,6 +37,7 @@ pub mod server_id;
 pub mod sniff;
 pub mod status;
 pub mod status_line;
+pub mod sync;
 pub mod tag;
 pub mod token;
 mod writer;

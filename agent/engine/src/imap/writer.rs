@@ -60,13 +60,18 @@ impl Writer {
     pub(super) fn string(&mut self, bytes: &[u8], what: &'static str) -> Result<(), CommandError> {
         check(bytes, what)?;
         if needs_literal(bytes) {
-            self.literal_header(bytes.len());
-            self.raw(bytes);
+            self.literal(bytes);
         } else {
             let quoted = quoted(bytes);
             self.raw(&quoted);
         }
         Ok(())
+    }
+
+    /// Contents that go as a literal, whatever is in them.
+    pub(super) fn literal(&mut self, bytes: &[u8]) {
+        self.literal_header(bytes.len());
+        self.raw(bytes);
     }
 
     /// A string that is never shown, in either of its forms.

@@ -31,6 +31,9 @@ pub struct AppendEvidence {
     /// Where it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<String>,
+    /// The probe's mailboxes that may still be there, where the stage failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_over: Vec<String>,
     /// The command's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<ImapReply>,

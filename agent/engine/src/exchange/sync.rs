@@ -1,0 +1,464 @@
+//! Changes in the probe's own mailbox, and how long another session takes to learn of each.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_model::evidence::{Evidence, SyncEvidence};
+use parallax_model::fault::{AgentFault, Fault, FaultKind, ImapFault, MailboxFault};
+use parallax_model::signal::SignalKind;
+use parallax_model::stage::Outcome;
+use parallax_model::vantage::AgentName;
+
+use super::append::refused;
+use super::latency::{Change, Latencies};
+use super::own::{ProbeName, message};
+use super::partner::signal;
+use super::sweep::Sweep;
+use super::{Exchange, Lost, Turn, ask, out_of_time, seconds};
+use crate::handshake::wall;
+use crate::imap::append::AppendUid;
+use crate::imap::parse::{Data, mailbox_data};
+use crate::imap::sync::Store;
+use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
+use crate::wire::{Heard, Wire};
+
+/// For the other session to connect, log in and open the mailbox.
+const MEETING: Duration = Duration::from_secs(10);
+
+/// For a change to be seen: what the watcher waits for IDLE, its three NOOPs, its SELECT, and their answers.
+const SEEING: Duration = Duration::from_secs(15);
+
+/// For the watcher to leave the mailbox before it is removed.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// For the clean-up, at the end of the probe's own time.
+const TIDYING: Duration = Duration::from_secs(5);
+
+/// What is set on the second message.
+const FLAG: &str = "\\Flagged";
+
+/// The same where the mailbox keeps keywords.
+const FLAG_AND_KEYWORD: &str = "\\Flagged $ParallaxProbe";
+
+/// Makes one change after the other while another session watches, and cleans up.
+#[derive(Debug)]
+pub(super) struct Sync {
+    began: Timestamp,
+    step: Step,
+    mailbox: String,
+    second: Option<u64>,
+    flags: &'static str,
+    change: Option<Change>,
+    latencies: Latencies,
+    sweep: Sweep,
+    facts: SyncEvidence,
+    /// A refusal that stops the stage, or spoils it.
+    failed: Option<Fault>,
+    spoiled: Option<Fault>,
+}
+
+/// What was asked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The other session comes.
+    Meeting,
+    /// A mailbox for copies is made.
+    Creating,
+    /// The second message is stored.
+    Storing,
+    /// Its UID is asked for, where APPENDUID is missing.
+    Numbering,
+    Flagging,
+    Checking,
+    Copying,
+    Moving,
+    /// Where MOVE is not to be had: the message is marked and removed.
+    MarkingSecond,
+    ExpungingSecond,
+    MarkingFirst,
+    ExpungingFirst,
+    /// The other session goes.
+    Parting,
+    CleaningUp,
+}
+
+impl Sync {
+    /// `began` is the wall clock at the start of the probe.
+    pub(super) fn new(began: Timestamp, watcher: Option<AgentName>) -> Self {
+        Self {
+            began,
+            step: Step::Meeting,
+            mailbox: String::new(),
+            second: None,
+            flags: FLAG,
+            change: None,
+            latencies: Latencies::default(),
+            sweep: Sweep::default(),
+            facts: SyncEvidence {
+                watcher: watcher.map(|name| name.to_string()),
+                ..SyncEvidence::default()
+            },
+            failed: None,
+            spoiled: None,
+        }
+    }
+}
+
+impl Exchange for Sync {
+    fn begin(&mut self, wire: &mut Wire) -> Turn {
+        let Some(mailbox) = wire.own.mailboxes.first() else {
+            return Turn::skipped("the probe has no mailbox of its own");
+        };
+        self.mailbox.clone_from(mailbox);
+        self.told(wire).unwrap_or_else(|| rest(MEETING, wire))
+    }
+
+    fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn {
+        if self.step == Step::CleaningUp {
+            return match self.sweep.hear(heard, wire) {
+                Some(turn) => turn,
+                None => self.over(wire),
+            };
+        }
+        match heard {
+            Heard::Data(frame, line) => {
+                self.take(frame, &line);
+                Turn::Listen
+            }
+            Heard::Status(line) => {
+                self.take_copied(&line);
+                Turn::Listen
+            }
+            Heard::Reply(line) => self.answered(&line, wire),
+            Heard::Plus | Heard::Strange => Turn::Listen,
+        }
+    }
+
+    fn told(&mut self, wire: &mut Wire) -> Option<Turn> {
+        match self.step {
+            Step::Meeting if wire.partner.watching.is_some() => Some(self.create(wire)),
+            Step::Parting if wire.partner.gone.is_some() => Some(self.clean_up(wire)),
+            Step::Parting => None,
+            _ => {
+                if let Some(reason) = wire.partner.gone.clone() {
+                    let what = format!("the watching session ended: {reason}");
+                    self.without_watcher(Fault::new(FaultKind::Imap(ImapFault::Other), what));
+                } else {
+                    let change = self.change.as_ref()?;
+                    let seen = wire.partner.take_sighting(change.event, change.asked_at)?;
+                    self.latencies
+                        .record(change, &seen, wire.partner.watching.as_deref());
+                    self.change = None;
+                }
+                Some(self.onward(wire))
+            }
+        }
+    }
+
+    fn rested(&mut self, wire: &mut Wire) -> Turn {
+        let what = match self.step {
+            Step::Parting => return self.clean_up(wire),
+            _ if wire.time_left() <= TIDYING => "the probe's own time was too short to see it".to_owned(),
+            Step::Meeting => format!("the watching session was not there in {}", seconds(MEETING)),
+            _ => format!("the watching session said nothing in {}", seconds(SEEING)),
+        };
+        self.without_watcher(Fault::new(FaultKind::Agent(AgentFault::Deadline), what));
+        self.onward(wire)
+    }
+
+    fn lost(&mut self, lost: Lost, wire: &Wire) -> Outcome {
+        let fault = lost.fault(wire);
+        self.tell_what_is_left(wire);
+        Outcome::Failed(self.failed.take().unwrap_or(fault))
+    }
+
+    fn evidence(&mut self, _wire: &Wire) -> Option<Evidence> {
+        self.facts.events = self.latencies.take_events();
+        self.facts.uncertainty_ms = self.latencies.uncertainty_ms();
+        Some(Evidence::Sync(Box::new(std::mem::take(&mut self.facts))))
+    }
+}
+
+impl Sync {
+    fn take(&mut self, frame: &Frame, line: &DataLine<'_>) {
+        if !matches!(self.step, Step::Checking | Step::Numbering) {
+            return;
+        }
+        if let Some(Data::Fetch(fetched)) = mailbox_data(frame, line).as_ref().and_then(|read| read.data()) {
+            if self.step == Step::Numbering {
+                self.second = self.second.max(fetched.uid);
+            } else if fetched.uid.is_some() && fetched.uid == self.second {
+                let kept = fetched.flags.as_deref().unwrap_or_default();
+                let has = |flag: &str| kept.iter().any(|kept| kept.eq_ignore_ascii_case(flag));
+                self.facts.flags_kept = Some(self.flags.split(' ').all(has));
+            }
+        }
+    }
+
+    /// MOVE tells the new UID in an untagged OK (RFC 6851 section 4.3).
+    fn take_copied(&mut self, line: &StatusLine<'_>) {
+        let copied = line
+            .code
+            .as_ref()
+            .is_some_and(|code| code.name == ResponseCode::CopyUid);
+        if copied && self.step == Step::Copying {
+            self.facts.copy = Some("copied".to_owned());
+        }
+    }
+
+    fn answered(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
+        if line.status != Status::Ok {
+            return self.refused(line, wire);
+        }
+        self.take_copied(line);
+        match self.step {
+            Step::Storing => {
+                self.second = line
+                    .code
+                    .as_ref()
+                    .and_then(AppendUid::from_code)
+                    .map(|stored| stored.uid);
+                self.announce("exists", wire)
+            }
+            Step::Flagging => self.announce("flags", wire),
+            Step::Moving => {
+                self.facts.r#move = Some("moved".to_owned());
+                self.announce("expunge", wire)
+            }
+            Step::ExpungingSecond => {
+                let copied = self.facts.copy.as_deref().is_some_and(|copy| copy != "refused");
+                if copied && self.facts.r#move.is_none() {
+                    self.facts.r#move = Some("copied_and_expunged".to_owned());
+                }
+                self.announce("expunge", wire)
+            }
+            Step::ExpungingFirst => self.announce("expunge", wire),
+            Step::Copying => {
+                self.facts
+                    .copy
+                    .get_or_insert_with(|| "copied_without_uid".to_owned());
+                self.onward(wire)
+            }
+            Step::Meeting
+            | Step::Creating
+            | Step::Numbering
+            | Step::Checking
+            | Step::MarkingSecond
+            | Step::MarkingFirst
+            | Step::Parting
+            | Step::CleaningUp => self.onward(wire),
+        }
+    }
+
+    /// Without the second message there is nothing to change; any other refusal is passed over.
+    fn refused(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
+        self.facts.reply = Some(wire.evidence(line));
+        let fault = refused(line, wire);
+        match self.step {
+            Step::Storing => {
+                self.failed = Some(fault);
+                return self.part(wire);
+            }
+            Step::Creating => {
+                wire.own.mailboxes.truncate(1);
+                self.facts.copy = Some("refused".to_owned());
+            }
+            Step::Copying => self.facts.copy = Some("refused".to_owned()),
+            Step::Moving => self.facts.r#move = Some("refused".to_owned()),
+            _ => {}
+        }
+        self.spoiled.get_or_insert(fault);
+        match self.step {
+            Step::Moving => self.mark_second(wire),
+            // What was not marked is not expunged.
+            Step::MarkingSecond => self.mark_first(wire),
+            Step::MarkingFirst => self.part(wire),
+            _ => self.onward(wire),
+        }
+    }
+
+    /// Tells the watcher what was changed just now, and waits for it to be seen.
+    fn announce(&mut self, event: &'static str, wire: &mut Wire) -> Turn {
+        if self.facts.watcher_fault.is_some() {
+            return self.onward(wire);
+        }
+        self.change = Some(Change {
+            event,
+            asked_at: wire.asked_at(),
+            done_at: wire.now(),
+        });
+        let then = self.told(wire).unwrap_or_else(|| rest(SEEING, wire));
+        Turn::Tell(signal(SignalKind::Changed, event, ""), Box::new(then))
+    }
+
+    /// The step behind the one that is done.
+    fn onward(&mut self, wire: &mut Wire) -> Turn {
+        self.change = None;
+        wire.partner.forget_sightings();
+        let tidies = matches!(self.step, Step::Parting | Step::CleaningUp);
+        if wire.time_left() <= TIDYING && !tidies {
+            let what = format!("synchronisation at {}", wire.peer);
+            self.failed.get_or_insert_with(|| out_of_time(&what, wire.now()));
+            return self.part(wire);
+        }
+        match self.step {
+            Step::Meeting => self.create(wire),
+            Step::Creating => self.store(wire),
+            Step::Storing if self.second.is_none() => {
+                self.step = Step::Numbering;
+                Turn::Ask(Command::fetch_flags(wire.tag()))
+            }
+            Step::Storing | Step::Numbering => self.flag(wire),
+            Step::Flagging => {
+                self.step = Step::Checking;
+                Turn::Ask(Command::fetch_flags(wire.tag()))
+            }
+            Step::Checking => self.copy(wire),
+            Step::Copying => self.move_away(wire),
+            Step::MarkingSecond => self.expunge(Step::ExpungingSecond, self.second, wire),
+            Step::Moving | Step::ExpungingSecond => self.mark_first(wire),
+            Step::MarkingFirst => self.expunge(Step::ExpungingFirst, wire.own.first, wire),
+            Step::ExpungingFirst => self.part(wire),
+            Step::Parting | Step::CleaningUp => self.clean_up(wire),
+        }
+    }
+
+    fn create(&mut self, wire: &mut Wire) -> Turn {
+        self.step = Step::Creating;
+        let copies = ProbeName::copies(&self.mailbox);
+        let literals = wire.capabilities.literals();
+        let command = Command::create(wire.tag(), copies.as_bytes(), literals);
+        // From here on it may be there, whatever comes of the answer.
+        wire.own.mailboxes.push(copies);
+        ask(command)
+    }
+
+    fn store(&mut self, wire: &mut Wire) -> Turn {
+        self.step = Step::Storing;
+        let message = message(&self.mailbox, 2, wall(self.began, wire.now()));
+        let literals = wire.capabilities.literals();
+        ask(Command::append(
+            wire.tag(),
+            self.mailbox.as_bytes(),
+            &message,
+            literals,
+        ))
+    }
+
+    fn flag(&mut self, wire: &mut Wire) -> Turn {
+        let Some(uid) = self.second else {
+            return self.part(wire);
+        };
+        self.step = Step::Flagging;
+        self.flags = if wire.own.keywords { FLAG_AND_KEYWORD } else { FLAG };
+        Turn::Ask(Command::store(wire.tag(), &[uid], Store::Add, self.flags))
+    }
+
+    fn copy(&mut self, wire: &mut Wire) -> Turn {
+        self.step = Step::Copying;
+        let (Some(uid), Some(copies)) = (self.second, wire.own.mailboxes.get(1).cloned()) else {
+            return self.mark_second(wire);
+        };
+        let literals = wire.capabilities.literals();
+        ask(Command::copy(wire.tag(), uid, copies.as_bytes(), literals))
+    }
+
+    fn move_away(&mut self, wire: &mut Wire) -> Turn {
+        let offered = wire.capabilities.has("MOVE") || wire.capabilities.has("IMAP4rev2");
+        let (Some(uid), Some(copies), true) = (self.second, wire.own.mailboxes.get(1).cloned(), offered)
+        else {
+            return self.mark_second(wire);
+        };
+        self.step = Step::Moving;
+        let literals = wire.capabilities.literals();
+        ask(Command::move_to(wire.tag(), uid, copies.as_bytes(), literals))
+    }
+
+    fn mark_second(&mut self, wire: &mut Wire) -> Turn {
+        self.mark(Step::MarkingSecond, self.second, wire)
+    }
+
+    fn mark_first(&mut self, wire: &mut Wire) -> Turn {
+        self.mark(Step::MarkingFirst, wire.own.first, wire)
+    }
+
+    fn mark(&mut self, step: Step, uid: Option<u64>, wire: &mut Wire) -> Turn {
+        let Some(uid) = uid else {
+            return self.part(wire);
+        };
+        self.step = step;
+        Turn::Ask(Command::store(
+            wire.tag(),
+            &[uid],
+            Store::AddSilently,
+            "\\Deleted",
+        ))
+    }
+
+    fn expunge(&mut self, step: Step, uid: Option<u64>, wire: &mut Wire) -> Turn {
+        let Some(uid) = uid else {
+            return self.part(wire);
+        };
+        self.step = step;
+        Turn::Ask(Command::expunge(wire.tag(), &[uid]))
+    }
+
+    /// The watcher leaves first: a mailbox that is removed under a session may end it.
+    fn part(&mut self, wire: &mut Wire) -> Turn {
+        self.step = Step::Parting;
+        let then = if self.facts.watcher_fault.is_some() || wire.partner.gone.is_some() {
+            self.clean_up(wire)
+        } else {
+            Turn::Rest(PARTING)
+        };
+        Turn::Tell(signal(SignalKind::Over, "", ""), Box::new(then))
+    }
+
+    fn clean_up(&mut self, wire: &mut Wire) -> Turn {
+        self.step = Step::CleaningUp;
+        self.sweep = Sweep::over(wire.own.mailboxes.clone());
+        match self.sweep.next(wire) {
+            Some(turn) => turn,
+            None => self.over(wire),
+        }
+    }
+
+    fn over(&mut self, wire: &Wire) -> Turn {
+        self.tell_what_is_left(wire);
+        let at = format!("synchronisation at {}", wire.peer);
+        if let Some(fault) = self.failed.take() {
+            return Turn::failed(fault);
+        }
+        if let Some(fault) = self.latencies.broken(&at) {
+            return Turn::failed(fault);
+        }
+        if let Some(fault) = &self.facts.watcher_fault {
+            let what = format!("{at} could not be judged: {}", fault.message);
+            return Turn::degraded(Fault::new(fault.kind, what));
+        }
+        let stays = self.sweep.why.take().filter(|_| !self.facts.left_over.is_empty());
+        let untidy = stays.map(|why| {
+            let what = format!("{at}: {} stays there: {why}", self.facts.left_over.join(", "));
+            Fault::new(FaultKind::Mailbox(MailboxFault::Other), what)
+        });
+        match self.latencies.slow(&at).or(self.spoiled.take()).or(untidy) {
+            Some(fault) => Turn::degraded(fault),
+            None => Turn::ok(),
+        }
+    }
+
+    fn without_watcher(&mut self, fault: Fault) {
+        self.facts.watcher_fault.get_or_insert(fault);
+    }
+
+    fn tell_what_is_left(&mut self, wire: &Wire) {
+        self.facts.left_over.clone_from(&wire.own.mailboxes);
+        self.facts.cleaned_up = Some(wire.own.mailboxes.is_empty());
+        self.facts.old_removed = wire.own.old_removed;
+    }
+}
+
+/// Waits for the other session, but never so long that nothing could be cleaned up any more.
+fn rest(time: Duration, wire: &Wire) -> Turn {
+    Turn::Rest(time.min(wire.time_left().saturating_sub(TIDYING)))
+}

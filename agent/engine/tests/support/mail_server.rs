@@ -1,0 +1,402 @@
+//! A mail server in memory, for two sessions: as small as the commands of a probe need it, and as wrong as a test
+//! wants it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How another session's changes reach a session that watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// During IDLE, after this time.
+    Pushed(Duration),
+    /// In answer to NOOP only.
+    Asked,
+    /// When the mailbox is opened anew.
+    OpenedAnew,
+    /// Never: a replica that is not fed.
+    Never,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Quirks {
+    /// The command of this number behind the login is refused with NO.
+    pub(crate) refuse: Option<usize>,
+    /// The connection is closed in place of the answer to the command of this number behind the login.
+    pub(crate) cut: Option<usize>,
+    /// Commands that begin like this are answered like that.
+    pub(crate) answers: Vec<(&'static str, &'static str)>,
+    /// A header is put in front of every message stored.
+    pub(crate) rewrites: bool,
+    /// Answers to DONE never come.
+    pub(crate) dies_idle: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Message {
+    pub(crate) uid: u64,
+    pub(crate) flags: BTreeSet<String>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mailbox {
+    pub(crate) messages: Vec<Message>,
+    next: u64,
+}
+
+impl Mailbox {
+    pub(crate) fn store(&mut self, bytes: &[u8], flags: &[&str]) -> u64 {
+        self.next += 1;
+        self.messages.push(Message {
+            uid: self.next,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            bytes: bytes.to_vec(),
+        });
+        self.next
+    }
+}
+
+/// What a session gets.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Bytes(Vec<u8>),
+    Close,
+}
+
+/// One session at the server.
+#[derive(Debug, Default)]
+struct Connection {
+    input: Vec<u8>,
+    selected: Option<String>,
+    view: Vec<(u64, BTreeSet<String>)>,
+    idle: Option<String>,
+    frozen: Option<Mailbox>,
+    commands: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct MailServer {
+    pub(crate) mailboxes: BTreeMap<String, Mailbox>,
+    pub(crate) capabilities: String,
+    pub(crate) news: News,
+    pub(crate) quirks: [Quirks; 2],
+    connections: [Connection; 2],
+    out: Vec<(usize, Duration, Reply)>,
+    said: String,
+}
+
+pub(crate) const CAPABILITIES: &str =
+    "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS NAMESPACE IDLE MOVE UNSELECT";
+
+impl MailServer {
+    pub(crate) fn new(news: News) -> Self {
+        Self {
+            mailboxes: BTreeMap::from([("INBOX".to_owned(), Mailbox::default())]),
+            capabilities: CAPABILITIES.to_owned(),
+            news,
+            quirks: [Quirks::default(), Quirks::default()],
+            connections: [Connection::default(), Connection::default()],
+            out: Vec::new(),
+            said: String::new(),
+        }
+    }
+
+    /// What is said to a session that connects.
+    pub(crate) fn greeting(&self) -> Vec<u8> {
+        format!("* OK [CAPABILITY {}] ready\r\n", self.capabilities).into_bytes()
+    }
+
+    /// Takes bytes of a session; what comes of it goes to either one, each after a time.
+    pub(crate) fn receive(&mut self, session: usize, bytes: &[u8]) -> Vec<(usize, Duration, Reply)> {
+        self.connections[session].input.extend_from_slice(bytes);
+        while let Some((line, literal)) = self.next_command(session) {
+            self.carry_out(session, &line, &literal);
+            if !self.said.is_empty() {
+                let said = std::mem::take(&mut self.said).into_bytes();
+                self.out.push((session, Duration::ZERO, Reply::Bytes(said)));
+            }
+            self.push_news();
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// The next line with its literal, once both are there.
+    fn next_command(&mut self, session: usize) -> Option<(String, Vec<u8>)> {
+        let input = &mut self.connections[session].input;
+        let end = input.windows(2).position(|pair| pair == b"\r\n")?;
+        let line = String::from_utf8(input[..end].to_vec()).unwrap();
+        let size = line.strip_suffix("+}").and_then(|line| line.rsplit_once('{'));
+        let size: usize = size.map_or(0, |(_, size)| size.parse().unwrap());
+        let whole = end + 2 + if size > 0 { size + 2 } else { 0 };
+        if input.len() < whole {
+            return None;
+        }
+        let literal = input[end + 2..end + 2 + size].to_vec();
+        input.drain(..whole);
+        Some((line, literal))
+    }
+
+    fn say(&mut self, line: &str) {
+        self.said.push_str(line);
+        self.said.push_str("\r\n");
+    }
+
+    fn carry_out(&mut self, session: usize, line: &str, literal: &[u8]) {
+        if line == "DONE" {
+            let tag = self.connections[session].idle.take().unwrap();
+            if !self.quirks[session].dies_idle {
+                self.say(&format!("{tag} OK done"));
+            }
+            return;
+        }
+        let (tag, command) = line.split_once(' ').unwrap();
+        let (tag, command) = (tag.to_owned(), command.to_owned());
+        let quirks = self.quirks[session].clone();
+        let number = self.connections[session].commands;
+        self.connections[session].commands += 1;
+        if quirks.cut == Some(number) {
+            self.out.push((session, Duration::ZERO, Reply::Close));
+            return;
+        }
+        let planned = quirks.answers.iter().find(|(head, _)| command.starts_with(head));
+        if let Some((_, answer)) = planned {
+            return self.say(&format!("{tag} {answer}"));
+        }
+        if quirks.refuse == Some(number) {
+            return self.say(&format!("{tag} NO [CANNOT] not this time"));
+        }
+        let done = self.answer(session, &tag, &command, literal);
+        if let Some(done) = done {
+            self.say(&format!("{tag} {done}"));
+        }
+    }
+
+    fn answer(&mut self, session: usize, tag: &str, command: &str, literal: &[u8]) -> Option<String> {
+        let quoted: Vec<String> = command.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+        let words: Vec<&str> = command.split(' ').collect();
+        let ok = || Some("OK done".to_owned());
+        match words[0] {
+            "CAPABILITY" => self.say(&format!("* CAPABILITY {}", self.capabilities)),
+            "AUTHENTICATE" => {
+                self.connections[session].commands = 0;
+                return Some(format!("OK [CAPABILITY {}] in", self.capabilities));
+            }
+            "NAMESPACE" => self.say("* NAMESPACE ((\"\" \"/\")) NIL NIL"),
+            "LIST" => self.list(quoted.last().unwrap()),
+            "STATUS" => {
+                let Some(mailbox) = self.mailboxes.get(&quoted[0]) else {
+                    return Some("NO [NONEXISTENT] none".to_owned());
+                };
+                let messages = mailbox.messages.len();
+                self.say(&format!("* STATUS \"{}\" (MESSAGES {messages})", quoted[0]));
+            }
+            "SELECT" | "EXAMINE" => return Some(self.open(session, words[0], &quoted[0])),
+            "CREATE" => {
+                self.mailboxes.insert(quoted[0].clone(), Mailbox::default());
+            }
+            "DELETE" => {
+                self.mailboxes.remove(&quoted[0]).unwrap();
+            }
+            "APPEND" => return Some(self.append(session, &quoted[0], literal)),
+            "UNSELECT" => self.connections[session].selected = None,
+            "IDLE" => {
+                self.connections[session].idle = Some(tag.to_owned());
+                self.say("+ idling");
+                return None;
+            }
+            "NOOP" => match self.news {
+                News::Pushed(_) | News::Asked => self.tell_news(session),
+                News::OpenedAnew | News::Never => {}
+            },
+            "UID" => return Some(self.by_uid(session, &words, quoted.first())),
+            "LOGOUT" => self.say("* BYE bye"),
+            other => panic!("no command of a probe: {other}"),
+        }
+        ok()
+    }
+
+    fn list(&mut self, pattern: &str) {
+        let stem = pattern.trim_end_matches(['*', '%']);
+        let names: Vec<String> = self.mailboxes.keys().cloned().collect();
+        for name in names.iter().filter(|name| name.starts_with(stem)) {
+            self.say(&format!("* LIST () \"/\" \"{name}\""));
+        }
+    }
+
+    fn open(&mut self, session: usize, command: &str, name: &str) -> String {
+        let Some(mailbox) = self.mailboxes.get(name).cloned() else {
+            return "NO [NONEXISTENT] none".to_owned();
+        };
+        let stale = self.news == News::Never && command == "EXAMINE";
+        let connection = &mut self.connections[session];
+        let mailbox = match &connection.frozen {
+            Some(frozen) if stale => frozen.clone(),
+            _ => mailbox,
+        };
+        connection.frozen.get_or_insert_with(|| mailbox.clone());
+        connection.selected = Some(name.to_owned());
+        connection.view = view(&mailbox);
+        self.say(&format!("* {} EXISTS", mailbox.messages.len()));
+        self.say("* OK [PERMANENTFLAGS (\\Seen \\Flagged \\Deleted \\*)] kept");
+        self.say("* OK [UIDVALIDITY 7] valid");
+        format!(
+            "OK [{}] open",
+            if command == "SELECT" {
+                "READ-WRITE"
+            } else {
+                "READ-ONLY"
+            }
+        )
+    }
+
+    fn append(&mut self, session: usize, name: &str, literal: &[u8]) -> String {
+        let mut bytes = literal.to_vec();
+        if self.quirks[session].rewrites {
+            bytes = [b"X-Scanned: yes\r\n".as_slice(), literal].concat();
+        }
+        let Some(mailbox) = self.mailboxes.get_mut(name) else {
+            return "NO [TRYCREATE] none".to_owned();
+        };
+        let uid = mailbox.store(&bytes, &["\\Seen"]);
+        self.tell_news(session);
+        format!("OK [APPENDUID 7 {uid}] stored")
+    }
+
+    fn by_uid(&mut self, session: usize, words: &[&str], target: Option<&String>) -> String {
+        let name = self.connections[session].selected.clone().unwrap();
+        let uids: Vec<u64> = words[2].split(',').filter_map(|uid| uid.parse().ok()).collect();
+        let all = words[2] == "1:*";
+        let chosen = |message: &Message| all || uids.contains(&message.uid);
+        let mailbox = self.mailboxes.get(&name).cloned().unwrap();
+        match words[1] {
+            "FETCH" => {
+                let stale = self.news == News::Never && session == 1;
+                let shown = self.connections[session].frozen.clone().filter(|_| stale);
+                let shown = shown.unwrap_or(mailbox);
+                for (at, message) in shown.messages.iter().enumerate().filter(|(_, one)| chosen(one)) {
+                    let item = fetched(message, &words[3..].join(" "));
+                    self.say(&format!("* {} FETCH ({item})", at + 1));
+                }
+            }
+            "STORE" => {
+                let flags = words[4..].join(" ");
+                for message in &mut self.mailboxes.get_mut(&name).unwrap().messages {
+                    if uids.contains(&message.uid) {
+                        message
+                            .flags
+                            .extend(flags.trim_matches(['(', ')']).split(' ').map(str::to_owned));
+                    }
+                }
+                self.tell_news(session);
+            }
+            "EXPUNGE" => {
+                let messages = &mut self.mailboxes.get_mut(&name).unwrap().messages;
+                messages
+                    .retain(|message| !(uids.contains(&message.uid) && message.flags.contains("\\Deleted")));
+                self.tell_news(session);
+            }
+            verb => {
+                let Some(target) = target.and_then(|target| self.mailboxes.get_mut(target)) else {
+                    return "NO [TRYCREATE] none".to_owned();
+                };
+                for message in mailbox.messages.iter().filter(|message| chosen(message)) {
+                    target.store(&message.bytes, &[]);
+                }
+                if verb == "MOVE" {
+                    let messages = &mut self.mailboxes.get_mut(&name).unwrap().messages;
+                    messages.retain(|message| !uids.contains(&message.uid));
+                    self.tell_news(session);
+                }
+                return format!("OK [COPYUID 7 {} 1] done", words[2]);
+            }
+        }
+        "OK done".to_owned()
+    }
+
+    /// Tells a session, in its own answer, what it does not know.
+    fn tell_news(&mut self, session: usize) {
+        let news = self.news_for(session);
+        self.said.push_str(&news);
+    }
+
+    /// Tells whoever idles.
+    fn push_news(&mut self) {
+        let News::Pushed(after) = self.news else {
+            return;
+        };
+        for session in 0..2 {
+            if self.connections[session].idle.is_some() {
+                let news = self.news_for(session);
+                if !news.is_empty() {
+                    self.out.push((session, after, Reply::Bytes(news.into_bytes())));
+                }
+            }
+        }
+    }
+
+    fn news_for(&mut self, session: usize) -> String {
+        let connection = &mut self.connections[session];
+        let Some(mailbox) = connection
+            .selected
+            .as_ref()
+            .and_then(|name| self.mailboxes.get(name))
+        else {
+            return String::new();
+        };
+        let mut news = String::new();
+        let now = view(mailbox);
+        for at in (0..connection.view.len()).rev() {
+            if !now.iter().any(|(uid, _)| *uid == connection.view[at].0) {
+                connection.view.remove(at);
+                news.push_str(&format!("* {} EXPUNGE\r\n", at + 1));
+            }
+        }
+        for (at, (uid, flags)) in now.iter().enumerate() {
+            match connection.view.get(at) {
+                Some((_, known)) if known == flags => {}
+                Some(_) => news.push_str(&format!(
+                    "* {} FETCH (UID {uid} FLAGS ({}))\r\n",
+                    at + 1,
+                    listed(flags)
+                )),
+                None => news.push_str(&format!("* {} EXISTS\r\n", at + 1)),
+            }
+        }
+        connection.view = now;
+        news
+    }
+}
+
+fn view(mailbox: &Mailbox) -> Vec<(u64, BTreeSet<String>)> {
+    let messages = mailbox.messages.iter();
+    messages
+        .map(|message| (message.uid, message.flags.clone()))
+        .collect()
+}
+
+fn listed(flags: &BTreeSet<String>) -> String {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    flags.join(" ")
+}
+
+fn fetched(message: &Message, items: &str) -> String {
+    let text = String::from_utf8(message.bytes.clone()).unwrap();
+    let uid = message.uid;
+    if items.contains("HEADER.FIELDS") {
+        let head = text.split("\r\n\r\n").next().unwrap();
+        let own: Vec<&str> = head
+            .split("\r\n")
+            .filter(|line| line.starts_with("X-Parallax-Probe:"))
+            .collect();
+        let header = format!("{}\r\n\r\n", own.join("\r\n"));
+        format!(
+            "UID {uid} BODY[HEADER.FIELDS (X-PARALLAX-PROBE)] {{{}}}\r\n{header}",
+            header.len()
+        )
+    } else if items.contains("BODY.PEEK") {
+        format!("UID {uid} BODY[]<0> {{{}}}\r\n{text}", text.len())
+    } else {
+        format!("UID {uid} FLAGS ({})", listed(&message.flags))
+    }
+}
