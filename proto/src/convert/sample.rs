@@ -303,6 +303,7 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             uid: Some(5),
             intact: Some(false),
             difference: Some("at byte 7".into()),
+            left_over: vec!["parallax-probe".into()],
             reply: Some(reply()),
         }),
         Evidence::Sync(Box::new(SyncEvidence {

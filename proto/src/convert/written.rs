@@ -18,6 +18,7 @@ impl From<AppendEvidence> for v1::AppendEvidence {
             uid: facts.uid,
             intact: facts.intact,
             difference: facts.difference,
+            left_over: facts.left_over,
             reply: facts.reply.map(Into::into),
         }
     }
@@ -36,6 +37,7 @@ impl TryFrom<v1::AppendEvidence> for AppendEvidence {
             uid: wire.uid,
             intact: wire.intact,
             difference: wire.difference,
+            left_over: wire.left_over,
             reply: wire.reply.map(Into::into),
         })
     }

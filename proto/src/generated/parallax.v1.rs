@@ -780,6 +780,8 @@ pub struct AppendEvidence {
     pub difference: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "9")]
     pub reply: ::core::option::Option<ImapReply>,
+    #[prost(string, repeated, tag = "10")]
+    pub left_over: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SyncEvent {
