@@ -162,10 +162,10 @@ fn an_unknown_outcome_is_a_failure_only_with_a_fault() {
 #[test]
 fn an_unknown_mechanism_never_becomes_another() {
     let mut wire = v1::ProbeSpec::from(&sample::specs()[0]);
-    wire.login.as_mut().unwrap().mechanism = "XOAUTH2".into();
+    wire.login.as_mut().unwrap().mechanism = "GS2-KRB5".into();
     assert_eq!(
         ProbeSpec::try_from(wire).unwrap_err().to_string(),
-        "login.mechanism: \"XOAUTH2\" is not a mechanism known here"
+        "login.mechanism: \"GS2-KRB5\" is not a mechanism known here"
     );
 }
 
