@@ -114,7 +114,7 @@ mod tests {
 
     fn sent(mut command: Command) -> Vec<String> {
         std::iter::from_fn(|| command.next_part())
-            .map(|part| String::from_utf8(part.wire().to_vec()).unwrap())
+            .map(|part| String::from_utf8(part.public().unwrap().to_vec()).unwrap())
             .collect()
     }
 

@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn messages_are_removed_by_their_own_numbers() {
         let tag = || Tags::new(0).next_tag();
-        let sent = |mut command: Command| String::from_utf8(command.next_part().unwrap().wire().to_vec());
+        let sent =
+            |mut command: Command| String::from_utf8(command.next_part().unwrap().public().unwrap().to_vec());
         assert_eq!(
             sent(Command::expunge(tag(), &[7, 9])).unwrap(),
             "aaaa0001 UID EXPUNGE 7,9\r\n"

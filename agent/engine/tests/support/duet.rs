@@ -17,7 +17,7 @@ use parallax_model::stage::{Stage, StageName};
 use parallax_model::target::{Host, Target};
 
 use super::mail_server::{MailServer, Reply};
-use super::world::{ADDRESS, HOST, WALL, connection, handshake};
+use super::world::{ADDRESS, Eavesdropper, HOST, WALL, connection, handshake};
 
 /// One way between a session and the server, or between the two sessions.
 const WAY: Duration = Duration::from_millis(1);
@@ -171,7 +171,7 @@ impl Duet {
                 }
                 Action::AskLogin { .. } => Event::LoginGranted,
                 Action::Send { bytes, .. } => {
-                    let replies = self.server.receive(at, bytes.wire());
+                    let replies = self.server.receive(at, bytes.wire(&Eavesdropper));
                     side.session.handle(Event::Sent, now);
                     self.deliver(replies);
                     continue;
