@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::imap::limits::DRIP_TIME;
+
 /// The time given to each wait. Whatever stands here, no wait goes beyond the session's deadline, and no chatter of
 /// a server makes one longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub struct Budgets {
     /// Silence that was waited for this long is the other side's, also where the probe's own time ended the waiting:
     /// two retransmissions of a SYN went unanswered too.
     pub silence: Duration,
+    /// A reply that brings less than [`DRIP_BYTES`](crate::imap::limits::DRIP_BYTES) in this time comes from somebody
+    /// who wastes ours.
+    pub drip: Duration,
 }
 
 impl Default for Budgets {
@@ -36,6 +41,7 @@ impl Default for Budgets {
             authenticate: Duration::from_secs(20),
             patience: Duration::from_secs(5),
             silence: Duration::from_millis(2500),
+            drip: DRIP_TIME,
         }
     }
 }

@@ -350,7 +350,7 @@ impl Session {
                 FaultKind::Tcp(TcpFault::TimedOut),
                 format!("{what}: no answer in {}", seconds(*waited)),
             ),
-            Lost::Closed | Lost::TooMuch(_) | Lost::Drip | Lost::Bye(_) => {
+            Lost::Closed | Lost::TooMuch(_) | Lost::Drip(_) | Lost::Bye(_) => {
                 Fault::new(FaultKind::Tcp(TcpFault::ConnectionClosed), what)
             }
         };
@@ -413,33 +413,41 @@ impl Session {
     /// What the session knows of a stage beyond its exchange.
     fn seen_again(&mut self, outcome: Outcome) -> Outcome {
         let name = self.timeline.running();
-        let peer = self.wire.peer;
         match outcome {
             // Servers close on whoever failed; that is no second fault.
             Outcome::Failed(_) if name == Some(StageName::Logout) && self.timeline.failed() => {
                 Outcome::NotReached
             }
-            Outcome::Ok if std::mem::take(&mut self.wire.proxied) => Outcome::Degraded(Fault::new(
-                FaultKind::Imap(ImapFault::ProxyProtocol),
-                format!(
-                    "{peer} took a PROXY header for a command: the balancer sends one, the server expects none"
-                ),
-            )),
-            Outcome::Ok => match (self.wire.smuggled.take(), self.slow(name)) {
-                (Some(keyword), _) => Outcome::Degraded(Fault::new(
-                    FaultKind::Imap(ImapFault::ProtocolError),
-                    format!(
-                        "{peer} sends mailbox data before a login ({keyword}): somebody on the way may have put it there"
-                    ),
-                )),
-                (None, Some(took)) => Outcome::Degraded(Fault::new(
-                    FaultKind::Imap(ImapFault::Slow),
-                    format!("{peer} took {}", seconds(took)),
-                )),
-                (None, None) => Outcome::Ok,
+            Outcome::Ok => match self.worth_a_look(name) {
+                Some((kind, what)) => Outcome::Degraded(Fault::new(FaultKind::Imap(kind), what)),
+                None => Outcome::Ok,
             },
             outcome => outcome,
         }
+    }
+
+    /// What an operator must see of a stage that worked.
+    fn worth_a_look(&mut self, name: Option<StageName>) -> Option<(ImapFault, String)> {
+        let peer = self.wire.peer;
+        let garbled = self.wire.garbled.take();
+        if std::mem::take(&mut self.wire.proxied) {
+            let what = format!(
+                "{peer} took a PROXY header for a command: the balancer sends one, the server expects none"
+            );
+            return Some((ImapFault::ProxyProtocol, what));
+        }
+        if let Some(keyword) = self.wire.smuggled.take() {
+            let what = format!(
+                "{peer} sends mailbox data before a login ({keyword}): somebody on the way may have put it there"
+            );
+            return Some((ImapFault::ProtocolError, what));
+        }
+        if let Some(line) = garbled {
+            let what = format!("{peer} sends lines that are no IMAP: \"{line}\"");
+            return Some((ImapFault::ProtocolError, what));
+        }
+        let took = self.slow(name)?;
+        Some((ImapFault::Slow, format!("{peer} took {}", seconds(took))))
     }
 
     fn slow(&self, name: Option<StageName>) -> Option<Duration> {

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parallax_model::evidence::ImapReply;
-use parallax_model::text::from_wire;
+use parallax_model::text::{escape, from_wire};
 
 use crate::exchange::{Own, Partner};
 use crate::handshake::Verified;
-use crate::imap::limits::{FRAMES_PER_COMMAND, FRAMES_PER_LIST};
+use crate::imap::limits::{DRIP_BYTES, FRAMES_PER_COMMAND, FRAMES_PER_LIST};
 use crate::imap::namespace::Namespaces;
 use crate::imap::redact::Concealed;
 use crate::imap::{
@@ -17,10 +17,8 @@ use crate::imap::{
 };
 use crate::transcript::Transcript;
 
-/// A frame that grows slower than [`DRIP_BYTES`] in this time comes from somebody who wastes ours.
-const DRIP_TIME: Duration = Duration::from_secs(20);
-/// See [`DRIP_TIME`].
-const DRIP_BYTES: u64 = 1024;
+/// Characters shown of a line that is no IMAP.
+const GARBLED: usize = 64;
 
 /// Mailbox data, which no server sends before a login: somebody on the way put it there.
 const AFTER_LOGIN: [&str; 11] = [
@@ -85,6 +83,8 @@ pub(crate) struct Wire {
     pub(crate) challenge: Vec<u8>,
     /// Mailbox data that came before a login, by its keyword.
     pub(crate) smuggled: Option<&'static str>,
+    /// The first line that was no IMAP, since somebody last asked.
+    pub(crate) garbled: Option<String>,
     framer: Framer,
     transcript: Transcript,
     tags: Tags,
@@ -116,6 +116,7 @@ impl Wire {
             bye: None,
             challenge: Vec::new(),
             smuggled: None,
+            garbled: None,
             framer: Framer::new(Limits::default()),
             transcript: Transcript::default(),
             tags: Tags::new((seed ^ (seed >> 32)) as u32),
@@ -236,10 +237,10 @@ impl Wire {
         Ok(frame)
     }
 
-    /// Whether the reply that is due comes so slowly that it is not worth the wait.
-    pub(crate) fn drips(&self) -> bool {
+    /// Whether the reply that is due brought too little in this time to be worth the wait.
+    pub(crate) fn drips(&self, time: Duration) -> bool {
         self.drip.is_some_and(|(since, bytes, _)| {
-            self.now.saturating_sub(since) >= DRIP_TIME && self.framer.received() < bytes + DRIP_BYTES
+            self.now.saturating_sub(since) >= time && self.framer.received() < bytes + DRIP_BYTES
         })
     }
 
@@ -274,6 +275,13 @@ impl Wire {
             }
             Reply::Other => {
                 self.note("no line of IMAP, ignored");
+                // An empty line more than there should be misleads nobody.
+                if !frame.content().is_empty() {
+                    let line = frame.without_literals();
+                    let shown = self.transcript.redactor().redact(&line);
+                    self.garbled
+                        .get_or_insert_with(|| escape(shown.trim_ascii_end(), GARBLED));
+                }
                 Heard::Strange
             }
         }
@@ -353,6 +361,7 @@ impl Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imap::limits::DRIP_TIME;
 
     fn wire() -> Wire {
         Wire::new(SocketAddr::from(([192, 0, 2, 1], 993)), 0)
@@ -360,19 +369,20 @@ mod tests {
 
     #[test]
     fn a_reply_that_drips_is_noticed_and_one_that_flows_is_not() {
+        let time = DRIP_TIME;
         let mut wire = wire();
         for second in 0..25 {
             wire.tick(Duration::from_secs(second));
             wire.received(b"* ");
             assert_eq!(wire.next_frame(), Ok(None));
-            assert_eq!(wire.drips(), second >= 20, "{second}");
+            assert_eq!(wire.drips(time), second >= 20, "{second}");
         }
         let mut wire = self::wire();
         for second in 0..60 {
             wire.tick(Duration::from_secs(second));
             wire.received(&[b'x'; 100]);
             assert_eq!(wire.next_frame(), Ok(None));
-            assert!(!wire.drips(), "{second}");
+            assert!(!wire.drips(time), "{second}");
         }
     }
 

@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use parallax_engine::action::Connection;
 use parallax_engine::event::{ChannelBinding, HandshakeFacts};
-use parallax_engine::imap::CarriesSecrets;
+use parallax_engine::imap::{CarriesSecrets, limits};
 use parallax_model::credential::ClientIdentity;
-use parallax_model::fault::{Fault, FaultKind, TlsFault};
+use parallax_model::fault::{Fault, FaultKind, ImapFault, TlsFault};
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, InvalidMessage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -50,6 +50,8 @@ pub(crate) struct TlsStream<Kind> {
     tcp: TcpStream,
     tls: ClientConnection,
     kind: PhantomData<Kind>,
+    /// Bytes of records behind the handshake.
+    received: u64,
 }
 
 impl CarriesSecrets for TlsStream<Strict> {}
@@ -141,6 +143,8 @@ enum Broken {
     Silence,
     /// End of stream.
     Closed,
+    /// More came than a handshake has, see [`limits::HANDSHAKE`].
+    TooMuch,
     /// The connection failed.
     Io(io::Error),
     /// One side does not accept the other.
@@ -264,6 +268,9 @@ async fn exchange(wire: &mut Wire, tls: &mut ClientConnection) -> Result<(), Bro
         if bytes.is_empty() {
             return Err(Broken::Closed);
         }
+        if wire.received() > limits::HANDSHAKE {
+            return Err(Broken::TooMuch);
+        }
         if let Err(error) = take_in(tls, &bytes) {
             // The alert that says why; nobody may be there to read it.
             let _ = send_pending(wire, tls).await;
@@ -282,9 +289,10 @@ async fn send_pending(wire: &mut Wire, tls: &mut ClientConnection) -> Result<(),
 
 fn take_in(tls: &mut ClientConnection, mut bytes: &[u8]) -> Result<(), rustls::Error> {
     while !bytes.is_empty() {
+        // The one way for this to fail: its buffer is full, and no message has come to an end in it.
         let taken = tls
             .read_tls(&mut bytes)
-            .map_err(|error| rustls::Error::General(error.to_string()))?;
+            .map_err(|_| rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge))?;
         tls.process_new_packets()?;
         if taken == 0 {
             break;
@@ -353,6 +361,7 @@ impl<Kind> TlsStream<Kind> {
             tcp,
             tls,
             kind: PhantomData,
+            received: 0,
         }
     }
 
@@ -400,6 +409,12 @@ impl<Kind> TlsStream<Kind> {
                 // Told to the library, whose reader then returns the end.
                 let _ = self.tls.read_tls(&mut io::empty());
                 continue;
+            }
+            // Tickets, new keys and empty records have no end by themselves, and no frame has them in it.
+            self.received += length as u64;
+            if self.received > limits::NETWORK {
+                let too_much = format!("more than {} bytes of TLS in one session", limits::NETWORK);
+                return Err(Fault::new(FaultKind::Imap(ImapFault::LimitExceeded), too_much));
             }
             if let Err(error) = take_in(&mut self.tls, &raw[..length]) {
                 let _ = self.flush().await;

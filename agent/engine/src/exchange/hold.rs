@@ -71,7 +71,7 @@ impl Exchange for Hold {
             (Lost::Closed, _) | (_, FaultKind::Imap(ImapFault::ConnectionClosed)) => "closed",
             (_, FaultKind::Imap(ImapFault::ConnectionReset)) => "reset",
             (_, FaultKind::Imap(ImapFault::Timeout)) => "silent",
-            (Lost::Broken(_) | Lost::Late(_) | Lost::OutOfTime(_) | Lost::TooMuch(_) | Lost::Drip, _) => {
+            (Lost::Broken(_) | Lost::Late(_) | Lost::OutOfTime(_) | Lost::TooMuch(_) | Lost::Drip(_), _) => {
                 self.end = "unreadable";
                 return Outcome::Failed(broken);
             }

@@ -8,6 +8,7 @@ use parallax_model::text::escape;
 
 use super::refusal;
 use crate::imap::LimitExceeded;
+use crate::imap::limits::DRIP_BYTES;
 use crate::wire::Wire;
 
 /// Bytes of an unfinished reply that go into a fault.
@@ -26,8 +27,8 @@ pub(crate) enum Lost {
     OutOfTime(Duration),
     /// The server sent more than is read.
     TooMuch(LimitExceeded),
-    /// The server sends slower than is waited for.
-    Drip,
+    /// The server sent less than a reply must bring in this time.
+    Drip(Duration),
     /// The server said BYE.
     Bye(ImapReply),
 }
@@ -53,9 +54,13 @@ impl Lost {
             ),
             Self::OutOfTime(waited) => out_of_time(&due.what(), *waited),
             Self::TooMuch(limit) => imap(ImapFault::LimitExceeded, format!("{}: {limit}", due.what())),
-            Self::Drip => imap(
+            Self::Drip(time) => imap(
                 ImapFault::LimitExceeded,
-                format!("{}: less than 1 KiB came in 20 s (slow_drip)", due.what()),
+                format!(
+                    "{}: less than {DRIP_BYTES} bytes came in {} (slow_drip)",
+                    due.what(),
+                    seconds(*time)
+                ),
             ),
             Self::Bye(reply) => imap(
                 ImapFault::Bye,

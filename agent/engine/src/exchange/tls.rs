@@ -70,7 +70,7 @@ pub(super) fn broken_off(lost: &Lost, wire: &Wire) -> Fault {
             };
             (kind, fault.message.clone())
         }
-        Lost::TooMuch(_) | Lost::Drip | Lost::Bye(_) => return lost.fault(wire),
+        Lost::TooMuch(_) | Lost::Drip(_) | Lost::Bye(_) => return lost.fault(wire),
     };
     Fault::new(FaultKind::Tls(kind), format!("{what}: {why}"))
 }

@@ -4,6 +4,8 @@
 //! overflows the stack on some 400 open parentheses, which nothing can catch; so the numbers here are what one
 //! probe can cost its agent.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// Bytes of a frame outside its literals, line ends included.
@@ -38,6 +40,20 @@ pub const FRAMES_PER_LIST: u32 = 2_000;
 
 /// Bytes of one session, TLS or not, framing included.
 pub const SESSION: u64 = 8 * 1024 * 1024;
+
+/// Bytes of one session as they come off the network: records of TLS, tickets and new keys included, which no frame
+/// ever sees. Honest TLS adds a few percent to what is said.
+pub const NETWORK: u64 = 2 * SESSION;
+
+/// Bytes of one handshake, whatever they are. The longest message that the TLS library reads has 64 KiB, and a
+/// handshake has one long message.
+pub const HANDSHAKE: u64 = 256 * 1024;
+
+/// The fewest bytes that a reply must bring in [`DRIP_TIME`].
+pub const DRIP_BYTES: u64 = 1024;
+
+/// See [`DRIP_BYTES`]: 50 bytes in a second is less than any line to an IMAP server carries.
+pub const DRIP_TIME: Duration = Duration::from_secs(20);
 
 /// Open parentheses at one time. FETCH and NAMESPACE need four, a LIST with extended data five.
 pub const NESTING: u32 = 16;

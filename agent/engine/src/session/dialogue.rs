@@ -113,8 +113,9 @@ impl Session {
             self.wire.end();
             return self.end_stage(outcome);
         }
-        if self.wire.drips() {
-            return self.break_off(Lost::Drip);
+        let drip = self.config.budgets.drip;
+        if self.wire.drips(drip) {
+            return self.break_off(Lost::Drip(drip));
         }
         let wait = match self.state {
             State::Waiting(wait) => wait,

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use parallax_engine::imap::limits::HANDSHAKE;
 use parallax_engine::imap::sniff::{Expected, wrong_service};
 use parallax_model::fault::{Fault, FaultKind, TcpFault, TlsFault};
 use rustls::{AlertDescription, CertificateError};
@@ -28,6 +29,10 @@ pub(super) fn fault(broken: &Broken, wire: &Wire, certificate_wanted: bool) -> F
                 "the server closed the connection during the TLS handshake, after {} bytes",
                 wire.received()
             ),
+        ),
+        Broken::TooMuch => of(
+            TlsFault::HandshakeFailed,
+            format!("more than {HANDSHAKE} bytes came, and the TLS handshake has no end"),
         ),
         Broken::Io(error) => of_io(error),
         Broken::Tls(error) => of_library(error, certificate_wanted),
