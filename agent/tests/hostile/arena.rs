@@ -24,18 +24,18 @@ pub(crate) const PASSWORD: &str = "correct-horse-battery";
 /// Long enough for an honest exchange on a busy machine, short enough to wait for it in a test.
 fn budgets() -> Budgets {
     Budgets {
-        connect: Duration::from_secs(1),
-        tls: Duration::from_secs(1),
-        greeting: Duration::from_secs(1),
-        command: Duration::from_secs(1),
-        authenticate: Duration::from_millis(1200),
-        patience: Duration::from_secs(1),
+        connect: Duration::from_secs(2),
+        tls: Duration::from_secs(2),
+        greeting: Duration::from_secs(2),
+        command: Duration::from_secs(2),
+        authenticate: Duration::from_secs(2),
+        patience: Duration::from_secs(2),
         silence: Duration::from_millis(500),
         drip: Duration::from_millis(500),
         ..Budgets::default()
     }
 }
-const TIMEOUT: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(12);
 /// What the agent grants a session beyond its time, and the scheduler of a busy machine beyond that.
 const SLACK: Duration = Duration::from_secs(2);
 /// Attacks that go on at one time.

@@ -30,7 +30,7 @@ fn a_literal_that_lies_misleads_nobody() {
     fight(vec![
         answer(
             "less than it says",
-            fetch(imap(ImapFault::Timeout)),
+            Expected::Stopped(StageName::Fetch),
             b"* 1 FETCH (UID 17 BODY[HEADER] {5000}\r\nDate: now\r\n\r\n)\r\n",
         ),
         answer(

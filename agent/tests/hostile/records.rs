@@ -65,18 +65,14 @@ impl Sealer {
     }
 }
 
-fn flood(name: &str, kind: FaultKind, typ: ContentType, contents: Vec<u8>) -> Attack {
-    Attack::new(
-        name,
-        Expected::Failed(StageName::Capability, kind),
-        move |mut peer| {
-            let contents = contents.clone();
-            async move {
-                peer.behave_until("CAPABILITY").await?;
-                Sealer::of(peer).flood(typ, &contents).await
-            }
-        },
-    )
+fn flood(name: &str, outcome: Expected, typ: ContentType, contents: Vec<u8>) -> Attack {
+    Attack::new(name, outcome, move |mut peer| {
+        let contents = contents.clone();
+        async move {
+            peer.behave_until("CAPABILITY").await?;
+            Sealer::of(peer).flood(typ, &contents).await
+        }
+    })
     .over(Security::Tls)
 }
 
@@ -97,55 +93,56 @@ fn ticket(length: u16) -> Vec<u8> {
 
 #[test]
 fn no_flood_of_records_outlasts_the_session() {
-    let too_much = FaultKind::Imap(ImapFault::LimitExceeded);
-    let broken = FaultKind::Tls(TlsFault::HandshakeFailed);
+    let too_much = || Expected::Stopped(StageName::Capability);
+    let broken = || Expected::Failed(StageName::Capability, FaultKind::Tls(TlsFault::HandshakeFailed));
     fight(vec![
         flood(
             "records without data",
-            broken,
+            broken(),
             ContentType::ApplicationData,
             Vec::new(),
         ),
-        flood("session tickets", too_much, ContentType::Handshake, ticket(1_000)),
+        flood(
+            "session tickets",
+            too_much(),
+            ContentType::Handshake,
+            ticket(1_000),
+        ),
         flood(
             "session tickets as large as can be",
-            too_much,
+            too_much(),
             ContentType::Handshake,
             ticket(16_000),
         ),
         flood(
             "warnings that the user cancelled",
-            broken,
+            broken(),
             ContentType::Alert,
             vec![1, 90],
         ),
         flood(
             "a handshake message of 16 MiB",
-            broken,
+            broken(),
             ContentType::Handshake,
             [&[4, 0xff, 0xff, 0xff][..], &[0; 8_000]].concat(),
         ),
         flood(
             "a second ServerHello",
-            broken,
+            broken(),
             ContentType::Handshake,
             vec![2, 0, 0, 2, 3, 3],
         ),
-        Attack::new(
-            "new keys, again and again",
-            Expected::Failed(StageName::Capability, broken),
-            |mut peer| async move {
-                peer.behave_until("CAPABILITY").await?;
-                let mut tls = peer.into_tls();
-                for _ in 0..200_000 {
-                    tls.get_mut().1.refresh_traffic_keys().map_err(io::Error::other)?;
-                    tls.flush().await?;
-                }
-                let mut rest = Vec::new();
-                tls.read_to_end(&mut rest).await?;
-                Ok(())
-            },
-        )
+        Attack::new("new keys, again and again", broken(), |mut peer| async move {
+            peer.behave_until("CAPABILITY").await?;
+            let mut tls = peer.into_tls();
+            for _ in 0..200_000 {
+                tls.get_mut().1.refresh_traffic_keys().map_err(io::Error::other)?;
+                tls.flush().await?;
+            }
+            let mut rest = Vec::new();
+            tls.read_to_end(&mut rest).await?;
+            Ok(())
+        })
         .over(Security::Tls),
         Attack::new(
             "the end of the stream, and on it goes",

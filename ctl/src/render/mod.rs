@@ -24,6 +24,7 @@ use nagios::nagios;
 use table::{table, wide};
 
 use parallax_model::run::RunDocument;
+use parallax_model::text::escape_json;
 use serde::Serialize;
 
 use crate::args::RunFormat;
@@ -46,12 +47,12 @@ pub(crate) fn run(
 
 /// A value as indented JSON with a line end.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n")
+    serde_json::to_string_pretty(value).map(|text| escape_json(&text) + "\n")
 }
 
 /// A value as JSON in one line.
 pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
-    serde_json::to_string(value).map(|text| text + "\n")
+    serde_json::to_string(value).map(|text| escape_json(&text) + "\n")
 }
 
 /// Lines as text, each with its line end.

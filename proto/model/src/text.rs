@@ -45,20 +45,51 @@ pub fn from_wire(bytes: &[u8]) -> String {
     text
 }
 
+/// Makes JSON safe to show and leaves its meaning: what [`escape`] escapes and JSON allows as it is can only stand in
+/// strings, where `\uNNNN` is the same (RFC 8259 section 7).
+pub fn escape_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_c1(character) || is_unseen(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 fn push_char(shown: &mut String, character: char) {
     match character {
         '\\' => shown.push_str("\\\\"),
-        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => shown.push_str(&format!("\\x{:02x}", u32::from(character))),
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => shown.push_str(&format!("\\u{{{:x}}}", u32::from(character))),
+        '\0'..='\u{1f}' => shown.push_str(&format!("\\x{:02x}", u32::from(character))),
+        _ if is_c1(character) => shown.push_str(&format!("\\x{:02x}", u32::from(character))),
+        _ if is_unseen(character) => shown.push_str(&format!("\\u{{{:x}}}", u32::from(character))),
         _ => shown.push(character),
     }
+}
+
+/// DEL and C1, which a terminal may obey.
+const fn is_c1(character: char) -> bool {
+    matches!(character, '\u{7f}'..='\u{9f}')
+}
+
+/// Characters without a shape of their own, that hide or reorder others.
+const fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 fn cut(mut shown: String, left: usize) -> String {
@@ -79,6 +110,15 @@ mod tests {
         );
         assert_eq!(escape(b"caf\xe9", 64), "caf\\xe9");
         assert_eq!(escape("\u{9b}31m".as_bytes(), 64), "\\x9b31m");
+    }
+
+    #[test]
+    fn json_is_safe_to_show_and_means_the_same() {
+        let json = "{\"text\": \"caf\u{e9} \u{9b}2J \u{202e}x \u{e0041} \\u001b\"}";
+        assert_eq!(
+            escape_json(json),
+            "{\"text\": \"caf\u{e9} \\u009b2J \\u202ex \\udb40\\udc41 \\u001b\"}"
+        );
     }
 
     #[test]
