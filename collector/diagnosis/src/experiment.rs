@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use parallax_model::evidence::Evidence;
 use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind};
-use parallax_model::fault::FaultKind;
+use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
 use parallax_model::stage::StageName;
 use parallax_model::target::{Endpoint, Security};
 
@@ -18,16 +19,21 @@ const PER_VANTAGE: usize = 2;
 /// Most vantage points with the same trouble that one experiment is made at.
 const PER_TROUBLE: usize = 4;
 
+/// Most vantage points that send one address a hello made by hand.
+const RAW_HELLOS: usize = 2;
+
 /// The follow-ups worth making, the most telling first within each vantage point's allowance.
 pub(crate) fn plan(matrix: &Matrix) -> Vec<Experiment> {
     let wishes = forced_addresses(matrix)
         .into_iter()
         .chain(control_ports(matrix))
-        .chain(repeats(matrix));
+        .chain(raw_hellos(matrix))
+        .chain(repeats(matrix))
+        .chain(injections(matrix));
     let mut allowance: BTreeMap<&str, usize> = BTreeMap::new();
     for vantage in &matrix.vantages {
         *allowance.entry(vantage.name()).or_insert(PER_VANTAGE) =
-            PER_VANTAGE.saturating_sub(vantage.follow_ups.len());
+            PER_VANTAGE.saturating_sub(vantage.ordered());
     }
     let mut planned = BTreeSet::new();
     for wish in wishes {
@@ -158,6 +164,71 @@ fn other_family_connects(matrix: &Matrix, id: CellId) -> bool {
         .cells
         .iter()
         .any(|other| other.family() != family && other.reach == Reach::Connected)
+}
+
+/// Parts a server that speaks only what modern clients do not from a handshake that fails for another reason.
+fn raw_hellos(matrix: &Matrix) -> Vec<Experiment> {
+    let mut wishes = Vec::new();
+    for column in matrix.columns() {
+        let kind = ExperimentKind::RawHello;
+        let known = matrix.experiments_at(kind, column.address, column.endpoint);
+        if known.count() > 0 {
+            continue;
+        }
+        let refused = column.cells.iter().filter(|&&id| hello_refused(matrix, id));
+        wishes.extend(refused.take(RAW_HELLOS).map(|id| Experiment {
+            kind,
+            agent: matrix.vantage(id.vantage).seen.agent.clone(),
+            address: column.address,
+            endpoint: column.endpoint,
+        }));
+    }
+    wishes
+}
+
+/// Whether the handshake ended with the server's refusal of the very first message.
+fn hello_refused(matrix: &Matrix, id: CellId) -> bool {
+    let Some(stage) = matrix.cell(id).attempt.failed_stage() else {
+        return false;
+    };
+    let facts = stage.evidence.as_ref().and_then(Evidence::tls);
+    let refused = match stage.outcome.fault().map(|fault| fault.kind) {
+        Some(FaultKind::Tls(TlsFault::ProtocolVersion | TlsFault::HandshakeFailed)) => true,
+        Some(FaultKind::Tls(TlsFault::Other)) => facts.is_some_and(|facts| facts.alert.is_some()),
+        Some(FaultKind::Tls(TlsFault::ConnectionReset) | FaultKind::Tcp(TcpFault::ConnectionReset)) => {
+            facts.is_none_or(|facts| facts.bytes_received == 0)
+        }
+        _ => false,
+    };
+    refused && matches!(stage.name, StageName::Tls | StageName::Starttls)
+}
+
+/// Whether a command sent in clear is carried out behind TLS: one connection, at one vantage point, once for each
+/// address where STARTTLS works.
+fn injections(matrix: &Matrix) -> Vec<Experiment> {
+    let kind = ExperimentKind::StarttlsInjection;
+    let starttls = matrix
+        .columns()
+        .into_iter()
+        .filter(|column| column.endpoint.security == Security::Starttls);
+    starttls
+        .filter(|column| {
+            matrix
+                .experiments_at(kind, column.address, column.endpoint)
+                .next()
+                .is_none()
+        })
+        .filter_map(|column| {
+            let works = |id: &&CellId| matrix.cell(**id).passed(StageName::Starttls);
+            let cell = column.cells.iter().find(works)?;
+            Some(Experiment {
+                kind,
+                agent: matrix.vantage(cell.vantage).seen.agent.clone(),
+                address: column.address,
+                endpoint: column.endpoint,
+            })
+        })
+        .collect()
 }
 
 /// Parts a fault from chance: one vantage point against one, or a server that turns away one source.

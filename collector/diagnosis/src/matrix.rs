@@ -83,6 +83,27 @@ impl<'a> Cell<'a> {
             .is_some_and(|stage| matches!(stage.outcome, Outcome::Ok | Outcome::Degraded(_)))
     }
 
+    /// Whether it was made to learn about the way and the host. A session that is held, that watches another or that
+    /// tries something with TLS is no word on reachability.
+    pub(crate) fn asks_of_the_path(&self) -> bool {
+        match self.attempt.experiment {
+            None
+            | Some(
+                ExperimentKind::Repeat
+                | ExperimentKind::ControlPort
+                | ExperimentKind::OtherPort
+                | ExperimentKind::ForcedAddress,
+            ) => true,
+            Some(
+                ExperimentKind::RawHello
+                | ExperimentKind::StarttlsInjection
+                | ExperimentKind::Resumption
+                | ExperimentKind::Hold
+                | ExperimentKind::Watch,
+            ) => false,
+        }
+    }
+
     /// The connect stage's facts.
     pub(crate) fn connect(&self) -> Option<&'a ConnectEvidence> {
         match self.attempt.stage(StageName::Connect)?.evidence.as_ref()? {
@@ -122,7 +143,7 @@ impl<'a> Vantage<'a> {
         let (requested, follow_ups) = seen
             .attempts
             .iter()
-            .partition::<Vec<_>, _>(|attempt| attempt.requested());
+            .partition::<Vec<_>, _>(|attempt| attempt.requested() && attempt.experiment.is_none());
         Self {
             seen,
             cells: requested.into_iter().map(Cell::new).collect(),
@@ -151,6 +172,17 @@ impl<'a> Vantage<'a> {
     /// Whether the name could not be resolved.
     pub(crate) fn nameless(&self) -> bool {
         self.seen.resolve.as_ref().is_some_and(Stage::failed)
+    }
+
+    /// How many of the follow-ups may have been ordered by the diagnosis; the others were asked for.
+    pub(crate) fn ordered(&self) -> usize {
+        let asked_for = |cell: &&Cell| {
+            matches!(
+                cell.attempt.experiment,
+                Some(ExperimentKind::Resumption | ExperimentKind::Hold | ExperimentKind::Watch)
+            )
+        };
+        self.follow_ups.len() - self.follow_ups.iter().filter(asked_for).count()
     }
 
     /// The experiments of one kind.
@@ -248,6 +280,21 @@ impl<'a> Matrix<'a> {
         self.vantages[id.vantage]
             .experiments(ExperimentKind::Repeat)
             .find(|cell| cell.attempt.address == attempt.address && cell.attempt.endpoint == attempt.endpoint)
+    }
+
+    /// The experiments of one kind that went to one endpoint, with their vantage points.
+    pub(crate) fn experiments_at(
+        &self,
+        kind: ExperimentKind,
+        address: IpAddr,
+        endpoint: Endpoint,
+    ) -> impl Iterator<Item = (usize, &Cell<'a>)> {
+        self.answered().flat_map(move |vantage| {
+            self.vantages[vantage]
+                .experiments(kind)
+                .filter(move |cell| cell.attempt.address == address && cell.attempt.endpoint == endpoint)
+                .map(move |cell| (vantage, cell))
+        })
     }
 
     /// The troubles that fit.

@@ -4,8 +4,8 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, banned, certificate, clock, dns, expiry, greeting, half_answers, handshake, keys,
-    latency, local, mailbox, not_tls, reach, session, starttls, tamper,
+    agent, answers, auth, banned, certificate, clock, dns, expiry, greeting, half_answers, handshake, hold,
+    keys, latency, local, mailbox, not_tls, proxy, reach, resolver, session, starttls, status, sync, tamper,
 };
 
 /// From what was seen to what it could be.
@@ -21,6 +21,7 @@ pub(crate) const RULES: &[Rule] = &[
     dns::unresolved,
     half_answers::partly_unresolved,
     dns::network_down,
+    resolver::disagree,
     answers::differ,
     answers::wrong_address,
     local::unable,
@@ -28,16 +29,24 @@ pub(crate) const RULES: &[Rule] = &[
     handshake::failed,
     not_tls::other_speech,
     certificate::faulty,
+    status::doubtful,
     expiry::expiring,
     keys::differ,
     tamper::intercepted,
     tamper::redirected,
     starttls::unavailable,
+    starttls::injected,
     starttls::cleartext_login,
     greeting::unwelcome,
+    proxy::mismatch,
     session::broken,
+    hold::forgotten,
+    hold::dismissed,
     banned::source,
     latency::slow,
+    latency::penalised,
     auth::rejected,
     mailbox::faulty,
+    mailbox::nearly_full,
+    sync::unheard,
 ];

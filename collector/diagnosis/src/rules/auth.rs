@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use parallax_model::evidence::{AuthenticateEvidence, Evidence};
 use parallax_model::fault::{AuthFault, FaultKind};
-use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
@@ -83,6 +83,9 @@ fn candidate(
     tried: &[TroubleId],
     held_back: &[TroubleId],
 ) -> Candidate {
+    if fault == AuthFault::ServerNotVerified {
+        return impostor(matrix, tried, held_back);
+    }
     let all: Vec<TroubleId> = tried.iter().chain(held_back).copied().collect();
     let extent = Extent::of(matrix, tried);
     let confidence = match fault {
@@ -102,6 +105,48 @@ fn candidate(
         .next(tried.iter().find_map(|&id| advice(matrix, id)))
         .next(steps(matrix, kind, tried));
     look_alikes(found, &extent)
+}
+
+/// The password was never sent, and the other side could not show that it knows it (RFC 5802 section 3): whoever
+/// holds the verified certificate is not who keeps the account. Of the kinds there are, interception is the one on
+/// which an operator should act first; a server of the same name without the account is the look-alike.
+fn impostor(matrix: &Matrix, tried: &[TroubleId], held_back: &[TroubleId]) -> Candidate {
+    let extent = Extent::of(matrix, tried);
+    let all = tried.iter().chain(held_back).copied();
+    Candidate::new(
+        matrix,
+        FindingKind::TlsIntercepted,
+        if extent.partly() { 0.7 } else { 0.55 },
+        all,
+    )
+    .severity(Severity::Critical)
+    .stage(StageName::Authenticate)
+    .segment(if extent.partly() && extent.affected.len() == 1 {
+        Segment::VantageEdge
+    } else {
+        Segment::Unknown
+    })
+    .summary(format!(
+        "what answers as {} does not know the password of the account: it is another server, or somebody in between",
+        matrix.host()
+    ))
+    .because(fact::first(tried.iter().map(|&id| attempt(matrix, id))))
+    .because(fact::first(held_back.iter().map(|&id| fact::trouble(matrix, id))))
+    .because(super::session::spared(matrix, &extent, StageName::Authenticate))
+    .told_apart_by("the key in the server's own configuration")
+    .or(
+        FindingKind::Redirected,
+        0.2,
+        "whether the certificate's key is the one in the server's own configuration",
+    )
+    .or(
+        FindingKind::AuthBackendUnavailable,
+        0.1,
+        "another client that checks the server's signature (SCRAM) with the same account",
+    )
+    .next(["until this is understood, log in from there with SCRAM only: PLAIN would hand the password over".to_owned()])
+    .next(super::session::by_hand(matrix, tried))
+    .next(steps(matrix, FindingKind::TlsIntercepted, tried))
 }
 
 fn summary(matrix: &Matrix, kind: FindingKind, tried: &[TroubleId]) -> String {

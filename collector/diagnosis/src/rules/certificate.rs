@@ -9,6 +9,7 @@ use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use super::answers;
+use super::status::is_status;
 use crate::candidate::{Blame, Candidate};
 use crate::command;
 use crate::extent::Extent;
@@ -72,6 +73,7 @@ pub(crate) const fn is_trust(kind: FaultKind) -> bool {
 /// Faults of certificates of any sort.
 pub(crate) const fn is_certificate(kind: FaultKind) -> bool {
     is_trust(kind)
+        || is_status(kind)
         || matches!(
             kind,
             FaultKind::Tls(

@@ -23,6 +23,7 @@ enum Answer {
     Nxdomain,
     NoAddress,
     Servfail,
+    Bogus,
     Refused,
     Silent,
     Unreachable,
@@ -34,7 +35,8 @@ impl Answer {
         match fault {
             DnsFault::Nxdomain => Self::Nxdomain,
             DnsFault::NoAddress => Self::NoAddress,
-            DnsFault::Bogus | DnsFault::Servfail => Self::Servfail,
+            DnsFault::Servfail => Self::Servfail,
+            DnsFault::Bogus => Self::Bogus,
             DnsFault::Refused => Self::Refused,
             DnsFault::Timeout => Self::Silent,
             DnsFault::ResolverUnreachable | DnsFault::NotSent | DnsFault::NoResolver => Self::Unreachable,
@@ -47,6 +49,7 @@ impl Answer {
             Self::Nxdomain => "does not exist",
             Self::NoAddress => "has no address",
             Self::Servfail => "can't be resolved (SERVFAIL)",
+            Self::Bogus => "can't be resolved (SERVFAIL: its DNSSEC signatures do not validate)",
             Self::Refused => "can't be resolved (REFUSED)",
             Self::Silent => "can't be resolved (no answer)",
             Self::Unreachable => "can't be resolved (the resolver is not reachable)",
@@ -96,7 +99,16 @@ fn candidate(matrix: &Matrix, answer: Answer, troubles: &[TroubleId]) -> Candida
         .segment(segment(matrix, answer, &extent))
         .summary(summary)
         .because(seen(matrix, &extent))
+        .because((answer == Answer::Bogus).then(|| {
+            "asked again with checking disabled, the resolver answers: it is the signatures (RFC 4035)"
+                .to_owned()
+        }))
         .told_apart_by("the same question put to the other vantage points' resolvers")
+        .next(if answer == Answer::Bogus {
+            signatures(matrix, &extent)
+        } else {
+            Vec::new()
+        })
         .next(steps(matrix, &extent));
     with_alternatives(matrix, found, answer, &extent)
 }
@@ -109,7 +121,7 @@ fn kind(matrix: &Matrix, answer: Answer, extent: &Extent) -> (FindingKind, f64) 
     match answer {
         Answer::Nxdomain => (FindingKind::DnsNxdomain, extent.stated()),
         Answer::NoAddress => (FindingKind::DnsNoAddress, extent.stated()),
-        Answer::Servfail => (FindingKind::DnsServfail, extent.stated()),
+        Answer::Servfail | Answer::Bogus => (FindingKind::DnsServfail, extent.stated()),
         Answer::Refused => (FindingKind::DnsRefused, extent.stated()),
         Answer::Silent if extent.partly() => {
             (FindingKind::AgentResolverDown, if cut_off { 0.5 } else { 0.85 })
@@ -151,7 +163,7 @@ fn with_alternatives(matrix: &Matrix, found: Candidate, answer: Answer, extent: 
 fn segment(matrix: &Matrix, answer: Answer, extent: &Extent) -> Segment {
     let resolvers = resolvers(matrix, &extent.affected);
     let on_host = !resolvers.is_empty() && resolvers.iter().all(|resolver| resolver.ip().is_loopback());
-    let about_the_name = matches!(answer, Answer::Nxdomain | Answer::NoAddress);
+    let about_the_name = matches!(answer, Answer::Nxdomain | Answer::NoAddress | Answer::Bogus);
     if extent.partly() && on_host {
         Segment::Agent
     } else if extent.partly() && extent.affected.len() == 1 {
@@ -234,6 +246,17 @@ fn steps(matrix: &Matrix, extent: &Extent) -> Vec<String> {
         steps.push(format!("{} +trace", command::dig(matrix, None, "A")));
     }
     steps
+}
+
+/// How a zone's signatures are looked at, at one resolver and from the root.
+fn signatures(matrix: &Matrix, extent: &Extent) -> Vec<String> {
+    let resolver = resolvers(matrix, &extent.affected).into_iter().next();
+    let host = matrix.host();
+    vec![
+        format!("{} +cd +dnssec", command::dig(matrix, resolver, "A")),
+        format!("delv +vtrace {host} A"),
+        format!("dig {host} DS +trace +dnssec"),
+    ]
 }
 
 fn resolvers(matrix: &Matrix, vantages: &[usize]) -> BTreeSet<SocketAddr> {

@@ -36,6 +36,7 @@ fn half(matrix: &Matrix, kind: FindingKind, vantages: Vec<usize>) -> Candidate {
     let troubles = matrix.troubles_where(|trouble| {
         trouble.stage == Some(StageName::Resolve)
             && trouble.failure().is_none()
+            && trouble.kind() != Some(FaultKind::Dns(DnsFault::AnswersDiffer))
             && vantages.contains(&trouble.vantage)
     });
     let lines = vantages.iter().flat_map(|&index| {
@@ -109,9 +110,11 @@ fn half_answers(vantage: &Vantage) -> BTreeSet<FindingKind> {
 
 const fn half_kind(kind: FaultKind) -> Option<FindingKind> {
     match kind {
-        FaultKind::Dns(DnsFault::NoAddress) => None,
+        FaultKind::Dns(DnsFault::NoAddress | DnsFault::AnswersDiffer) => None,
         FaultKind::Dns(DnsFault::Nxdomain) => Some(FindingKind::DnsNxdomain),
-        FaultKind::Dns(DnsFault::Servfail | DnsFault::Malformed) => Some(FindingKind::DnsServfail),
+        FaultKind::Dns(DnsFault::Servfail | DnsFault::Bogus | DnsFault::Malformed) => {
+            Some(FindingKind::DnsServfail)
+        }
         FaultKind::Dns(DnsFault::Refused) => Some(FindingKind::DnsRefused),
         FaultKind::Dns(_) => Some(FindingKind::DnsSlow),
         _ => None,

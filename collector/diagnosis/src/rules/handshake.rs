@@ -1,8 +1,9 @@
 //! TLS handshakes that do not come to an end, whatever the certificate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use parallax_model::evidence::Evidence;
+use parallax_model::evidence::{Evidence, RawHelloFacts};
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
 use parallax_model::finding::{FindingKind, Segment};
 use parallax_model::stage::{Stage, StageName};
@@ -42,6 +43,7 @@ enum End {
 }
 
 /// Claim: the connection is made and the handshake fails; the counters say who lost what, but not why.
+/// A hello made by hand decides whether the server is too old, or refuses for another reason.
 /// Disproved by: a completed handshake.
 pub(crate) fn failed(matrix: &Matrix) -> Vec<Candidate> {
     let mut groups: BTreeMap<(End, StageName), Vec<TroubleId>> = BTreeMap::new();
@@ -58,8 +60,9 @@ pub(crate) fn failed(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn end(trouble: &Trouble, stage: &Stage) -> Option<End> {
+    let kind = trouble.failure()?.kind;
     if !matches!(stage.name, StageName::Tls | StageName::Starttls) {
-        return None;
+        return said_later(kind);
     }
     let tcp = stage.tcp.as_ref();
     let at_once = tcp.is_some_and(|tcp| tcp.bytes_acked <= 1);
@@ -68,7 +71,7 @@ fn end(trouble: &Trouble, stage: &Stage) -> Option<End> {
         .as_ref()
         .and_then(Evidence::tls)
         .map_or(0, |facts| facts.bytes_received);
-    match trouble.failure()?.kind {
+    match kind {
         FaultKind::Tls(TlsFault::HandshakeFailed | TlsFault::Other) => Some(End::Refused),
         FaultKind::Tls(TlsFault::ProtocolVersion) => Some(End::Version),
         FaultKind::Tls(TlsFault::ClientCertificateRequired) => Some(End::ClientCertificate),
@@ -100,28 +103,121 @@ fn end(trouble: &Trouble, stage: &Stage) -> Option<End> {
     }
 }
 
+/// Under TLS 1.3 the server's last word on the handshake comes after the client's side has ended (RFC 8446 section
+/// 4.4.2.4), where the greeting is due.
+const fn said_later(kind: FaultKind) -> Option<End> {
+    match kind {
+        FaultKind::Tls(TlsFault::ClientCertificateRequired) => Some(End::ClientCertificate),
+        FaultKind::Tls(TlsFault::HandshakeFailed | TlsFault::Other) => Some(End::Refused),
+        _ => None,
+    }
+}
+
+/// What a hello made by hand says of a refused handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RawHello {
+    /// Not sent, or nothing learnt.
+    Unknown,
+    /// The server chooses TLS 1.1 or older.
+    Old,
+    /// The server chooses TLS 1.2 or newer: not the version, but the suite or something else in the hello.
+    Modern,
+    /// Refused too.
+    Refused,
+}
+
+impl RawHello {
+    fn of(facts: &RawHelloFacts) -> Self {
+        match facts.version.as_deref() {
+            Some("SSLv3" | "TLSv1.0" | "TLSv1.1") => Self::Old,
+            Some(_) => Self::Modern,
+            None if facts.alert.is_some() => Self::Refused,
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// What hellos made by hand learnt where these troubles are, and from where they were sent.
+fn raw_hellos<'a>(matrix: &Matrix<'a>, troubles: &[TroubleId]) -> Vec<(usize, &'a RawHelloFacts)> {
+    let mut seen = BTreeSet::new();
+    troubles
+        .iter()
+        .filter_map(|&id| matrix.troubles[id].cell)
+        .map(|cell| matrix.cell(cell).attempt)
+        .filter(|attempt| seen.insert((attempt.address, attempt.endpoint)))
+        .flat_map(|attempt| {
+            matrix
+                .experiments_at(ExperimentKind::RawHello, attempt.address, attempt.endpoint)
+                .filter_map(|(vantage, cell)| Some((vantage, cell.handshake()?.1.raw_hello.as_ref()?)))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn learnt(matrix: &Matrix, vantage: usize, facts: &RawHelloFacts) -> String {
+    let answer = match (&facts.version, &facts.cipher_suite, &facts.alert) {
+        (Some(version), Some(suite), _) => {
+            format!("{} with {}", words::quote(version), words::quote(suite))
+        }
+        (Some(version), None, _) => words::quote(version),
+        (None, _, Some(alert)) => format!("the alert {}", words::quote(alert)),
+        (None, _, None) => "nothing".to_owned(),
+    };
+    let offered = if facts.offered.is_empty() {
+        String::new()
+    } else {
+        format!(" that offers {}", words::quote(&facts.offered.join(", ")))
+    };
+    format!(
+        "{}: a hello made by hand{offered} is answered with {answer}",
+        matrix.name(vantage)
+    )
+}
+
 fn candidate(matrix: &Matrix, end: End, stage: StageName, troubles: &[TroubleId]) -> Candidate {
     let extent = Extent::of(matrix, troubles);
+    let hellos = raw_hellos(matrix, troubles);
+    let raw = hellos
+        .iter()
+        .map(|&(_, facts)| RawHello::of(facts))
+        .find(|&raw| raw != RawHello::Unknown)
+        .unwrap_or(RawHello::Unknown);
     let kind = match end {
-        End::Version => FindingKind::TlsVersionTooOld,
         End::ClientCertificate => FindingKind::ClientCertificateRequired,
+        _ if raw == RawHello::Old => FindingKind::TlsVersionTooOld,
+        End::Version if raw == RawHello::Modern => FindingKind::TlsHandshakeFailed,
+        End::Version => FindingKind::TlsVersionTooOld,
         _ if stage == StageName::Starttls && end != End::Refused => FindingKind::StarttlsFailed,
         _ => FindingKind::TlsHandshakeFailed,
     };
-    let found = Candidate::new(matrix, kind, confidence(end, &extent), troubles.iter().copied())
+    let confidence = match raw {
+        RawHello::Old => extent.stated().max(0.9),
+        RawHello::Modern => confidence(end, &extent).max(0.75),
+        RawHello::Refused if end == End::Version => 0.6,
+        RawHello::Refused | RawHello::Unknown => confidence(end, &extent),
+    };
+    let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
         .segment(segment(end, &extent))
         .summary(format!(
             "{}: {}",
             super::session::who_fails(matrix, &extent, stage, troubles),
-            phrase(end)
+            phrase_with(end, raw, &hellos)
         ))
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .because(fact::first(
             troubles.iter().filter_map(|&id| counters(matrix, id)),
         ))
+        .because(
+            hellos
+                .iter()
+                .map(|&(vantage, facts)| learnt(matrix, vantage, facts)),
+        )
         .because(super::session::spared(matrix, &extent, stage))
         .told_apart_by("whether the handshake completes with the suspected difference taken away")
         .next(super::session::by_hand(matrix, troubles));
+    if raw == RawHello::Old {
+        return found.next(upgrade(matrix, troubles));
+    }
     look_alikes(found, end, &extent)
 }
 
@@ -151,6 +247,37 @@ fn confidence(end: End, extent: &Extent) -> f64 {
         End::OutOfOrder => 0.45,
         End::HelloLost | End::ZeroWindow | End::Silent | End::Stalled | End::TimedOut => 0.5,
     }
+}
+
+fn phrase_with(end: End, raw: RawHello, hellos: &[(usize, &RawHelloFacts)]) -> String {
+    let chosen = hellos.iter().find_map(|(_, facts)| facts.version.as_deref());
+    let suite = hellos
+        .iter()
+        .find_map(|(_, facts)| facts.cipher_suite.as_deref())
+        .map(|suite| format!(" with {}", words::quote(suite)))
+        .unwrap_or_default();
+    match (raw, chosen) {
+        (RawHello::Old, Some(version)) => {
+            format!(
+                "the server speaks nothing newer than {}{suite}",
+                words::quote(version)
+            )
+        }
+        (RawHello::Modern, Some(version)) => format!(
+            "{}; to a hello made by hand it answers {}{suite}",
+            phrase(end),
+            words::quote(version)
+        ),
+        _ => phrase(end).to_owned(),
+    }
+}
+
+fn upgrade(matrix: &Matrix, troubles: &[TroubleId]) -> Option<String> {
+    let cell = troubles.iter().find_map(|&id| matrix.troubles[id].cell)?;
+    Some(crate::command::on(
+        &matrix.cell(cell).attempt.address.to_string(),
+        "doveconf -a | grep -E 'ssl_min_protocol|ssl_cipher_list'; openssl version",
+    ))
 }
 
 const fn phrase(end: End) -> &'static str {

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use parallax_model::evidence::Evidence;
+use parallax_model::evidence::{CapabilityEvidence, Evidence};
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{FaultKind, ImapFault, TcpFault};
 use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 use parallax_model::target::Security;
 
 use crate::candidate::Candidate;
+use crate::command;
 use crate::extent::Extent;
 use crate::fact;
-use crate::matrix::{CellId, Matrix};
+use crate::matrix::{Cell, CellId, Matrix};
 use crate::trouble::{Trouble, TroubleId};
 use crate::words;
 
-/// Claim: TLS can't be started on this plain port. Where others are offered STARTTLS at the same address, or where
-/// the word was overwritten with X, somebody on the way took it out.
+/// Claim: TLS can't be started on this plain port. Where others are offered STARTTLS at the same address, where the
+/// greeting announced it and CAPABILITY does not, or where the word was overwritten with X, somebody on the way took it out.
 /// Disproved by: STARTTLS in the capabilities, and a handshake behind it.
 pub(crate) fn unavailable(matrix: &Matrix) -> Vec<Candidate> {
     let mut groups: BTreeMap<FindingKind, Vec<TroubleId>> = BTreeMap::new();
@@ -51,13 +53,16 @@ fn missing(matrix: &Matrix, trouble: &Trouble) -> FindingKind {
     let overwritten = capabilities(matrix, cell)
         .iter()
         .any(|capability| capability.len() > 5 && capability.bytes().all(|byte| byte == b'X'));
+    let announced = removed(matrix, cell)
+        .iter()
+        .any(|capability| capability.eq_ignore_ascii_case("STARTTLS"));
     let offered_to_others = matrix.beside(cell).any(|other| {
         matrix.cell(other).passed(StageName::Starttls)
             || capabilities(matrix, other)
                 .iter()
                 .any(|one| one.eq_ignore_ascii_case("STARTTLS"))
     });
-    if overwritten || offered_to_others {
+    if overwritten || announced || offered_to_others {
         FindingKind::StarttlsStripped
     } else {
         FindingKind::StarttlsMissing
@@ -65,13 +70,19 @@ fn missing(matrix: &Matrix, trouble: &Trouble) -> FindingKind {
 }
 
 fn capabilities<'a>(matrix: &Matrix<'a>, cell: CellId) -> &'a [String] {
+    announcement(matrix, cell).map_or(&[], |facts| &facts.capabilities)
+}
+
+/// Capabilities that the greeting had and the answer to CAPABILITY has not.
+fn removed<'a>(matrix: &Matrix<'a>, cell: CellId) -> &'a [String] {
+    announcement(matrix, cell).map_or(&[], |facts| &facts.removed)
+}
+
+fn announcement<'a>(matrix: &Matrix<'a>, cell: CellId) -> Option<&'a CapabilityEvidence> {
     let attempt = matrix.cell(cell).attempt;
-    match attempt
-        .stage(StageName::Capability)
-        .and_then(|stage| stage.evidence.as_ref())
-    {
-        Some(Evidence::Capability(facts)) => &facts.capabilities,
-        _ => &[],
+    match attempt.stage(StageName::Capability)?.evidence.as_ref()? {
+        Evidence::Capability(facts) => Some(facts),
+        _ => None,
     }
 }
 
@@ -135,23 +146,79 @@ fn offered(matrix: &Matrix, cell: CellId) -> Option<String> {
     })
 }
 
+/// Claim: the server carries out behind TLS what was sent in clear with STARTTLS (the class of CVE-2011-0411): who
+/// stands in between can put his own commands before the client's, the login included.
+/// Disproved by: the command discarded, refused or answered in clear.
+pub(crate) fn injected(matrix: &Matrix) -> Vec<Candidate> {
+    let executed = |cell: &&Cell| {
+        let facts = cell.attempt.stage(StageName::Starttls)?.evidence.as_ref()?;
+        match facts {
+            Evidence::Starttls(facts) => (facts.injection.as_deref() == Some("executed")).then_some(()),
+            _ => None,
+        }
+    };
+    let hits: Vec<(usize, &Cell)> = matrix
+        .answered()
+        .flat_map(|vantage| {
+            matrix
+                .vantage(vantage)
+                .experiments(ExperimentKind::StarttlsInjection)
+                .filter(|cell| executed(cell).is_some())
+                .map(move |cell| (vantage, cell))
+        })
+        .collect();
+    let Some((_, first)) = hits.first() else {
+        return Vec::new();
+    };
+    let found = Candidate::new(matrix, FindingKind::StarttlsInjection, 0.95, [])
+        .severity(Severity::Critical)
+        .also(hits.iter().map(|&(vantage, _)| vantage))
+        .sockets(hits.iter().map(|(_, cell)| cell.socket()))
+        .stage(StageName::Starttls)
+        .segment(Segment::Service)
+        .summary(format!(
+            "{} carries out behind TLS what was sent to it in clear",
+            matrix.host()
+        ))
+        .because(hits.iter().map(|(vantage, cell)| {
+            format!(
+                "{}: a command sent to {} in clear, together with STARTTLS, was answered behind TLS",
+                matrix.name(*vantage),
+                cell.socket()
+            )
+        }))
+        .next([
+            command::on(
+                &first.attempt.address.to_string(),
+                "dovecot --version; postconf mail_version; apt list --upgradable 2>/dev/null | grep -iE 'dovecot|courier|cyrus'",
+            ),
+            "until the server is updated, have clients use port 993 (RFC 8314 section 3)".to_owned(),
+        ]);
+    vec![found]
+}
+
 /// Claim: the server takes a password before TLS (RFC 8314 section 3 says it should not). Mail works all the same.
 /// Disproved by: LOGINDISABLED among the capabilities in clear; a server may leave it out for its own host.
 pub(crate) fn cleartext_login(matrix: &Matrix) -> Vec<Candidate> {
+    let told =
+        matrix.troubles_where(|trouble| trouble.kind() == Some(FaultKind::Imap(ImapFault::CleartextLogin)));
+    let by_fault: Vec<CellId> = told.iter().filter_map(|&id| matrix.troubles[id].cell).collect();
     let cells: Vec<CellId> = matrix
         .cells()
-        .filter(|&id| takes_passwords_in_clear(matrix, id))
+        .filter(|id| takes_passwords_in_clear(matrix, *id) || by_fault.contains(id))
         .collect();
     if cells.is_empty() {
         return Vec::new();
     }
-    let found = Candidate::new(matrix, FindingKind::CleartextLoginAllowed, 0.9, [])
-        .severity(Severity::Info)
+    let by_fault_lines: Vec<String> = told.iter().map(|&id| fact::trouble(matrix, id)).collect();
+    let found = Candidate::new(matrix, FindingKind::CleartextLoginAllowed, 0.9, told)
+        .severity(Severity::Warning)
         .also(cells.iter().map(|id| id.vantage))
         .sockets(cells.iter().map(|&id| matrix.cell(id).socket()))
         .stage(StageName::Capability)
         .segment(Segment::Service)
         .summary(format!("{} takes passwords before TLS", matrix.host()))
+        .because(fact::first(by_fault_lines))
         .because(fact::first(cells.iter().filter_map(|&id| offered(matrix, id))))
         .next([
             "on the mail host: doveconf -a | grep -E '^(ssl|disable_plaintext_auth|auth_allow_cleartext) '"
@@ -173,8 +240,7 @@ fn takes_passwords_in_clear(matrix: &Matrix, id: CellId) -> bool {
             .iter()
             .any(|capability| capability.eq_ignore_ascii_case(word))
     };
-    cell.attempt.endpoint.security != Security::Tls
-        && !own_host
-        && (has("AUTH=PLAIN") || has("AUTH=LOGIN"))
-        && !has("LOGINDISABLED")
+    let offers = (has("AUTH=PLAIN") || has("AUTH=LOGIN")) && !has("LOGINDISABLED");
+    let said = announcement(matrix, id).and_then(|facts| facts.cleartext_login);
+    cell.attempt.endpoint.security != Security::Tls && !own_host && said.unwrap_or(offers)
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::chain::{ChainSpec, leaf};
 use super::line::Line;
 use parallax_model::evidence::{
-    AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, Evidence, GreetingEvidence, IcmpError,
-    SelectEvidence, StarttlsEvidence, TcpInfo, TlsEvidence,
+    AppendEvidence, AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, Evidence, GreetingEvidence,
+    HoldEvidence, IcmpError, ListEvidence, RawHelloFacts, SelectEvidence, StarttlsEvidence, SyncEvent,
+    SyncEvidence, TcpInfo, TlsEvidence,
 };
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind};
@@ -16,6 +17,12 @@ use parallax_model::observation::{Attempt, Purpose};
 use parallax_model::spec::Depth;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Security};
+
+/// What a server offers behind TLS, and after the login, when a line does not say.
+const BEHIND_TLS: &str = "IMAP4rev1,SASL-IR,LOGIN-REFERRALS,ID,ENABLE,IDLE,LITERAL+,AUTH=PLAIN";
+const AFTER_LOGIN: &str = "IMAP4rev1,SASL-IR,ID,ENABLE,IDLE,LITERAL+,NAMESPACE,UIDPLUS,SPECIAL-USE,MOVE,CONDSTORE,\
+                           QRESYNC,ESEARCH,UNSELECT,CHILDREN,LIST-EXTENDED,LIST-STATUS,SORT,QUOTA,METADATA,\
+                           COMPRESS=DEFLATE,STATUS=SIZE,THREAD=REFERENCES";
 
 /// What holds for every attempt of one vantage point.
 pub struct Setting<'a> {
@@ -36,12 +43,22 @@ pub fn build(
 ) -> Attempt {
     let line = Line::read(text);
     let local = SocketAddr::new(setting.local[usize::from(socket.is_ipv6())], 40_000);
-    let depth = if experiment == Some(ExperimentKind::ControlPort) {
-        Depth::Connect
-    } else {
-        setting.depth
+    let depth = match experiment {
+        Some(ExperimentKind::ControlPort) => Depth::Connect,
+        Some(ExperimentKind::RawHello | ExperimentKind::StarttlsInjection) => Depth::Greeting,
+        _ => setting.depth,
     };
     let login = setting.login && purpose == Purpose::Requested;
+    let held = line.options.contains_key("held");
+    let plan = |depth, endpoint, login| {
+        let mut plan = plan(depth, endpoint, login);
+        plan.retain(|&stage| stage != StageName::Hold);
+        if held {
+            let before_logout = plan.iter().position(|&stage| stage == StageName::Logout);
+            plan.insert(before_logout.unwrap_or(plan.len()), StageName::Hold);
+        }
+        plan
+    };
     let stages = match line.words[0] {
         "none" => Vec::new(),
         "ok" => passed(
@@ -201,7 +218,7 @@ fn passed(
         };
         let mut stage = Stage::new(name, outcome, Duration::ZERO, took);
         if reached {
-            stage.evidence = evidence(setting, line, name, here, socket, local);
+            stage.evidence = evidence(setting, line, name, here, (socket, local), endpoint);
             stage.tcp = Some(counters(line, here));
         }
         reached = reached && goes_on;
@@ -225,7 +242,12 @@ fn faulty(line: &Line, name: StageName) -> Outcome {
         StageName::Connect => "tcp",
         StageName::Tls => "tls",
         StageName::Authenticate => "auth",
-        StageName::List | StageName::Select | StageName::Fetch => "mailbox",
+        StageName::List
+        | StageName::Select
+        | StageName::Fetch
+        | StageName::Append
+        | StageName::Sync
+        | StageName::Idle => "mailbox",
         _ => "imap",
     });
     let known = FaultKind::from_names(layer, kind);
@@ -270,8 +292,8 @@ fn evidence(
     line: &Line,
     name: StageName,
     here: bool,
-    socket: SocketAddr,
-    local: SocketAddr,
+    (socket, local): (SocketAddr, SocketAddr),
+    endpoint: Endpoint,
 ) -> Option<Evidence> {
     match name {
         StageName::Connect => Some(Evidence::Connect(ConnectEvidence {
@@ -286,10 +308,10 @@ fn evidence(
         StageName::Starttls => Some(Evidence::Starttls(Box::new(StarttlsEvidence {
             added: Vec::new(),
             removed: Vec::new(),
-            injection: None,
+            injection: line.text("injection"),
             reply: if here { line.reply("NO") } else { None },
             tls: (!here || line.options.get("layer") == Some(&"tls")).then(|| handshake(setting, line, here)),
-            capabilities: Vec::new(),
+            capabilities: line.words_of("tls_caps", BEHIND_TLS),
         }))),
         StageName::Greeting => Some(Evidence::Greeting(GreetingEvidence {
             reply: if here { line.reply("BYE") } else { None },
@@ -298,16 +320,16 @@ fn evidence(
         })),
         StageName::Capability => Some(Evidence::Capability(CapabilityEvidence {
             added: Vec::new(),
-            removed: Vec::new(),
-            cleartext_login: None,
-            capabilities: line
-                .options
-                .get("caps")
-                .copied()
-                .unwrap_or("IMAP4rev1,STARTTLS,LOGINDISABLED")
-                .split(',')
-                .map(str::to_owned)
-                .collect(),
+            removed: line.words_of("removed", ""),
+            cleartext_login: line.options.get("cleartext").map(|said| *said == "yes"),
+            capabilities: line.words_of(
+                "caps",
+                if endpoint.security == Security::Tls {
+                    BEHIND_TLS
+                } else {
+                    "IMAP4rev1,STARTTLS,LOGINDISABLED"
+                },
+            ),
             reply: None,
         })),
         StageName::Authenticate if !(here && line.words.get(1) == Some(&"skipped")) => {
@@ -318,27 +340,91 @@ fn evidence(
                 server_verified: None,
                 channel_binding: None,
                 oauth_error: None,
-                penalty_suspected: false,
+                penalty_suspected: line.options.contains_key("penalty"),
                 enabled: Vec::new(),
                 mechanism: "PLAIN".to_owned(),
                 initial_response: true,
                 reply: if here { line.reply("NO") } else { None },
-                capabilities: Vec::new(),
+                capabilities: line.words_of("login_caps", AFTER_LOGIN),
             }))
         }
         StageName::Select => Some(Evidence::Select(SelectEvidence {
             command: "EXAMINE".to_owned(),
+            quota: line.quota().into_iter().collect(),
             reply: if here { line.reply("NO") } else { None },
             ..SelectEvidence::default()
+        })),
+        StageName::List => Some(Evidence::List(ListEvidence {
+            mailboxes: 5,
+            roles: line
+                .words_of("roles", "sent,drafts,trash,junk")
+                .into_iter()
+                .map(|role| (role, 1))
+                .collect(),
+            missing_roles: line.words_of("missing", ""),
+            doubled_roles: line.words_of("doubled", ""),
+            ..ListEvidence::default()
+        })),
+        StageName::Append => Some(Evidence::Append(AppendEvidence {
+            bytes: 1024,
+            difference: line.text("difference"),
+            reply: if here { line.reply("NO") } else { None },
+            ..AppendEvidence::default()
+        })),
+        StageName::Sync => Some(Evidence::Sync(Box::new(SyncEvidence {
+            watcher: line.text("watcher"),
+            events: line
+                .words_of("events", "exists:idle:120,flags:idle:80,expunge:idle:90")
+                .iter()
+                .map(|event| sync_event(event))
+                .collect(),
+            watcher_fault: line
+                .text("deaf")
+                .map(|kind| Fault::new(FaultKind::from_names("tcp", &kind), kind)),
+            ..SyncEvidence::default()
+        }))),
+        StageName::Hold => Some(Evidence::Hold(HoldEvidence {
+            asked_ms: line.number("held").unwrap_or(0) as f64 * 1e3,
+            held_ms: line.number("held").unwrap_or(0) as f64 * 1e3,
+            logged_in: setting.login,
+            end: line.text("end").unwrap_or_else(|| "alive".to_owned()),
+            bye: if line.text("end").as_deref() == Some("bye") {
+                line.reply("BYE")
+            } else {
+                None
+            },
+            answer_ms: None,
         })),
         _ => None,
     }
 }
 
+/// `expunge:noop:12000`, the last part in milliseconds; `flags:never`.
+fn sync_event(text: &str) -> SyncEvent {
+    let parts: Vec<&str> = text.split(':').collect();
+    SyncEvent {
+        event: parts[0].to_owned(),
+        seen: parts[1].to_owned(),
+        latency_ms: parts.get(2).map(|late| late.parse().expect(late)),
+    }
+}
+
+fn raw_hello(line: &Line) -> Option<RawHelloFacts> {
+    let asked = line.options.contains_key("raw") || line.options.contains_key("raw_alert");
+    asked.then(|| RawHelloFacts {
+        offered: vec!["TLSv1.0".to_owned(), "TLSv1.2".to_owned()],
+        version: line.text("raw"),
+        cipher_suite: line.text("suite"),
+        alert: line.text("raw_alert"),
+    })
+}
+
 fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
     let failed = here && !line.options.contains_key("degraded");
     let kind = line.words.get(1).copied().unwrap_or_default();
-    let presented = !failed || kind.starts_with("certificate") || kind == "hostname_mismatch";
+    let presented = !failed
+        || kind.starts_with("certificate")
+        || matches!(kind, "hostname_mismatch" | "staple_missing" | "tlsa_mismatch");
     let chain = presented.then(|| {
         leaf(
             setting.chains,
@@ -348,6 +434,8 @@ fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
     let also = line.options.get("also").copied().unwrap_or_default();
     let faults = if here { also } else { "" };
     TlsEvidence {
+        raw_hello: raw_hello(line),
+        version: (!failed).then(|| line.text("version").unwrap_or_else(|| "TLSv1.3".to_owned())),
         server_name: Some("imap.example.org".to_owned()),
         verified: !failed,
         chain: chain.into_iter().collect(),

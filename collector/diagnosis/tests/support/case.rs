@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_diagnosis::Question;
-use parallax_model::evidence::{DnsQuery, Evidence, ResolveEvidence};
+use parallax_model::evidence::{DnsQuery, Evidence, OtherAnswer, ResolveEvidence};
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind};
 use parallax_model::observation::{ClockFacts, Observation, Purpose, Reason, VantageOutcome};
@@ -144,6 +144,8 @@ fn attempt_key(key: &str) -> Option<(Purpose, Option<ExperimentKind>, SocketAddr
     let (socket, security) = place.split_once('/').map_or((place, None), |(socket, security)| {
         (socket, Some(Security::known(security).expect(security)))
     });
+    // A ladder of holds goes to one place several times: `hold 10.9.0.10:993#2`.
+    let socket = socket.split('#').next()?;
     let socket: SocketAddr = socket.parse().ok()?;
     let by_port = match (experiment, socket.port()) {
         (Some(ExperimentKind::ControlPort), _) => Security::Plaintext,
@@ -157,7 +159,21 @@ fn attempt_key(key: &str) -> Option<(Purpose, Option<ExperimentKind>, SocketAddr
     Some((purpose, experiment, socket, endpoint))
 }
 
-/// `dns ADDRESS... @RESOLVER`, `aaaa_timeout`, a fault's name with `@RESOLVER`; by default what the attempts went to.
+/// `9.9.9.9:10.9.0.66` or `9.9.9.9:nxdomain`.
+fn other_answer(text: &str) -> OtherAnswer {
+    let (resolver, said) = text.split_once(':').expect("resolver:answer");
+    let address: Option<IpAddr> = said.parse().ok();
+    OtherAnswer {
+        resolver: SocketAddr::new(resolver.parse().expect(resolver), 53),
+        addresses: address.into_iter().collect(),
+        agrees: false,
+        fault: address
+            .is_none()
+            .then(|| Fault::new(FaultKind::from_names("dns", said), said.to_owned())),
+    }
+}
+
+/// `dns ADDRESS... @RESOLVER`, `answers_differ ADDRESS @RESOLVER other=RESOLVER:ANSWER`, `aaaa_timeout`, a fault's name with `@RESOLVER`; by default what the attempts went to.
 fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> Stage {
     let text = text.unwrap_or("dns");
     let resolver = text
@@ -169,6 +185,10 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
         .split_whitespace()
         .filter(|word| !word.starts_with('@'))
         .collect();
+    let other = words
+        .iter()
+        .find_map(|word| word.strip_prefix("other="))
+        .map(other_answer);
     let named: Vec<IpAddr> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let addresses = if named.is_empty() { addresses } else { named };
     let took = Duration::from_millis(8);
@@ -201,6 +221,16 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
                 query("AAAA", Some("NOERROR"), of_family(false), None),
             ],
         ),
+        Some("answers_differ") => (
+            Outcome::Degraded(Fault::new(
+                FaultKind::from_names("dns", "answers_differ"),
+                "another resolver gives other addresses",
+            )),
+            vec![
+                query("A", Some("NOERROR"), of_family(true), None),
+                query("AAAA", Some("NOERROR"), of_family(false), None),
+            ],
+        ),
         Some("aaaa_timeout") => {
             let fault = Fault::new(FaultKind::from_names("dns", "timeout"), "no answer to AAAA");
             (
@@ -215,7 +245,7 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
             let fault = Fault::new(FaultKind::from_names("dns", kind), format!("{target}: {kind}"));
             let rcode = match kind {
                 "nxdomain" => Some("NXDOMAIN"),
-                "servfail" => Some("SERVFAIL"),
+                "servfail" | "bogus" => Some("SERVFAIL"),
                 "refused" => Some("REFUSED"),
                 "no_address" => Some("NOERROR"),
                 _ => None,
@@ -234,7 +264,7 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
     let mut stage = Stage::new(StageName::Resolve, outcome, Duration::ZERO, took);
     let literal = target.parse::<IpAddr>().is_ok();
     stage.evidence = Some(Evidence::Resolve(ResolveEvidence {
-        other: None,
+        other,
         services: Vec::new(),
         tlsa: Vec::new(),
         source: if literal { "literal" } else { "dns" }.to_owned(),

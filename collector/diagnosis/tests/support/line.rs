@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parallax_model::evidence::ImapReply;
+use parallax_model::evidence::{ImapReply, QuotaFacts};
 
 /// The words of a line: the outcome, its arguments, `key=value` options; `text=` takes the rest.
 pub struct Line<'a> {
@@ -34,6 +34,31 @@ impl<'a> Line<'a> {
 
     pub fn number(&self, key: &str) -> Option<u64> {
         self.options.get(key).map(|value| value.parse().expect(key))
+    }
+
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.options.get(key).map(|value| (*value).to_owned())
+    }
+
+    /// The words of a list, or those of another where the line does not say; `none` is an empty one.
+    pub fn words_of(&self, key: &str, otherwise: &str) -> Vec<String> {
+        let text = self.options.get(key).copied().unwrap_or(otherwise);
+        text.split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty() && *word != "none")
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// `quota=95/100`
+    pub fn quota(&self) -> Option<QuotaFacts> {
+        let (usage, limit) = self.options.get("quota")?.split_once('/').expect("usage/limit");
+        Some(QuotaFacts {
+            root: "User quota".to_owned(),
+            resource: "STORAGE".to_owned(),
+            usage: usage.parse().expect(usage),
+            limit: limit.parse().expect(limit),
+        })
     }
 
     pub fn duration(&self, fallback: &str) -> Duration {

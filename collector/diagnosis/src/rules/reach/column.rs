@@ -120,9 +120,13 @@ fn signs(matrix: &Matrix, column: &Column) -> Vec<Sign> {
     let mut signs = Vec::new();
     for index in matrix.answered() {
         let vantage = matrix.vantage(index);
-        let others = vantage.cells.iter().chain(&vantage.follow_ups).filter(|cell| {
-            cell.attempt.address == column.address && cell.attempt.endpoint.port != column.endpoint.port
-        });
+        let others = vantage
+            .cells
+            .iter()
+            .chain(vantage.follow_ups.iter().filter(|cell| cell.asks_of_the_path()))
+            .filter(|cell| {
+                cell.attempt.address == column.address && cell.attempt.endpoint.port != column.endpoint.port
+            });
         signs.extend(others.filter_map(|cell| sign(index, vantage.name(), cell)));
     }
     signs
