@@ -4,63 +4,12 @@ use parallax_model::evidence::ImapReply;
 use parallax_model::fault::{AuthFault, Fault, FaultKind, ImapFault, MailboxFault};
 use parallax_model::text::escape_str;
 
+use crate::imap::vendor_text::VendorText;
 use crate::imap::{ResponseCode, Status, StatusLine};
 use crate::wire::Wire;
 
 /// Characters of a server's text in a message.
 const QUOTED: usize = 200;
-
-/// Texts that say what no code says, in lower case: the login cannot have been judged on its password.
-const LOGIN_TEXTS: &[(&str, AuthFault)] = &[
-    // Microsoft 365
-    ("basic authentication is disabled", AuthFault::OauthRequired),
-    ("request is throttled", AuthFault::LimitReached),
-    // Dovecot
-    ("maximum number of connections", AuthFault::LimitReached),
-    ("internal error occurred", AuthFault::BackendUnavailable),
-    (
-        "unsupported authentication mechanism",
-        AuthFault::MechanismUnavailable,
-    ),
-    ("plaintext authentication", AuthFault::PrivacyRequired),
-    ("cleartext authentication", AuthFault::PrivacyRequired),
-    // Gmail
-    ("too many simultaneous connections", AuthFault::LimitReached),
-    ("not enabled for imap", AuthFault::AccountDisabled),
-    ("log in via your web browser", AuthFault::AccountDisabled),
-    ("system error", AuthFault::BackendUnavailable),
-    // Cyrus
-    ("too many connections", AuthFault::LimitReached),
-    ("server(s) unavailable", AuthFault::BackendUnavailable),
-    // nginx mail proxy, Mailu
-    ("rate limit", AuthFault::LimitReached),
-    ("rate-limit", AuthFault::LimitReached),
-    ("temporary authentication failure", AuthFault::BackendUnavailable),
-    // any
-    ("password has expired", AuthFault::CredentialsExpired),
-    ("password expired", AuthFault::CredentialsExpired),
-    ("account is disabled", AuthFault::AccountDisabled),
-    ("account disabled", AuthFault::AccountDisabled),
-    ("temporarily unavailable", AuthFault::BackendUnavailable),
-];
-
-const MAILBOX_TEXTS: &[(&str, MailboxFault)] = &[
-    // Dovecot 2.3 gives no code
-    ("mailbox doesn't exist", MailboxFault::Missing),
-    ("mailbox does not exist", MailboxFault::Missing),
-    ("unknown mailbox", MailboxFault::Missing),
-    ("permission denied", MailboxFault::PermissionDenied),
-    ("access denied", MailboxFault::PermissionDenied),
-    ("mailbox is in use", MailboxFault::InUse),
-    ("mailbox is locked", MailboxFault::InUse),
-    // Cyrus
-    ("mailbox format corruption", MailboxFault::Corruption),
-    ("quota exceeded", MailboxFault::OverQuota),
-    ("over quota", MailboxFault::OverQuota),
-    ("internal error occurred", MailboxFault::Unavailable),
-    ("temporarily unavailable", MailboxFault::Unavailable),
-    ("temporarily not available", MailboxFault::Unavailable),
-];
 
 /// A refusal outside login and mailbox.
 pub(super) fn of_command(line: &StatusLine<'_>, wire: &Wire) -> Fault {
@@ -76,7 +25,7 @@ pub(super) fn of_command(line: &StatusLine<'_>, wire: &Wire) -> Fault {
 /// A refused login.
 pub(super) fn of_login(line: &StatusLine<'_>, wire: &Wire) -> Fault {
     let by_code = code(line).and_then(login_code);
-    let by_text = || listed(LOGIN_TEXTS, line.text);
+    let by_text = || VendorText::login_fault(line.text);
     match (by_code.or_else(by_text), line.status) {
         (Some(kind), _) => said(FaultKind::Auth(kind), line, wire),
         (None, Status::No) => said(FaultKind::Auth(unnamed_login(line)), line, wire),
@@ -87,7 +36,7 @@ pub(super) fn of_login(line: &StatusLine<'_>, wire: &Wire) -> Fault {
 /// A refused command on a mailbox.
 pub(super) fn of_mailbox(line: &StatusLine<'_>, wire: &Wire) -> Fault {
     let by_code = code(line).and_then(mailbox_code);
-    let by_text = || listed(MAILBOX_TEXTS, line.text);
+    let by_text = || VendorText::mailbox_fault(line.text);
     match (by_code.or_else(by_text), line.status) {
         (Some(kind), _) => said(FaultKind::Mailbox(kind), line, wire),
         (None, Status::No) => said(FaultKind::Mailbox(MailboxFault::Refused), line, wire),
@@ -176,12 +125,6 @@ fn mailbox_code(code: &ResponseCode) -> Option<MailboxFault> {
         }
         _ => None,
     }
-}
-
-fn listed<K: Copy>(texts: &[(&str, K)], text: &[u8]) -> Option<K> {
-    let text = text.to_ascii_lowercase();
-    let says = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
-    texts.iter().find(|(words, _)| says(words)).map(|(_, kind)| *kind)
 }
 
 #[cfg(test)]

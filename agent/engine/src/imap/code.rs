@@ -215,6 +215,71 @@ impl fmt::Display for ResponseCode {
     }
 }
 
+impl ResponseCode {
+    /// Where the code is defined.
+    pub const fn registered_in(&self) -> &'static str {
+        match self {
+            Self::Referral => "RFC 2193",
+            Self::Unseen => "RFC 3501",
+            Self::UnknownCte => "RFC 3516",
+            Self::AppendUid | Self::CopyUid | Self::UidNotSticky => "RFC 4315",
+            Self::UrlMech => "RFC 4467",
+            Self::BadUrl => "RFC 4469",
+            Self::CompressionActive => "RFC 4978",
+            Self::NotSaved => "RFC 5182",
+            Self::BadComparator => "RFC 5255",
+            Self::Annotate | Self::Annotations => "RFC 5257",
+            Self::MaxConvertMessages | Self::MaxConvertParts | Self::TempFail => "RFC 5259",
+            Self::NoUpdate => "RFC 5267",
+            Self::Metadata => "RFC 5464",
+            Self::BadEvent | Self::NotificationOverflow => "RFC 5465",
+            Self::UndefinedFilter => "RFC 5466",
+            Self::AlreadyExists
+            | Self::AuthenticationFailed
+            | Self::AuthorizationFailed
+            | Self::Cannot
+            | Self::ClientBug
+            | Self::ContactAdmin
+            | Self::Corruption
+            | Self::Expired
+            | Self::ExpungeIssued
+            | Self::InUse
+            | Self::Limit
+            | Self::NonExistent
+            | Self::NoPerm
+            | Self::PrivacyRequired
+            | Self::ServerBug
+            | Self::Unavailable => "RFC 5530",
+            Self::UseAttr => "RFC 6154",
+            Self::Downgraded => "RFC 6858",
+            Self::Closed | Self::HighestModSeq | Self::Modified | Self::NoModSeq => "RFC 7162",
+            Self::TooBig => "RFC 7889",
+            Self::MailboxId => "RFC 8474",
+            Self::Alert
+            | Self::BadCharset
+            | Self::Capability
+            | Self::HasChildren
+            | Self::Parse
+            | Self::PermanentFlags
+            | Self::ReadOnly
+            | Self::ReadWrite
+            | Self::TryCreate
+            | Self::UidNext
+            | Self::UidValidity => "RFC 9051",
+            Self::OverQuota => "RFC 9208",
+            Self::InProgress => "RFC 9585",
+            Self::UidRequired => "RFC 9586",
+            Self::MessageLimit => "RFC 9738",
+            Self::NewName
+            | Self::Throttled
+            | Self::TooFew
+            | Self::TooMany
+            | Self::WebAlert
+            | Self::Unknown(_) => "seen in the field",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

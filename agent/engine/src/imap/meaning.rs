@@ -26,6 +26,24 @@ pub enum PointsTo {
 }
 
 impl PointsTo {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Credential,
+        Self::AuthPolicy,
+        Self::AccountState,
+        Self::Capacity,
+        Self::ServiceDown,
+        Self::MailboxStorage,
+        Self::TlsConfig,
+        Self::ProtocolCompat,
+        Self::Probe,
+    ];
+
+    /// The one of that name.
+    pub fn known(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+
     /// The name in evidence.
     pub const fn as_str(self) -> &'static str {
         match self {

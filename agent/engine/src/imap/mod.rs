@@ -40,6 +40,7 @@ pub mod status_line;
 pub mod sync;
 pub mod tag;
 pub mod token;
+pub mod vendor_text;
 mod writer;
 
 pub use capability::Capabilities;

@@ -7,8 +7,10 @@ use parallax_model::evidence::ImapReply;
 use parallax_model::text::from_wire;
 
 use super::code::ResponseCode;
+use super::meaning::Meaning;
 use super::redact::Redactor;
 use super::scan::skip_spaces;
+use super::vendor_text::VendorText;
 
 /// Bytes between the brackets of a response code. What is longer is text.
 pub const CODE: usize = 512;
@@ -84,14 +86,39 @@ impl<'f> StatusLine<'f> {
             shown.push_str(&format!("…(+{})", text.len() - kept.len()));
         }
         let code = self.code.as_ref().map(|code| &code.name);
-        let meaning = code.and_then(ResponseCode::meaning);
+        // ALERT says only that the text is for people.
+        let decides = code.filter(|&code| *code != ResponseCode::Alert);
+        let meaning = decides.and_then(ResponseCode::meaning);
+        let by_text = || {
+            let text =
+                VendorText::of(self.text).filter(|_| self.status != Status::Ok || decides.is_none())?;
+            Some((
+                text.cause.clone(),
+                text.next_step.clone(),
+                format!("{}: {}", text.vendor, text.source),
+            ))
+        };
+        let by_code = |meaning: Meaning| {
+            let source = code.map(ResponseCode::registered_in).unwrap_or_default();
+            (
+                meaning.cause.to_owned(),
+                meaning.next_step.to_owned(),
+                source.to_owned(),
+            )
+        };
+        let alert = || code.and_then(ResponseCode::meaning).map(by_code);
+        let explained = meaning.map(by_code).or_else(by_text).or_else(alert);
+        let (cause, next_step, source) = match explained {
+            Some((cause, next_step, source)) => (Some(cause), Some(next_step), Some(source)),
+            None => (None, None, None),
+        };
         ImapReply {
-            source: None,
+            source,
             status: self.status.as_str().to_owned(),
             code: code.map(|code| code.as_str().to_owned()),
             text: shown,
-            cause: meaning.map(|meaning| meaning.cause.to_owned()),
-            next_step: meaning.map(|meaning| meaning.next_step.to_owned()),
+            cause,
+            next_step,
         }
     }
 
