@@ -10,7 +10,7 @@ use parallax_engine::event::Event;
 use parallax_engine::imap::Outgoing;
 use parallax_engine::session::Session;
 use parallax_model::credential::ClientIdentity;
-use parallax_model::evidence::TcpInfo;
+use parallax_model::evidence::{ConnectEvidence, TcpInfo};
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{AgentFault, Fault, FaultKind, TcpFault};
 use parallax_model::observation::Attempt;
@@ -192,9 +192,15 @@ impl Line<'_> {
         Event::Handshake(Box::default())
     }
 
-    /// Fills in what a handshake showed.
+    /// Fills in what costs time to find out and is not the server's: where a connection left this host, and what a
+    /// handshake showed.
     fn judged(&mut self, event: Event) -> Event {
         match (event, self.seen.take()) {
+            (Event::Connected(evidence), _) => Event::Connected(with_interface(evidence)),
+            (Event::ConnectFailed { fault, evidence }, _) => Event::ConnectFailed {
+                fault,
+                evidence: with_interface(evidence),
+            },
             (Event::Handshake(_), Some(seen)) => {
                 let facts = seen.judge(&self.around.trust, SystemTime::now());
                 Event::Handshake(Box::new(facts))
@@ -288,6 +294,13 @@ impl Line<'_> {
             Channel::Strict(stream) => tcp::info(stream.tcp().as_fd()),
             Channel::None => self.tcp.take(),
         }
+    }
+}
+
+fn with_interface(evidence: ConnectEvidence) -> ConnectEvidence {
+    ConnectEvidence {
+        interface: evidence.local.and_then(|local| tcp::holder(local.ip())),
+        ..evidence
     }
 }
 

@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_engine::budgets::Budgets;
-use parallax_engine::resolve::{self, Source};
 use parallax_identity::seal::SealingKey;
 use parallax_model::credential::{ClientIdentity, Credential, Mechanism, SealContext, SealedSecret, Secret};
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
 use parallax_model::spec::Examination;
-use parallax_model::stage::Stage;
-use parallax_model::target::{Endpoint, Host};
+use parallax_model::target::Endpoint;
 use parallax_model::vantage::{AgentName, Labels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -31,6 +29,7 @@ use crate::runner::attempts::{Errand, Job};
 
 mod attempts;
 mod further;
+mod resolve;
 mod sync;
 
 /// Addresses of one name that are tried; a name with more has them for balance, and some tell as much as all.
@@ -178,6 +177,11 @@ impl Probe<'_> {
         let spec = &self.order.spec;
         let (resolve, addresses) = self.resolve().await;
         let (errands, note) = self.errands(&addresses)?;
+        let note = self
+            .remarks(&resolve)
+            .into_iter()
+            .chain(note)
+            .reduce(|one, other| format!("{one}; {other}"));
         let errands: Vec<Errand> = match &resolve.evidence {
             Some(Evidence::Resolve(facts)) if spec.options.examines(Examination::Tlsa) => errands
                 .into_iter()
@@ -246,24 +250,6 @@ impl Probe<'_> {
             resolve: None,
             attempts,
         }
-    }
-
-    async fn resolve(&self) -> (Stage, Vec<IpAddr>) {
-        let spec = &self.order.spec;
-        let start = self.around.began.elapsed();
-        let (source, queries) = match (Source::given(spec), &spec.target.host) {
-            (Some(source), _) => (source, Vec::new()),
-            (None, Host::Name(name)) => {
-                let until = self.around.began + self.deadline;
-                let found = self.runner.files.look_up(name, spec.family, until).await;
-                (found.source, found.queries)
-            }
-            (None, Host::Address(_)) => (Source::Literal, Vec::new()),
-        };
-        let duration = self.around.began.elapsed().saturating_sub(start);
-        let (stage, addresses) = resolve::conclude(spec, queries, &source, start, duration);
-        self.reports.stage(None, stage.clone());
-        (stage, addresses)
     }
 
     /// One errand for each address and endpoint that the policy allows, and what is left out.

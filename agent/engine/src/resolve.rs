@@ -1,7 +1,11 @@
 //! From the answers of DNS to addresses, and what is wrong with those answers.
 
+mod other;
+mod service;
+mod special;
+
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use parallax_model::evidence::{DnsQuery, Evidence, ResolveEvidence};
@@ -9,6 +13,8 @@ use parallax_model::fault::{DnsFault, Fault, FaultKind};
 use parallax_model::spec::{FamilyChoice, ProbeSpec};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::Host;
+
+pub use service::remarks;
 
 /// Where addresses come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +52,41 @@ impl Source {
     }
 }
 
+/// What was asked, and what was answered.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Where the addresses come from.
+    pub source: Source,
+    /// The questions for addresses to this host's resolvers, in order.
+    pub queries: Vec<DnsQuery>,
+    /// The same questions to another resolver, where that was asked for.
+    pub other: Option<Other>,
+    /// Questions for SRV and TLSA records, where they were asked for; whatever comes of them, the stage is judged by
+    /// the addresses.
+    pub further: Vec<DnsQuery>,
+}
+
+impl Asked {
+    /// Nothing beside the addresses.
+    pub const fn addresses(source: Source, queries: Vec<DnsQuery>) -> Self {
+        Self {
+            source,
+            queries,
+            other: None,
+            further: Vec::new(),
+        }
+    }
+}
+
+/// What another resolver than this host's was asked for the addresses.
+#[derive(Debug, Clone)]
+pub struct Other {
+    /// Which.
+    pub resolver: SocketAddr,
+    /// The questions to it, in order.
+    pub queries: Vec<DnsQuery>,
+}
+
 /// What the answers for one record type come to.
 #[derive(Debug, Clone)]
 enum Answer {
@@ -58,14 +99,14 @@ enum Answer {
 }
 
 /// Judges what was asked and answered, in order: the stage, and the addresses to try, each once.
-pub fn conclude(
-    spec: &ProbeSpec,
-    queries: Vec<DnsQuery>,
-    source: &Source,
-    start: Duration,
-    duration: Duration,
-) -> (Stage, Vec<IpAddr>) {
-    let addresses = addresses(spec, &queries, source);
+pub fn conclude(spec: &ProbeSpec, asked: Asked, start: Duration, duration: Duration) -> (Stage, Vec<IpAddr>) {
+    let Asked {
+        source,
+        mut queries,
+        other,
+        further,
+    } = asked;
+    let addresses = addresses(spec, &queries, &source);
     let outcome = match source {
         Source::Dns => from_dns(spec, &queries, &addresses),
         Source::Literal | Source::Forced | Source::Hosts(_) if addresses.is_empty() => {
@@ -73,12 +114,29 @@ pub fn conclude(
         }
         Source::Literal | Source::Forced | Source::Hosts(_) => Outcome::Ok,
     };
+    let (outcome, other) = match other {
+        Some(other) => {
+            let ours = other::Ours {
+                source: &source,
+                queries: &queries,
+                addresses: &addresses,
+            };
+            let (outcome, other) = other::compare(spec, &ours, &other, outcome);
+            (outcome, Some(other))
+        }
+        None => (outcome, None),
+    };
+    let services = service::services(&further);
+    let tlsa = service::associations(&further);
+    queries.extend(further);
     let mut stage = Stage::new(StageName::Resolve, outcome, start, duration);
     stage.evidence = Some(Evidence::Resolve(ResolveEvidence {
         source: source.as_str().to_owned(),
         addresses: addresses.clone(),
         queries,
-        ..ResolveEvidence::default()
+        other,
+        services,
+        tlsa,
     }));
     (stage, addresses)
 }
@@ -91,11 +149,18 @@ fn addresses(spec: &ProbeSpec, queries: &[DnsQuery], source: &Source) -> Vec<IpA
         },
         Source::Forced => spec.addresses.clone(),
         Source::Hosts(addresses) => addresses.clone(),
-        Source::Dns => queries
-            .iter()
-            .flat_map(|query| query.addresses.iter().copied())
-            .collect(),
+        Source::Dns => answered(queries),
     };
+    each_once(spec, found)
+}
+
+fn answered(queries: &[DnsQuery]) -> Vec<IpAddr> {
+    let addresses = queries.iter().flat_map(|query| &query.addresses);
+    addresses.copied().collect()
+}
+
+/// Those of the families asked for, in order.
+fn each_once(spec: &ProbeSpec, found: Vec<IpAddr>) -> Vec<IpAddr> {
     let mut seen = BTreeSet::new();
     found
         .into_iter()

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 mod exchange;
 mod files;
 mod message;
+mod services;
 
 pub(crate) use files::{Configuration, Files};
 
@@ -49,6 +50,21 @@ impl Files {
             queries,
         }
     }
+
+    /// Asks another resolver than this host's for the addresses of a name.
+    pub(crate) async fn look_up_at(
+        &self,
+        resolver: SocketAddr,
+        name: &str,
+        family: FamilyChoice,
+        until: Instant,
+    ) -> Vec<DnsQuery> {
+        let other = Configuration {
+            resolvers: vec![resolver],
+            ..self.configuration()
+        };
+        other.ask(name, family, until).await
+    }
 }
 
 impl Configuration {
@@ -81,8 +97,18 @@ impl Configuration {
 
     /// Goes through the resolvers until one says something about the name.
     async fn ask_for(&self, name: &str, record_type: RecordType, until: Instant) -> Vec<DnsQuery> {
+        self.ask_round(TRIES, name, record_type, until).await
+    }
+
+    async fn ask_round(
+        &self,
+        tries: usize,
+        name: &str,
+        record_type: RecordType,
+        until: Instant,
+    ) -> Vec<DnsQuery> {
         let mut queries = Vec::new();
-        let rounds = (0..TRIES).flat_map(|_| self.resolvers.iter());
+        let rounds = (0..tries).flat_map(|_| self.resolvers.iter());
         for &resolver in rounds {
             let now = Instant::now();
             if now >= until {

@@ -16,6 +16,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::driver::errno;
 
+mod interface;
+
+pub(crate) use interface::holder;
+
 /// An open connection.
 pub(crate) struct Open {
     pub(crate) stream: TcpStream,
@@ -82,6 +86,7 @@ fn opened(stream: TcpStream, mut evidence: ConnectEvidence) -> Result<Open, Box<
     // An established connection outlives an ICMP error that TCP can get over.
     keep_icmp_errors(stream.as_fd(), false);
     evidence.local = local(&stream);
+    evidence.syn_retransmits = info(stream.as_fd()).as_ref().map(sent_again);
     Ok(Open { stream, evidence })
 }
 
@@ -94,6 +99,7 @@ fn refused(stream: &TcpStream, error: &io::Error, mut evidence: ConnectEvidence)
         fault.message = format!("{doing}: ICMP {} from {}", icmp.name, icmp.from);
     }
     let info = info(stream.as_fd());
+    evidence.syn_retransmits = info.as_ref().map(sent_again);
     Box::new(NotOpen {
         fault,
         evidence,
@@ -104,6 +110,7 @@ fn refused(stream: &TcpStream, error: &io::Error, mut evidence: ConnectEvidence)
 fn silent(stream: &TcpStream, mut evidence: ConnectEvidence) -> Box<NotOpen> {
     evidence.icmp = icmp_error(stream.as_fd());
     let info = info(stream.as_fd());
+    evidence.syn_retransmits = info.as_ref().map(sent_again);
     let fault = Fault::new(
         FaultKind::Tcp(TcpFault::TimedOut),
         format!("connect to {}: no answer", evidence.peer),
@@ -128,6 +135,11 @@ fn no_socket(error: &io::Error, mut evidence: ConnectEvidence) -> Box<NotOpen> {
         evidence,
         info,
     })
+}
+
+/// Before a connection is open, whatever is sent again is its SYN.
+fn sent_again(info: &TcpInfo) -> u32 {
+    info.total_retransmits.max(info.retransmits)
 }
 
 fn local(stream: &TcpStream) -> Option<SocketAddr> {

@@ -383,3 +383,39 @@ async fn examinations_come_after_what_was_asked_for_and_fit_the_endpoint() {
         [ExperimentKind::StarttlsInjection, ExperimentKind::RawHello]
     );
 }
+
+#[tokio::test]
+async fn another_resolver_is_asked_beside_this_hosts_and_its_answer_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut runner = runner(Policy::allow_all());
+    runner.files.hosts = directory.path().join("hosts");
+    runner.files.resolv_conf = directory.path().join("resolv.conf");
+    std::fs::write(&runner.files.hosts, "127.0.0.1 imap.lab.example\n").unwrap();
+    let server = mail_server(Arc::default()).await;
+    let mut order = order(&format!("imap.lab.example:{}", server.port()), Depth::Greeting);
+    order.spec.options.resolver = Some(silent.local_addr().unwrap());
+    order.budget = Duration::from_secs(1);
+    drop(silent);
+    let observation = run(&runner, &order).await.unwrap();
+    let stage = observation.resolve.unwrap();
+    assert_eq!(
+        stage.outcome,
+        Outcome::Ok,
+        "who can not be reached contradicts nobody"
+    );
+    let Some(Evidence::Resolve(facts)) = stage.evidence else {
+        panic!("evidence")
+    };
+    let other = facts.other.unwrap();
+    assert!(!other.agrees);
+    let fault = other.fault.unwrap();
+    assert_eq!(fault.kind, FaultKind::Dns(DnsFault::ResolverUnreachable));
+    assert_eq!(facts.source, "hosts");
+    let connect = observation.attempts[0].stages[0].evidence.clone();
+    let Some(Evidence::Connect(connect)) = connect else {
+        panic!("evidence")
+    };
+    assert_eq!(connect.interface.as_deref(), Some("lo"));
+    assert_eq!(connect.syn_retransmits, Some(0));
+}

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
-use crate::driver::dns::message::{Answer, Question, fault_of};
+use crate::driver::dns::message::{Answer, Checking, Question, fault_of};
 use crate::driver::{errno, tcp};
 
 /// The largest UDP message without EDNS is 512 bytes (RFC 1035 section 2.3.4); some send more.
@@ -23,7 +23,7 @@ enum Came {
     Nothing(DnsFault, String, Option<String>),
 }
 
-/// Asks, and keeps what came of it.
+/// Asks, and keeps what came of it. What a resolver could not answer is asked once more without its checking.
 pub(super) async fn ask(
     name: &str,
     record_type: RecordType,
@@ -45,22 +45,51 @@ pub(super) async fn ask(
         duration: std::time::Duration::ZERO,
         fault: None,
     };
-    let Some(question) = Question::new(name, record_type) else {
+    let Some(question) = Question::new(name, record_type, Checking::Enabled) else {
         let what = format!("{name:?} can not be asked for: it is no DNS name");
         query.fault = Some(Fault::new(FaultKind::Dns(DnsFault::Malformed), what));
         return query;
     };
-    let mut came = by_udp(&question, resolver, until).await;
-    if let Came::Answer(answer) = &came
-        && answer.truncated
-    {
-        query.transport = "tcp".to_owned();
-        query.rcode = Some(answer.rcode.clone());
-        came = by_tcp(&question, resolver, until).await;
-    }
+    let came = put(&question, &mut query, until).await;
     query.duration = began.elapsed();
     keep(&mut query, came);
+    if query.rcode.as_deref() == Some("SERVFAIL")
+        && let Some(unchecked) = Question::new(name, record_type, Checking::Disabled)
+        && let Came::Answer(answer) = put(&unchecked, &mut query.clone(), until).await
+        && matches!(answer.rcode.as_str(), "NOERROR" | "NXDOMAIN")
+    {
+        withheld(&mut query, &answer);
+    }
     query
+}
+
+/// By UDP, and by TCP what is too long for it.
+async fn put(question: &Question, query: &mut DnsQuery, until: Instant) -> Came {
+    let came = by_udp(question, query.resolver, until).await;
+    match &came {
+        Came::Answer(answer) if answer.truncated => {
+            query.transport = "tcp".to_owned();
+            query.rcode = Some(answer.rcode.clone());
+            by_tcp(question, query.resolver, until).await
+        }
+        Came::Answer(_) | Came::Nothing(..) => came,
+    }
+}
+
+/// There is an answer that the resolver holds back because its signatures are wrong.
+fn withheld(query: &mut DnsQuery, answer: &Answer) {
+    query.dnssec = Some("bogus".to_owned());
+    let said: Vec<String> = answer.addresses.iter().map(ToString::to_string).collect();
+    let said = if said.is_empty() {
+        answer.rcode.clone()
+    } else {
+        said.join(", ")
+    };
+    let what = format!(
+        "{} {} from {}: SERVFAIL, but {said} with DNSSEC checking disabled",
+        query.name, query.record_type, query.resolver
+    );
+    query.fault = Some(Fault::new(FaultKind::Dns(DnsFault::Bogus), what));
 }
 
 fn keep(query: &mut DnsQuery, came: Came) {
@@ -73,6 +102,13 @@ fn keep(query: &mut DnsQuery, came: Came) {
             query.addresses = answer.addresses;
             query.cname_chain = answer.cname_chain;
             query.ttl_s = answer.ttl_s;
+            query.records = answer.records;
+            let vouched = if answer.authenticated {
+                "authenticated"
+            } else {
+                "not_authenticated"
+            };
+            query.dnssec = query.fault.is_none().then(|| vouched.to_owned());
         }
         Came::Nothing(kind, what, raw) => {
             let mut fault = Fault::new(FaultKind::Dns(kind), format!("{asked}: {what}"));

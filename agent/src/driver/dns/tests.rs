@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::rdata::{CNAME, SRV, TLSA};
 use hickory_proto::rr::{Name, RData, Record};
 use parallax_model::fault::{DnsFault, FaultKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -225,4 +225,107 @@ async fn the_hosts_file_comes_first() {
     let found = files.look_up("mail.example", FamilyChoice::Ipv6, soon()).await;
     assert_eq!(found.source, Source::Dns);
     assert!(found.queries.is_empty(), "there is no resolver");
+}
+
+#[tokio::test]
+async fn a_resolver_that_vouches_for_its_answer_is_heard_and_asked_to_say_so() {
+    let vouching = server(|request| {
+        let asked = Message::from_vec(request).unwrap().metadata;
+        assert!(asked.authentic_data && !asked.checking_disabled);
+        let mut message = truth(request);
+        message.metadata.authentic_data = true;
+        Some(message)
+    })
+    .await;
+    let plain = server(|request| Some(truth(request))).await;
+    for (resolver, dnssec) in [(vouching, "authenticated"), (plain, "not_authenticated")] {
+        let queries = configuration(&[resolver])
+            .ask("imap.lab.example", FamilyChoice::Ipv4, soon())
+            .await;
+        assert_eq!(queries[0].dnssec.as_deref(), Some(dnssec));
+    }
+}
+
+#[tokio::test]
+async fn what_a_resolver_withholds_for_its_signatures_is_bogus_and_not_its_failure() {
+    let validating = server(|request| {
+        let unchecked = Message::from_vec(request).unwrap().metadata.checking_disabled;
+        if unchecked {
+            return Some(truth(request));
+        }
+        let mut message = response(request);
+        message.metadata.response_code = ResponseCode::ServFail;
+        Some(message)
+    })
+    .await;
+    let queries = configuration(&[validating])
+        .ask("imap.lab.example", FamilyChoice::Ipv4, soon())
+        .await;
+    let fault = queries[0].fault.as_ref().unwrap();
+    assert_eq!(fault.kind, FaultKind::Dns(DnsFault::Bogus));
+    assert!(
+        fault.message.contains("192.0.2.1 with DNSSEC checking disabled"),
+        "{fault:?}"
+    );
+    assert_eq!(queries[0].dnssec.as_deref(), Some("bogus"));
+    assert_eq!(queries[0].rcode.as_deref(), Some("SERVFAIL"));
+    assert!(queries[0].addresses.is_empty(), "what is bogus is not used");
+}
+
+/// Has SRV records for the domain above the host, and a TLSA record for port 993 of the host.
+fn mail_zone(request: &[u8]) -> Option<Message> {
+    let mut message = response(request);
+    let asked = message.queries[0].clone();
+    let data = match asked.name.to_ascii().as_str() {
+        "_imaps._tcp.lab.example." => {
+            let host = Name::from_ascii("imap.lab.example.").unwrap();
+            RData::SRV(SRV::new(5, 1, 993, host))
+        }
+        "_imap._tcp.lab.example." => RData::SRV(SRV::new(0, 0, 0, Name::root())),
+        "_993._tcp.imap.lab.example." => RData::TLSA(TLSA::new(3.into(), 1.into(), 1.into(), vec![0xab; 32])),
+        _ => {
+            message.metadata.response_code = ResponseCode::NXDomain;
+            return Some(message);
+        }
+    };
+    message.add_answer(Record::from_rdata(asked.name, 300, data));
+    Some(message)
+}
+
+#[tokio::test]
+async fn the_mail_domain_is_asked_for_its_services_and_the_host_for_its_associations() {
+    let configuration = configuration(&[server(mail_zone).await]);
+    let services = configuration.services("imap.lab.example", soon()).await;
+    let said: Vec<_> = services
+        .iter()
+        .map(|query| (query.name.as_str(), query.records.join(",")))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("_imaps._tcp.imap.lab.example", String::new()),
+            ("_imap._tcp.imap.lab.example", String::new()),
+            ("_imaps._tcp.lab.example", "5 1 993 imap.lab.example.".into()),
+            ("_imap._tcp.lab.example", "0 0 0 .".into()),
+        ]
+    );
+    assert!(
+        services.iter().all(|query| query.fault.is_none()),
+        "that there is no record is no fault"
+    );
+    let associations = configuration
+        .associations("imap.lab.example", &[993, 143], soon())
+        .await;
+    assert_eq!(associations[0].records, [format!("3 1 1 {}", "ab".repeat(32))]);
+    assert_eq!(associations[0].ttl_s, Some(300));
+    assert!(associations[1].records.is_empty());
+}
+
+#[tokio::test]
+async fn a_silent_resolver_is_asked_once_for_what_no_client_needs() {
+    let silent = server(|_| None).await;
+    let until = Instant::now() + Duration::from_millis(300);
+    let queries = configuration(&[silent]).services("lab.example", until).await;
+    assert_eq!(queries.len(), 2);
+    assert!(queries.iter().all(|query| query.fault.is_some()));
 }

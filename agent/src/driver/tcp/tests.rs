@@ -20,6 +20,8 @@ async fn an_open_port_has_both_addresses_and_an_established_state() {
         let info = info(open.stream.as_fd()).unwrap();
         assert_eq!((info.state.as_str(), info.segs_in), ("ESTABLISHED", 1));
         assert!(info.snd_mss > 500, "{info:?}");
+        assert_eq!(open.evidence.syn_retransmits, Some(0));
+        assert_eq!(holder(peer.ip()).as_deref(), Some("lo"));
     }
 }
 
@@ -33,6 +35,24 @@ async fn a_closed_port_is_refused_by_a_reset_and_not_by_icmp() {
     assert_eq!(refused.evidence.errno.as_deref(), Some("ECONNREFUSED"));
     assert_eq!(refused.evidence.icmp, None);
     assert_eq!(refused.info.unwrap().segs_in, 1);
+    assert_eq!(refused.evidence.syn_retransmits, Some(0));
+}
+
+#[tokio::test]
+async fn a_host_that_drops_the_first_segment_is_sent_it_again_and_that_is_counted() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let address: SocketAddr = address.parse().unwrap();
+        let full = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        full.bind(&address.into()).unwrap();
+        full.listen(0).unwrap();
+        let peer = full.local_addr().unwrap().as_socket().unwrap();
+        let _first = connect(peer, soon()).await.ok().unwrap();
+        let until = Instant::now() + Duration::from_millis(1_300);
+        let silent = connect(peer, until).await.err().unwrap();
+        assert_eq!(silent.fault.kind, FaultKind::Tcp(TcpFault::TimedOut));
+        assert_eq!(silent.evidence.syn_retransmits, Some(1), "{silent:?}");
+        assert_eq!(silent.info.unwrap().state, "SYN_SENT");
+    }
 }
 
 #[tokio::test]
