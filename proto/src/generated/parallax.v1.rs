@@ -278,7 +278,7 @@ pub struct ResolveEvidence {
 pub struct DnsQuery {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// `A`, `AAAA`.
+    /// `A`, `AAAA`, `SRV`, `TLSA`.
     #[prost(string, tag = "2")]
     pub record_type: ::prost::alloc::string::String,
     /// address:port.

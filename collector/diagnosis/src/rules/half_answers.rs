@@ -89,6 +89,8 @@ fn half_answers(vantage: &Vantage) -> BTreeSet<FindingKind> {
         .resolve()
         .map(|facts| facts.queries.as_slice())
         .unwrap_or_default()
+        .iter()
+        .filter(|query| query.for_addresses())
     {
         let answered_later = vantage.resolve().is_some_and(|facts| {
             facts

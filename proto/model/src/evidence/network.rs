@@ -14,7 +14,7 @@ use crate::millis;
 pub struct DnsQuery {
     /// The name asked for.
     pub name: String,
-    /// `A` or `AAAA`.
+    /// `A`, `AAAA`, `SRV`, `TLSA`.
     pub record_type: String,
     /// The resolver asked.
     pub resolver: SocketAddr,
@@ -46,6 +46,13 @@ pub struct DnsQuery {
     /// answers with checking disabled).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dnssec: Option<String>,
+}
+
+impl DnsQuery {
+    /// Whether it asks for addresses: only such a question decides whether a service can be reached.
+    pub fn for_addresses(&self) -> bool {
+        matches!(self.record_type.as_str(), "A" | "AAAA")
+    }
 }
 
 /// How a name became addresses.
