@@ -51,23 +51,14 @@ pub(super) fn identified(facts: &IdEvidence, told: &mut Told) {
 }
 
 pub(super) fn logged_in(facts: &AuthenticateEvidence, told: &mut Told) {
-    let mut how = format!("by {}", words::quote(&facts.mechanism));
-    if !facts.command.is_empty() && facts.command != facts.mechanism {
-        how.push_str(&format!(" ({}", words::quote(&facts.command)));
-        how.push_str(if facts.initial_response {
-            ", initial response)"
-        } else {
-            ")"
-        });
-    }
-    told.beside(how);
+    told.beside(way_in(facts));
     if let Some(binding) = &facts.channel_binding {
         told.beside(format!("bound to TLS by {}", words::quote(binding)));
     }
     match facts.server_verified {
         Some(true) => told.beside("the server proved that it knows the password"),
-        Some(false) => told.beside("the server did NOT prove that it knows the password"),
-        None => {}
+        Some(false) if let_in(facts) => told.beside("the server did NOT prove that it knows the password"),
+        Some(false) | None => {}
     }
     if let Some(error) = &facts.oauth_error {
         told.below(token_refused(error));
@@ -79,6 +70,29 @@ pub(super) fn logged_in(facts: &AuthenticateEvidence, told: &mut Told) {
     if !facts.enabled.is_empty() {
         told.below(format!("enabled: {}", words::quote(&facts.enabled.join(" "))));
     }
+}
+
+/// "by SCRAM-SHA-256 (AUTHENTICATE, initial response)"; nothing where no mechanism was in common.
+fn way_in(facts: &AuthenticateEvidence) -> String {
+    if facts.mechanism.is_empty() {
+        return String::new();
+    }
+    let mut way = format!("by {}", words::quote(&facts.mechanism));
+    if !facts.command.is_empty() && facts.command != facts.mechanism {
+        let command = words::quote(&facts.command);
+        let with = if facts.initial_response {
+            ", initial response"
+        } else {
+            ""
+        };
+        way.push_str(&format!(" ({command}{with})"));
+    }
+    way
+}
+
+/// A server that refuses has nothing to prove.
+fn let_in(facts: &AuthenticateEvidence) -> bool {
+    facts.reply.as_ref().is_none_or(|reply| reply.status == "OK")
 }
 
 fn difference(before: &str, added: &[String], removed: &[String], told: &mut Told) {

@@ -175,6 +175,15 @@ fn logins() -> RunDocument {
             "next_step": "get a new token for the scope mail"}});
     let command = json!({"mechanism": "LOGIN", "command": "LOGIN", "initial_response": false,
         "reply": {"status": "OK", "text": "in"}, "penalty_suspected": false});
+    let nothing_in_common = json!({"mechanism": "", "initial_response": false});
+    let none = [
+        "auth",
+        "mechanism_unavailable",
+        "the server does not offer SCRAM-SHA-256-PLUS",
+    ];
+    let refused = json!({"mechanism": "SCRAM-SHA-1", "command": "AUTHENTICATE", "initial_response": false,
+        "server_verified": false, "reply": {"status": "NO", "text": "no"}});
+    let rejected = ["auth", "credentials_rejected", "the password was rejected"];
     let unproven = json!({"mechanism": "SCRAM-SHA-1", "command": "AUTHENTICATE", "initial_response": false,
         "server_verified": false});
     let fault = ["auth", "token_rejected", "the token was rejected: invalid_token"];
@@ -195,6 +204,8 @@ fn logins() -> RunDocument {
                 vec![
                     told("authenticate", 5.0, command),
                     told("authenticate", 6.0, unproven),
+                    faulty("authenticate", "failed", none, nothing_in_common),
+                    faulty("authenticate", "failed", rejected, refused),
                 ],
             ),
         ],
