@@ -173,6 +173,9 @@ fn stapled(facts: &OcspFacts) -> String {
 }
 
 fn associations(facts: &TlsaFacts) -> String {
+    if facts.records == 0 {
+        return "TLSA: no record for this port".to_owned();
+    }
     let records = words::count(facts.records as usize, "record");
     let judged = match facts.matched {
         Some(true) => "the chain matches",

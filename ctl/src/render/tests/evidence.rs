@@ -130,7 +130,7 @@ fn handshakes() -> RunDocument {
         "first_bytes": "15030100020246", "alert": "protocol_version",
         "raw_hello": {"offered": ["TLSv1.0"], "alert": "protocol_version"}});
     let resumed = json!({"version": "TLSv1.3", "handshake_kind": "resumed", "bytes_received": 300, "bytes_sent": 600,
-        "verified": true, "trusted_by": ["system"], "ocsp_stapled": false});
+        "verified": true, "trusted_by": ["system"], "ocsp_stapled": false, "tlsa": {"records": 0, "note": "no record"}});
     let injected = json!({"injection": "executed", "reply": {"status": "OK", "text": "Begin TLS"},
         "capabilities": ["IMAP4rev1"], "added": ["AUTH=PLAIN"], "removed": ["LOGINDISABLED", "STARTTLS"],
         "tls": {"version": "TLSv1.3", "bytes_received": 2100, "bytes_sent": 320, "verified": true,
