@@ -5,7 +5,7 @@ use parallax_tests::dovecot::{PASSWORD, USER};
 use parallax_tests::site::TARGET;
 use parallax_tests::world::World;
 
-use crate::{DOWN, HEALTHY, everyone, world};
+use crate::{DOWN, HEALTHY, PARTIAL, everyone, world};
 
 #[test]
 fn a_refused_password_is_tried_once_and_its_response_code_is_read_out() {
@@ -41,6 +41,16 @@ fn a_password_database_that_is_down_is_not_a_wrong_password() {
         "{document}"
     );
     world.heal("auth_backend_down@mail").unwrap();
+
+    // The server holds the failures against the addresses they came from, and makes them wait.
+    let document = login(&world, PASSWORD).expect_status(PARTIAL).document();
+    assert_eq!(document.with_outcome("ok"), everyone(), "{document}");
+    assert_eq!(document.first_finding().kind(), "auth_penalty", "{document}");
+    assert_eq!(document.first_finding().affected(), everyone(), "{document}");
+
+    // It forgets them when it is started anew.
+    world.inject("dovecot_stopped@mail").unwrap();
+    world.heal("dovecot_stopped@mail").unwrap();
     let document = login(&world, PASSWORD).expect_status(HEALTHY).document();
     assert_eq!(document.with_outcome("ok"), everyone(), "{document}");
 }
