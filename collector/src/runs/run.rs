@@ -1,5 +1,6 @@
 //! One question put to many agents, from the orders to the verdict.
 
+mod common_start;
 mod follow_up;
 mod vantage;
 mod watch;
@@ -18,23 +19,17 @@ use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
-use super::inquiry::{Cast, Happening, Inquiry, Participant};
+use super::inquiry::{Cast, Happening, Inquiry};
 use super::login_gate::{LoginAnswer, LoginGate};
 use super::order::{PROBE, SEALED_CREDENTIAL};
 use super::{Effect, Order, OrderEnd, Report, StageEnded};
+use common_start::common_start;
 use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
 use vantage::Vantage;
 use watch::Watches;
 
 /// How long after a probe's own time its answer may still come.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// The common start: the slowest round trip and this, but never more than that.
-const START_MARGIN: Duration = Duration::from_millis(20);
-const START_AT_MOST: Duration = Duration::from_millis(500);
-
-/// The round trip of an agent that has not measured one yet.
-const UNMEASURED_RTT: Duration = Duration::from_millis(50);
 
 /// A live run.
 #[derive(Debug)]
@@ -386,16 +381,4 @@ impl Run {
             clients,
         }))
     }
-}
-
-/// All agents begin together, as soon as the slowest of them must have its order. One alone begins at once.
-fn common_start(participants: &[Participant], now: Instant) -> Option<Instant> {
-    if participants.len() < 2 {
-        return None;
-    }
-    let slowest = participants
-        .iter()
-        .map(|participant| participant.rtt.unwrap_or(UNMEASURED_RTT))
-        .max()?;
-    Some(now + (slowest + START_MARGIN).min(START_AT_MOST))
 }

@@ -20,6 +20,8 @@ pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub const NETWORK_LOCAL_ADDRESS: &str = "network.local.address";
 /// Port of this end.
 pub const NETWORK_LOCAL_PORT: &str = "network.local.port";
+/// Interface of this end.
+pub const NETWORK_INTERFACE_NAME: &str = "network.interface.name";
 /// `tcp`.
 pub const NETWORK_TRANSPORT: &str = "network.transport";
 /// `ipv4` or `ipv6`.
@@ -95,6 +97,17 @@ pub const ATTEMPT_PURPOSE: &str = "parallax.attempt.purpose";
 /// What was varied.
 pub const EXPERIMENT: &str = "parallax.experiment";
 
+/// SYNs sent again.
+pub const SYN_RETRANSMITS: &str = "parallax.tcp.syn_retransmits";
+/// Whether the resolver asked beside the host's own says the same.
+pub const DNS_AGREES: &str = "parallax.dns.agrees";
+/// DNSSEC as far as the resolver tells: `authenticated`, `not_authenticated`, `bogus`.
+pub const DNS_DNSSEC: &str = "parallax.dns.dnssec";
+/// How a held session ended: `alive`, `bye`, `closed`, `reset`, `silent`.
+pub const HOLD_END: &str = "parallax.hold.end";
+/// How long it was held, milliseconds.
+pub const HOLD_MS: &str = "parallax.hold.duration_ms";
+
 /// `tls`, `starttls`, `plaintext`.
 pub const IMAP_SECURITY: &str = "imap.security";
 /// Command in upper case, without arguments.
@@ -107,3 +120,13 @@ pub const IMAP_RESPONSE_CODE: &str = "imap.response.code";
 pub const IMAP_AUTH_MECHANISM: &str = "imap.auth.mechanism";
 /// Capabilities as announced.
 pub const IMAP_CAPABILITIES: &str = "imap.capabilities";
+/// Milliseconds from the last byte of a message to the server's answer.
+pub const IMAP_APPEND_STORED_MS: &str = "imap.append.stored_ms";
+/// Whether a message came back as it was sent.
+pub const IMAP_APPEND_INTACT: &str = "imap.append.intact";
+/// Changes as another session learned of them, `exists:idle`.
+pub const IMAP_SYNC_SEEN: &str = "imap.sync.seen";
+/// The slowest of them, milliseconds.
+pub const IMAP_SYNC_LATENCY_MS: &str = "imap.sync.latency_ms";
+/// Whether the server offers IDLE.
+pub const IMAP_IDLE_OFFERED: &str = "imap.idle.offered";

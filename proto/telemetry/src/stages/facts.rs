@@ -2,7 +2,10 @@
 
 use opentelemetry::{KeyValue, Value};
 use parallax_model::certificate::CertificateFacts;
-use parallax_model::evidence::{ConnectEvidence, Evidence, ImapReply, ResolveEvidence, TlsEvidence};
+use parallax_model::evidence::{
+    AppendEvidence, ConnectEvidence, Evidence, HoldEvidence, ImapReply, ResolveEvidence, SyncEvidence,
+    TlsEvidence,
+};
 use parallax_model::observation::Family;
 use parallax_model::text;
 
@@ -25,16 +28,16 @@ pub(super) fn write(evidence: &Evidence, failed: bool, attributes: &mut Vec<KeyV
         Evidence::Authenticate(facts) => {
             attributes.push(KeyValue::new(key::IMAP_AUTH_MECHANISM, shown(&facts.mechanism)));
         }
+        Evidence::Append(facts) => append(facts, attributes),
+        Evidence::Sync(facts) => sync(facts, attributes),
+        Evidence::Idle(facts) => attributes.push(KeyValue::new(key::IMAP_IDLE_OFFERED, facts.offered)),
+        Evidence::Hold(facts) => hold(facts, attributes),
         Evidence::Greeting(_)
         | Evidence::Id(_)
         | Evidence::Namespace(_)
         | Evidence::List(_)
         | Evidence::Select(_)
         | Evidence::Fetch(_)
-        | Evidence::Append(_)
-        | Evidence::Sync(_)
-        | Evidence::Idle(_)
-        | Evidence::Hold(_)
         | Evidence::Command(_) => {}
     }
     if let Some(answer) = evidence.reply() {
@@ -45,6 +48,11 @@ pub(super) fn write(evidence: &Evidence, failed: bool, attributes: &mut Vec<KeyV
 fn resolve(facts: &ResolveEvidence, attributes: &mut Vec<KeyValue>) {
     if let Some(query) = facts.queries.first() {
         attributes.push(KeyValue::new(key::DNS_QUESTION_NAME, shown(&query.name)));
+        let dnssec = query.dnssec.as_deref();
+        attributes.extend(dnssec.map(|dnssec| KeyValue::new(key::DNS_DNSSEC, shown(dnssec))));
+    }
+    if let Some(other) = &facts.other {
+        attributes.push(KeyValue::new(key::DNS_AGREES, other.agrees));
     }
     let addresses = facts.addresses.iter().map(ToString::to_string);
     attributes.push(KeyValue::new(key::DNS_ANSWERS, texts(addresses)));
@@ -61,6 +69,34 @@ fn connect(facts: &ConnectEvidence, attributes: &mut Vec<KeyValue>) {
         attributes.push(KeyValue::new(key::NETWORK_LOCAL_ADDRESS, local.ip().to_string()));
         attributes.push(KeyValue::new(key::NETWORK_LOCAL_PORT, i64::from(local.port())));
     }
+    if let Some(interface) = &facts.interface {
+        attributes.push(KeyValue::new(key::NETWORK_INTERFACE_NAME, shown(interface)));
+    }
+    if let Some(again) = facts.syn_retransmits {
+        attributes.push(KeyValue::new(key::SYN_RETRANSMITS, i64::from(again)));
+    }
+}
+
+fn append(facts: &AppendEvidence, attributes: &mut Vec<KeyValue>) {
+    let stored = facts.stored_ms;
+    attributes.extend(stored.map(|stored| KeyValue::new(key::IMAP_APPEND_STORED_MS, stored)));
+    let intact = facts.intact;
+    attributes.extend(intact.map(|intact| KeyValue::new(key::IMAP_APPEND_INTACT, intact)));
+}
+
+fn sync(facts: &SyncEvidence, attributes: &mut Vec<KeyValue>) {
+    let events = facts.events.iter();
+    let seen = events.map(|event| format!("{}:{}", event.event, event.seen));
+    attributes.push(KeyValue::new(key::IMAP_SYNC_SEEN, texts(seen)));
+    let slowest = facts.events.iter().filter_map(|event| event.latency_ms);
+    if let Some(slowest) = slowest.reduce(f64::max) {
+        attributes.push(KeyValue::new(key::IMAP_SYNC_LATENCY_MS, slowest));
+    }
+}
+
+fn hold(facts: &HoldEvidence, attributes: &mut Vec<KeyValue>) {
+    attributes.push(KeyValue::new(key::HOLD_END, shown(&facts.end)));
+    attributes.push(KeyValue::new(key::HOLD_MS, facts.held_ms));
 }
 
 /// A session was established when its version is known and it did not fail; a certificate that is refused only

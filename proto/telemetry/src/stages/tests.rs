@@ -6,8 +6,8 @@ use opentelemetry::trace::{SpanId, SpanKind, Status, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use parallax_model::certificate::CertificateFacts;
 use parallax_model::evidence::{
-    AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, DnsQuery, GreetingEvidence, ImapReply,
-    ResolveEvidence, TlsEvidence,
+    AppendEvidence, AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, DnsQuery, GreetingEvidence,
+    HoldEvidence, ImapReply, ResolveEvidence, SyncEvent, SyncEvidence, TlsEvidence,
 };
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{AuthFault, FaultKind, TcpFault, TlsFault};
@@ -101,6 +101,56 @@ fn a_degraded_stage_is_no_error() {
     assert_eq!(value(handshake, "tls.established"), "true");
     assert_eq!(value(handshake, "tls.server.hash.sha256"), "AB12");
     assert_eq!(value(handshake, "tls.server.not_after"), "2027-01-15T08:00:00Z");
+}
+
+#[test]
+fn what_was_written_and_held_is_told_in_numbers_and_no_mailbox_is_named() {
+    let with = |name, evidence| Stage {
+        evidence: Some(evidence),
+        ..Stage::new(name, Outcome::Ok, Duration::ZERO, Duration::from_millis(5))
+    };
+    let event = |event: &str, seen: &str, latency_ms| SyncEvent {
+        event: event.into(),
+        seen: seen.into(),
+        latency_ms,
+    };
+    let append = AppendEvidence {
+        mailbox: "probe@example.org".into(),
+        stored_ms: Some(12.5),
+        intact: Some(true),
+        ..AppendEvidence::default()
+    };
+    let sync = SyncEvidence {
+        events: vec![
+            event("exists", "idle", Some(3.0)),
+            event("flags", "noop", Some(4000.0)),
+            event("expunge", "never", None),
+        ],
+        left_over: vec!["hunter2".into()],
+        ..SyncEvidence::default()
+    };
+    let hold = HoldEvidence {
+        held_ms: 600.0,
+        end: "reset".into(),
+        ..HoldEvidence::default()
+    };
+    let mut observation = observation();
+    observation.attempts[0].stages.extend([
+        with(StageName::Append, Evidence::Append(append)),
+        with(StageName::Sync, Evidence::Sync(Box::new(sync))),
+        with(StageName::Hold, Evidence::Hold(hold)),
+    ]);
+    let spans = spans(&observation);
+    assert_eq!(
+        value(find(&spans, "IMAP APPEND"), "imap.append.stored_ms"),
+        "12.5"
+    );
+    let sync = find(&spans, "IMAP sync");
+    assert_eq!(value(sync, "imap.sync.latency_ms"), "4000");
+    assert!(value(sync, "imap.sync.seen").contains("flags:noop"));
+    assert_eq!(value(find(&spans, "IMAP hold"), "parallax.hold.end"), "reset");
+    let all = format!("{spans:?}");
+    assert!(SECRETS.iter().all(|secret| !all.contains(secret)));
 }
 
 #[test]
