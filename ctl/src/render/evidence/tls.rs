@@ -64,7 +64,8 @@ fn negotiated(facts: &TlsEvidence) -> String {
         .map(|name| words::quote(name));
     let mut parts: Vec<_> = named.collect();
     match facts.handshake_kind.as_deref() {
-        None | Some("full") => {}
+        None => {}
+        Some("full") => parts.push("full handshake".to_owned()),
         Some("hello_retry") => parts.push("one round trip more (hello retry)".to_owned()),
         Some("resumed") => parts.push("resumed".to_owned()),
         Some(other) => parts.push(words::quote(other)),

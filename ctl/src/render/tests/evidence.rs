@@ -131,6 +131,8 @@ fn handshakes() -> RunDocument {
         "raw_hello": {"offered": ["TLSv1.0"], "alert": "protocol_version"}});
     let resumed = json!({"version": "TLSv1.3", "handshake_kind": "resumed", "bytes_received": 300, "bytes_sent": 600,
         "verified": true, "trusted_by": ["system"], "ocsp_stapled": false, "tlsa": {"records": 0, "note": "no record"}});
+    let anew = json!({"version": "TLSv1.2", "handshake_kind": "full", "bytes_received": 2100, "bytes_sent": 600,
+        "verified": true, "trusted_by": ["system"], "ocsp_stapled": false, "chain": [certificate()]});
     let injected = json!({"injection": "executed", "reply": {"status": "OK", "text": "Begin TLS"},
         "capabilities": ["IMAP4rev1"], "added": ["AUTH=PLAIN"], "removed": ["LOGINDISABLED", "STARTTLS"],
         "tls": {"version": "TLSv1.3", "bytes_received": 2100, "bytes_sent": 320, "verified": true,
@@ -150,6 +152,7 @@ fn handshakes() -> RunDocument {
                 "raw_hello",
                 session("tls", vec![faulty("tls", "degraded", too_old, old)]),
             ),
+            follow_up("resumption", session("tls", vec![told("tls", 2.9, anew)])),
             follow_up("raw_hello", session("tls", vec![told("tls", 0.9, refused)])),
             follow_up(
                 "starttls_injection",
