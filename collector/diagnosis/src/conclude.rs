@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use parallax_model::finding::{Alternative, Conclusion, Finding, Severity};
 
 use crate::candidate::Candidate;
+use crate::clients;
 use crate::command;
 use crate::matrix::Matrix;
 use crate::repeats;
@@ -25,7 +26,9 @@ const ALONE_AT_MOST: f64 = 0.9;
 
 /// Judges everything that was seen.
 pub(crate) fn conclude(matrix: &Matrix) -> Conclusion {
-    let chosen = explain(matrix);
+    let mut chosen = explain(matrix);
+    let standings = clients::standings(matrix);
+    chosen.extend(clients::incompatible(matrix, &chosen, &standings));
     let verdict = verdict::of(matrix, &chosen);
     let mut findings: Vec<Finding> = chosen
         .into_iter()
@@ -33,7 +36,7 @@ pub(crate) fn conclude(matrix: &Matrix) -> Conclusion {
         .collect();
     findings.sort_by(|one, other| rank(one).cmp(&rank(other)));
     Conclusion {
-        clients: Vec::new(),
+        clients: standings.iter().map(|standing| standing.report(matrix)).collect(),
         verdict,
         summary: summary::of(matrix, verdict, &findings),
         findings,

@@ -7,6 +7,7 @@
 //! A trouble that no rule explains is still a finding: nothing that was seen gets lost.
 
 mod candidate;
+mod clients;
 mod command;
 mod conclude;
 mod experiment;

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use parallax_diagnosis::{Question, conclude, experiments};
 use parallax_model::certificate::CertificateFacts;
 use parallax_model::evidence::{
-    AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, DnsQuery, Evidence, IcmpError, ImapReply,
-    ResolveEvidence, TcpInfo, TlsEvidence,
+    AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, DnsQuery, Evidence, HoldEvidence, IcmpError,
+    ImapReply, ListEvidence, QuotaFacts, RawHelloFacts, ResolveEvidence, SelectEvidence, StarttlsEvidence,
+    SyncEvent, SyncEvidence, TcpInfo, TlsEvidence,
 };
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{
@@ -181,7 +182,75 @@ fn evidence(peer: SocketAddr) -> impl Strategy<Value = Option<Evidence>> {
             reply: None,
         })
     });
-    prop::option::of(prop_oneof![connect, tls, reply, capabilities])
+    prop::option::of(prop_oneof![connect, tls, reply, capabilities, behind_the_login()])
+}
+
+/// Evidence of what comes with STARTTLS and after it.
+fn behind_the_login() -> impl Strategy<Value = Evidence> {
+    let word = select(vec![
+        "",
+        "alive",
+        "silent",
+        "bye",
+        "closed",
+        "never",
+        "idle",
+        "executed",
+        "\u{1b}[31m",
+    ]);
+    let number = prop_oneof![Just(f64::NAN), Just(-1.0), 0.0..1e7_f64];
+    let hold = (word.clone(), number.clone(), any::<bool>()).prop_map(|(end, held_ms, logged_in)| {
+        Evidence::Hold(HoldEvidence {
+            end: end.into(),
+            held_ms,
+            logged_in,
+            ..HoldEvidence::default()
+        })
+    });
+    let sync = (word.clone(), number, any::<Option<String>>()).prop_map(|(seen, latency_ms, watcher)| {
+        Evidence::Sync(Box::new(SyncEvidence {
+            watcher,
+            events: vec![SyncEvent {
+                event: "exists".into(),
+                seen: seen.into(),
+                latency_ms: Some(latency_ms),
+            }],
+            ..SyncEvidence::default()
+        }))
+    });
+    let list = prop::collection::vec(any::<String>(), 0..3).prop_map(|missing_roles| {
+        Evidence::List(ListEvidence {
+            doubled_roles: missing_roles.clone(),
+            missing_roles,
+            ..ListEvidence::default()
+        })
+    });
+    let select_box = (any::<u64>(), any::<u64>(), any::<String>()).prop_map(|(usage, limit, root)| {
+        Evidence::Select(SelectEvidence {
+            quota: vec![QuotaFacts {
+                resource: root.clone(),
+                root,
+                usage,
+                limit,
+            }],
+            ..SelectEvidence::default()
+        })
+    });
+    let starttls = (word, prop::option::of(any::<String>())).prop_map(|(injection, version)| {
+        Evidence::Starttls(Box::new(StarttlsEvidence {
+            injection: Some(injection.into()),
+            tls: Some(TlsEvidence {
+                raw_hello: Some(RawHelloFacts {
+                    version: version.clone(),
+                    cipher_suite: version,
+                    ..RawHelloFacts::default()
+                }),
+                ..TlsEvidence::default()
+            }),
+            ..StarttlsEvidence::default()
+        }))
+    });
+    prop_oneof![hold, sync, list, select_box, starttls]
 }
 
 fn attempt() -> impl Strategy<Value = Attempt> {
@@ -323,6 +392,10 @@ proptest! {
             Verdict::Inconclusive => {}
         }
         prop_assert!(answered > 0 || conclusion.verdict == Verdict::Inconclusive);
+        for client in &conclusion.clients {
+            prop_assert!(client.affected.iter().all(|name| asked.contains(&name)));
+            prop_assert!(client.because.iter().all(|line| !line.contains(|letter: char| letter.is_control())));
+        }
         prop_assert!(!conclusion.summary.is_empty());
         prop_assert!(!conclusion.summary.contains(|letter: char| letter.is_control()));
         for finding in &conclusion.findings {

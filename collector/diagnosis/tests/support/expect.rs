@@ -1,5 +1,6 @@
 //! What a case or a recorded run expects of its conclusion.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use parallax_model::experiment::Experiment;
@@ -18,6 +19,10 @@ pub struct Expected {
     pub finding: Vec<ExpectedFinding>,
     /// All experiments: `control_port edge-ams 10.9.0.10:7`.
     pub experiments: Option<Vec<String>>,
+    /// What is said of some families of clients, by name: `works`, `fails: a part of a reason`; with `@ams` behind
+    /// the outcome, where it holds for that vantage point only.
+    #[serde(default)]
+    pub clients: BTreeMap<String, String>,
 }
 
 /// What must be said in one finding; what is left out may be anything.
@@ -79,8 +84,30 @@ impl Expected {
                 wrong.push(format!("the experiments are {planned:?}, not {expected:?}"));
             }
         }
+        for (client, expected) in &self.clients {
+            wrong.extend(standing(conclusion, client, expected));
+        }
         wrong
     }
+}
+
+/// How a family's report differs from what is expected of it.
+fn standing(conclusion: &Conclusion, client: &str, expected: &str) -> Option<String> {
+    let (outcome, reason) = expected.split_once(": ").unwrap_or((expected, ""));
+    let Some(report) = conclusion.clients.iter().find(|report| report.client == client) else {
+        return Some(format!("nothing is said of {client}"));
+    };
+    let mut seen = report.outcome.to_string();
+    for agent in &report.affected {
+        seen.push_str(&format!(" @{agent}"));
+    }
+    let told = reason.is_empty() || report.because.iter().any(|line| line.contains(reason));
+    (seen != outcome || !told).then(|| {
+        format!(
+            "{client}: {seen}, because {:#?}, not {expected:?}",
+            report.because
+        )
+    })
 }
 
 fn spelled(experiment: &Experiment) -> String {
