@@ -148,27 +148,9 @@ impl Part {
     /// What the end of a session means to the other.
     fn last_word(self) -> Signal {
         match self {
-            Self::Writer => over(),
-            Self::Watcher => gone("the watching session has ended"),
+            Self::Writer => Signal::over(),
+            Self::Watcher => Signal::gone("the watching session has ended"),
         }
-    }
-}
-
-/// Nothing more will change.
-pub(crate) const fn over() -> Signal {
-    Signal {
-        kind: SignalKind::Over,
-        subject: String::new(),
-        detail: String::new(),
-    }
-}
-
-/// Nobody watches, and why.
-pub(crate) fn gone(reason: &str) -> Signal {
-    Signal {
-        kind: SignalKind::Gone,
-        subject: String::new(),
-        detail: reason.to_owned(),
     }
 }
 

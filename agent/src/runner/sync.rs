@@ -10,7 +10,7 @@ use parallax_engine::session::SyncPart;
 use parallax_model::credential::Credential;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Reason, VantageOutcome};
-use parallax_model::signal::SignalKind;
+use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::spec::Depth;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::AgentName;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use crate::order::Refusal;
-use crate::partner::{Heard, Part, Partner, Word, gone};
+use crate::partner::{Heard, Part, Partner, Word};
 use crate::runner::attempts::{Errand, Job};
 use crate::runner::{Probe, attempts};
 
@@ -117,7 +117,7 @@ impl Probe<'_> {
     pub(super) async fn watch(&self, heard: mpsc::Receiver<Heard>) -> Result<Observation, Refusal> {
         let (resolve, addresses) = self.resolve().await;
         if let Some(fault) = resolve.outcome.fault().filter(|_| resolve.failed()) {
-            self.reports.signal(None, gone(&fault.message));
+            self.reports.signal(None, Signal::gone(&fault.message));
         }
         // What the policy forbids altogether is refused before anybody waits for it.
         let (places, note) = self.errands(&addresses)?;
@@ -167,7 +167,7 @@ impl Probe<'_> {
                             let job = self.watcher(place, credential.as_ref(), partner);
                             sessions.push(attempts::make(self, vec![job]));
                         }
-                        Err(refusal) => partner.tell(gone(&refusal.note)),
+                        Err(refusal) => partner.tell(Signal::gone(&refusal.note)),
                     }
                 }
                 _ => exchange.pass_on(&heard),

@@ -228,6 +228,29 @@ impl<'a> Matrix<'a> {
         self.vantages[vantage].name()
     }
 
+    /// The names of some vantage points.
+    pub(crate) fn names<'v>(&self, vantages: impl IntoIterator<Item = &'v usize>) -> Vec<&'a str> {
+        vantages.into_iter().map(|&vantage| self.name(vantage)).collect()
+    }
+
+    /// The troubles of cells that `sort` gives a class, by that class and by the certificate that was presented.
+    pub(crate) fn by_leaf<K: Ord>(
+        &self,
+        sort: impl Fn(&Trouble) -> Option<K>,
+    ) -> BTreeMap<(K, String), Vec<TroubleId>> {
+        let mut groups: BTreeMap<(K, String), Vec<TroubleId>> = BTreeMap::new();
+        for (id, trouble) in self.troubles.iter().enumerate() {
+            if let (Some(class), Some(cell)) = (sort(trouble), trouble.cell) {
+                let leaf = self.cell(cell).leaf().map(|leaf| leaf.sha256.clone());
+                groups
+                    .entry((class, leaf.unwrap_or_default()))
+                    .or_default()
+                    .push(id);
+            }
+        }
+        groups
+    }
+
     /// The vantage points that answered.
     pub(crate) fn answered(&self) -> impl Iterator<Item = usize> {
         (0..self.vantages.len()).filter(|&index| self.vantages[index].answered())

@@ -18,21 +18,17 @@ pub(crate) struct Word {
 impl Word {
     /// To the watcher, for a writer that is not there any more: nothing more will change.
     pub(crate) fn over() -> Self {
-        Self::about_all(SignalKind::Over, String::new())
+        Self::about_all(Signal::over())
     }
 
     /// To the writer, for a watcher that is not there: nobody watches, and why.
     pub(crate) fn gone(why: &str) -> Self {
-        Self::about_all(SignalKind::Gone, why.to_owned())
+        Self::about_all(Signal::gone(why))
     }
 
-    const fn about_all(kind: SignalKind, detail: String) -> Self {
+    const fn about_all(signal: Signal) -> Self {
         Self {
-            signal: Signal {
-                kind,
-                subject: String::new(),
-                detail,
-            },
+            signal,
             attempt: String::new(),
             at_us: 0,
             uncertainty_us: 0,

@@ -30,3 +30,24 @@ pub struct Signal {
     /// What else there is to say: `idle`, `noop`, `select`, `never`, a reason.
     pub detail: String,
 }
+
+impl Signal {
+    /// One word.
+    pub fn new(kind: SignalKind, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            subject: subject.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// Of the writer, or for one that is not there any more: nothing more will change.
+    pub fn over() -> Self {
+        Self::new(SignalKind::Over, "", "")
+    }
+
+    /// Of the watcher, or for one that is not there: nobody watches, and why.
+    pub fn gone(why: impl Into<String>) -> Self {
+        Self::new(SignalKind::Gone, "", why)
+    }
+}

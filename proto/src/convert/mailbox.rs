@@ -5,7 +5,7 @@ use parallax_model::evidence::{
 };
 
 use super::error::WireError;
-use super::read::finite;
+use super::read::some_finite;
 use super::write::all;
 use crate::v1;
 
@@ -139,15 +139,14 @@ impl TryFrom<v1::FetchEvidence> for FetchEvidence {
     type Error = WireError;
 
     fn try_from(wire: v1::FetchEvidence) -> Result<Self, WireError> {
-        let first_byte_ms = wire.first_byte_ms.map(|millis| finite("first_byte_ms", millis));
         Ok(Self {
             uid: wire.uid,
             size: wire.size,
             literal_bytes: wire.literal_bytes,
-            first_byte_ms: first_byte_ms.transpose()?,
+            first_byte_ms: some_finite("first_byte_ms", wire.first_byte_ms)?,
             reply: wire.reply.map(Into::into),
             declared_bytes: wire.declared_bytes,
-            end_ms: wire.end_ms.map(|number| finite("end_ms", number)).transpose()?,
+            end_ms: some_finite("end_ms", wire.end_ms)?,
         })
     }
 }

@@ -80,6 +80,10 @@ pub(super) fn finite(field: &str, number: f64) -> Result<f64, WireError> {
     }
 }
 
+pub(super) fn some_finite(field: &str, number: Option<f64>) -> Result<Option<f64>, WireError> {
+    number.map(|number| finite(field, number)).transpose()
+}
+
 pub(super) fn microsecond(field: &str, number: i64) -> Result<Timestamp, WireError> {
     Timestamp::from_microsecond(number).map_err(|_| out_of_range(field, number))
 }

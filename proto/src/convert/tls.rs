@@ -3,7 +3,7 @@ use parallax_model::certificate::CertificateFacts;
 use parallax_model::evidence::{OcspFacts, RawHelloFacts, TlsEvidence, TlsaFacts};
 
 use super::error::WireError;
-use super::read::{every, finite, optional, second};
+use super::read::{every, optional, second, some_finite};
 use super::write::{all, by_reference};
 use crate::v1;
 
@@ -105,10 +105,7 @@ impl TryFrom<v1::CertificateFacts> for CertificateFacts {
             is_ca: wire.is_ca,
             self_signed: wire.self_signed,
             srv_names: wire.srv_names,
-            lifetime_left: wire
-                .lifetime_left
-                .map(|number| finite("lifetime_left", number))
-                .transpose()?,
+            lifetime_left: some_finite("lifetime_left", wire.lifetime_left)?,
             scts: wire.scts,
             must_staple: wire.must_staple,
             ca_issuers: wire.ca_issuers,

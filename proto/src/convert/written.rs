@@ -3,7 +3,7 @@
 use parallax_model::evidence::{AppendEvidence, HoldEvidence, IdleEvidence, SyncEvent, SyncEvidence};
 
 use super::error::WireError;
-use super::read::{every, finite};
+use super::read::{every, finite, some_finite};
 use super::write::all;
 use crate::v1;
 
@@ -157,8 +157,4 @@ impl TryFrom<v1::HoldEvidence> for HoldEvidence {
             answer_ms: some_finite("answer_ms", wire.answer_ms)?,
         })
     }
-}
-
-fn some_finite(field: &str, number: Option<f64>) -> Result<Option<f64>, WireError> {
-    number.map(|number| finite(field, number)).transpose()
 }

@@ -4,11 +4,10 @@ use jiff::Timestamp;
 use parallax_model::evidence::{AppendEvidence, Evidence};
 use parallax_model::fault::{Fault, FaultKind, MailboxFault};
 use parallax_model::millis;
-use parallax_model::signal::SignalKind;
+use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Outcome;
 
 use super::own::{ProbeName, difference, message};
-use super::partner::signal;
 use super::sweep::Sweep;
 use super::{Exchange, Lost, NOBODY_LOGGED_IN, Turn, ask, refusal};
 use crate::handshake::wall;
@@ -257,7 +256,7 @@ impl Append {
         self.facts.uid = stored.map(|stored| stored.uid);
         wire.own.first = self.facts.uid;
         self.step = Step::Reading;
-        let mailbox = signal(SignalKind::Mailbox, &self.facts.mailbox, "");
+        let mailbox = Signal::new(SignalKind::Mailbox, &self.facts.mailbox, "");
         let fetch = Command::fetch_whole(wire.tag(), self.facts.uid, FETCHED);
         Turn::Tell(mailbox, Box::new(Turn::Ask(fetch)))
     }

@@ -86,7 +86,7 @@ impl Partner {
     /// The last word to the other session, unless it was said.
     pub(crate) fn farewell(&mut self, reason: &str) -> Option<Signal> {
         let kind = self.owes.take()?;
-        Some(signal(kind, "", reason))
+        Some(Signal::new(kind, "", reason))
     }
 
     /// The next change that the writer announced.
@@ -107,15 +107,6 @@ impl Partner {
     }
 }
 
-/// One word.
-pub(crate) fn signal(kind: SignalKind, subject: impl Into<String>, detail: impl Into<String>) -> Signal {
-    Signal {
-        kind,
-        subject: subject.into(),
-        detail: detail.into(),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -123,7 +114,7 @@ mod tests {
 
     fn seen(partner: &mut Partner, event: &str, at: u64) {
         partner.hear(&Told {
-            signal: &signal(SignalKind::Seen, event, "idle"),
+            signal: &Signal::new(SignalKind::Seen, event, "idle"),
             at: Duration::from_secs(at),
             uncertainty: Duration::ZERO,
         });
@@ -153,11 +144,11 @@ mod tests {
     fn a_farewell_is_said_once_and_only_where_it_is_owed() {
         let mut partner = Partner::default();
         assert_eq!(partner.farewell("x"), None);
-        partner.tell(&signal(SignalKind::Mailbox, "m", ""));
+        partner.tell(&Signal::new(SignalKind::Mailbox, "m", ""));
         assert_eq!(partner.farewell("x").unwrap().kind, SignalKind::Over);
         assert_eq!(partner.farewell("x"), None);
         partner.owes_an_end();
-        partner.tell(&signal(SignalKind::Gone, "", "over"));
+        partner.tell(&Signal::new(SignalKind::Gone, "", "over"));
         assert_eq!(partner.farewell("x"), None);
     }
 }

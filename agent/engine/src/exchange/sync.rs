@@ -5,14 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parallax_model::evidence::{Evidence, SyncEvidence};
 use parallax_model::fault::{AgentFault, Fault, FaultKind, ImapFault, MailboxFault};
-use parallax_model::signal::SignalKind;
+use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Outcome;
 use parallax_model::vantage::AgentName;
 
 use super::append::refused;
 use super::latency::{Change, Latencies};
 use super::own::{ProbeName, message};
-use super::partner::signal;
 use super::sweep::Sweep;
 use super::{Exchange, Lost, Turn, ask, out_of_time, seconds};
 use crate::handshake::wall;
@@ -288,7 +287,7 @@ impl Sync {
             done_at: wire.now(),
         });
         let then = self.told(wire).unwrap_or_else(|| rest(SEEING, wire));
-        Turn::Tell(signal(SignalKind::Changed, event, ""), Box::new(then))
+        Turn::Tell(Signal::new(SignalKind::Changed, event, ""), Box::new(then))
     }
 
     /// The step behind the one that is done.
@@ -411,7 +410,7 @@ impl Sync {
         } else {
             Turn::Rest(PARTING)
         };
-        Turn::Tell(signal(SignalKind::Over, "", ""), Box::new(then))
+        Turn::Tell(Signal::over(), Box::new(then))
     }
 
     fn clean_up(&mut self, wire: &mut Wire) -> Turn {

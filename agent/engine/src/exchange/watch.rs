@@ -5,11 +5,10 @@ use std::time::Duration;
 use parallax_model::evidence::{Evidence, IdleEvidence};
 use parallax_model::fault::Fault;
 use parallax_model::millis;
-use parallax_model::signal::SignalKind;
+use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Outcome;
 
 use super::idle::{broken, no_end, no_leave, offered};
-use super::partner::signal;
 use super::{Exchange, Lost, NOBODY_LOGGED_IN, Turn, ask, out_of_time, refusal};
 use crate::imap::parse::{Data, mailbox_data};
 use crate::imap::sync::done;
@@ -212,7 +211,7 @@ impl Watch {
             Step::Idling if awaited => self.idle_on(wire),
             _ => Turn::Listen,
         };
-        Turn::Tell(signal(SignalKind::Seen, event, how), Box::new(next))
+        Turn::Tell(Signal::new(SignalKind::Seen, event, how), Box::new(next))
     }
 
     /// Reads what the writer announced, unless something announced is still looked for.
@@ -276,7 +275,7 @@ impl Watch {
         if std::mem::replace(&mut self.ready, true) {
             return next;
         }
-        Turn::Tell(signal(SignalKind::Watching, how, ""), Box::new(next))
+        Turn::Tell(Signal::new(SignalKind::Watching, how, ""), Box::new(next))
     }
 
     /// Idles on, for as long as what is known by now allows.
@@ -360,7 +359,7 @@ impl Watch {
         self.look_for_news(wire);
         let how = if there { "select" } else { "never" };
         let next = self.resume(wire);
-        Turn::Tell(signal(SignalKind::Seen, event, how), Box::new(next))
+        Turn::Tell(Signal::new(SignalKind::Seen, event, how), Box::new(next))
     }
 
     fn finish(&mut self) -> Turn {
@@ -368,7 +367,7 @@ impl Watch {
             Some(fault) => Turn::degraded(fault),
             None => Turn::ok(),
         };
-        Turn::Tell(signal(SignalKind::Gone, "", "over"), Box::new(end))
+        Turn::Tell(Signal::new(SignalKind::Gone, "", "over"), Box::new(end))
     }
 }
 

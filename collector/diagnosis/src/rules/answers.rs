@@ -109,7 +109,7 @@ pub(crate) fn wrong_address(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn wrong(matrix: &Matrix, odd: &OddAddress, cells: &[CellId], troubles: Vec<TroubleId>) -> Candidate {
-    let names: Vec<&str> = odd.given.iter().map(|&vantage| matrix.name(vantage)).collect();
+    let names = matrix.names(&odd.given);
     let first = names.first().copied().unwrap_or_default();
     let resolver = resolver_of(matrix, odd.given.first().copied());
     let serving: Vec<String> = odd.serving.iter().map(IpAddr::to_string).collect();

@@ -35,11 +35,7 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
             .kinds_of(id)
             .any(|kind| kind == FaultKind::Imap(ImapFault::Bye))
     });
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let stage = matrix.troubles[troubles[0]].stage;
     let spared = stage
         .map(|stage| super::session::spared(matrix, &extent, stage))

@@ -1,6 +1,6 @@
 //! Certificates: what is wrong with them, and when they end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use parallax_model::certificate::CertificateFacts;
@@ -23,21 +23,8 @@ use crate::words;
 /// Disproved by: the same certificate accepted by another vantage point (then it is the agent's clock or anchors),
 /// or another certificate at the same address (then something stands in between, or behind a balancer).
 pub(crate) fn faulty(matrix: &Matrix) -> Vec<Candidate> {
-    let mut groups: BTreeMap<(FindingKind, String), Vec<TroubleId>> = BTreeMap::new();
-    for (id, trouble) in matrix.troubles.iter().enumerate() {
-        let (Some(fault), Some(cell)) = (trouble.fault(), trouble.cell) else {
-            continue;
-        };
-        if let Some(kind) = kind(matrix, trouble, fault.kind) {
-            let leaf = matrix
-                .cell(cell)
-                .leaf()
-                .map(|leaf| leaf.sha256.clone())
-                .unwrap_or_default();
-            groups.entry((kind, leaf)).or_default().push(id);
-        }
-    }
-    groups
+    matrix
+        .by_leaf(|trouble| kind(matrix, trouble, trouble.fault()?.kind))
         .into_iter()
         .map(|((kind, _), troubles)| candidate(matrix, kind, &troubles))
         .collect()
@@ -144,11 +131,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
 }
 
 fn by_the_agents_anchors(matrix: &Matrix, extent: &Extent, found: Candidate) -> Candidate {
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let who = words::list(&names);
     found
         .severity(Severity::Warning)

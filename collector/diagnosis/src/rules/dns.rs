@@ -83,11 +83,7 @@ fn candidate(matrix: &Matrix, answer: Answer, troubles: &[TroubleId]) -> Candida
     let extent = Extent::of(matrix, troubles);
     let (kind, confidence) = kind(matrix, answer, &extent);
     let own = kind == FindingKind::AgentResolverDown && !extent.everywhere();
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let host = matrix.host();
     let summary = if extent.everywhere() {
         format!("{host} {} from any vantage point", answer.phrase())

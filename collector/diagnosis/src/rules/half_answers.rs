@@ -48,7 +48,7 @@ fn half(matrix: &Matrix, kind: FindingKind, vantages: Vec<usize>) -> Candidate {
         let asked = queries.iter().map(|query| fact::query(vantage.name(), query));
         asked.chain(took(vantage)).collect::<Vec<_>>()
     });
-    let names: Vec<&str> = vantages.iter().map(|&vantage| matrix.name(vantage)).collect();
+    let names = matrix.names(&vantages);
     let first = names.first().copied().unwrap_or_default();
     let what = if kind == FindingKind::DnsSlow {
         "is slow: a question goes unanswered or waits long"

@@ -70,7 +70,7 @@ pub(crate) fn forgotten(matrix: &Matrix) -> Vec<Candidate> {
         (false, 2..) => Segment::SiteEdge,
         _ => Segment::Unknown,
     };
-    let names: Vec<&str> = affected.iter().map(|&vantage| matrix.name(vantage)).collect();
+    let names = matrix.names(&affected);
     let found = Candidate::new(
         matrix,
         FindingKind::IdleTimeoutInPath,

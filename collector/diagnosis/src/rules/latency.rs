@@ -48,7 +48,7 @@ pub(crate) fn penalised(matrix: &Matrix) -> Vec<Candidate> {
             && trouble.cell.is_some_and(|cell| cells.contains(&cell))
     });
     let affected: BTreeSet<usize> = cells.iter().map(|id| id.vantage).collect();
-    let names: Vec<&str> = affected.iter().map(|&vantage| matrix.name(vantage)).collect();
+    let names = matrix.names(&affected);
     let quick: Vec<CellId> = matrix
         .cells()
         .filter(|id| !affected.contains(&id.vantage) && matrix.cell(*id).passed(StageName::Authenticate))

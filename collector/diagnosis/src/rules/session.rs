@@ -145,11 +145,7 @@ pub(crate) fn who_fails(
     stage: StageName,
     troubles: &[TroubleId],
 ) -> String {
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let who = if extent.everywhere() && names.len() == matrix.answered().count() {
         "every vantage point".to_owned()
     } else {

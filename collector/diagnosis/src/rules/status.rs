@@ -1,8 +1,6 @@
 //! Certificates that are in order by themselves, and that somebody else says not to trust: the issuer (OCSP), or
 //! the owner of the name (TLSA).
 
-use std::collections::BTreeMap;
-
 use parallax_model::evidence::TlsEvidence;
 use parallax_model::fault::{FaultKind, TlsFault};
 use parallax_model::finding::{FindingKind, Severity};
@@ -37,18 +35,8 @@ enum Doubt {
 ///
 /// Disproved by: a fresh response that says good, a staple, a record that matches.
 pub(crate) fn doubtful(matrix: &Matrix) -> Vec<Candidate> {
-    let mut groups: BTreeMap<(Doubt, String), Vec<TroubleId>> = BTreeMap::new();
-    for (id, trouble) in matrix.troubles.iter().enumerate() {
-        if let (Some(doubt), Some(cell)) = (trouble.kind().and_then(doubt), trouble.cell) {
-            let leaf = matrix
-                .cell(cell)
-                .leaf()
-                .map(|leaf| leaf.sha256.clone())
-                .unwrap_or_default();
-            groups.entry((doubt, leaf)).or_default().push(id);
-        }
-    }
-    groups
+    matrix
+        .by_leaf(|trouble| trouble.kind().and_then(doubt))
         .into_iter()
         .map(|((doubt, _), troubles)| candidate(matrix, doubt, &troubles))
         .collect()

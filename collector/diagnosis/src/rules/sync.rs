@@ -60,11 +60,7 @@ fn facts<'a>(matrix: &Matrix<'a>, cell: CellId) -> Option<&'a SyncEvidence> {
 
 fn candidate(matrix: &Matrix, kind: FindingKind, watcher: Option<&str>, troubles: &[TroubleId]) -> Candidate {
     let extent = Extent::of(matrix, troubles);
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let writer = words::list(&names);
     let apart = watcher
         .filter(|watcher| !names.contains(watcher))

@@ -35,11 +35,7 @@ pub(crate) fn intercepted(matrix: &Matrix) -> Vec<Candidate> {
 fn interception(matrix: &Matrix, cells: &[CellId]) -> Candidate {
     let troubles = certificate_troubles(matrix, cells);
     let extent = Extent::of(matrix, &troubles);
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let misnamed = cells.iter().any(|&id| matrix.kinds_of(id).any(is_misnamed));
     let confidence = match (misnamed, extent.spared.len()) {
         (true, _) => 0.5,
@@ -91,11 +87,7 @@ pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
         return Vec::new();
     }
     let extent = Extent::of(matrix, &troubles);
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let only_by_name = cells.iter().all(|&id| matrix.kinds_of(id).any(is_certificate));
     let confidence = match (only_by_name, extent.spared.len()) {
         (true, _) => 0.6,

@@ -53,11 +53,7 @@ fn sort(matrix: &Matrix, id: TroubleId) -> Sort {
 
 fn candidate(matrix: &Matrix, sort: Sort, troubles: &[TroubleId]) -> Candidate {
     let extent = Extent::of(matrix, troubles);
-    let names: Vec<&str> = extent
-        .affected
-        .iter()
-        .map(|&vantage| matrix.name(vantage))
-        .collect();
+    let names = matrix.names(&extent.affected);
     let who = words::list(&names);
     let kind = if service_is_down(matrix, sort, &extent) {
         FindingKind::ServiceDown

@@ -144,7 +144,7 @@ impl Claim {
 
     fn who(&self, matrix: &Matrix) -> String {
         let affected = vantages(&self.cells);
-        let names: Vec<&str> = affected.iter().map(|&vantage| matrix.name(vantage)).collect();
+        let names = matrix.names(&affected);
         if self.everywhere && affected.len() > 1 && affected.len() == matrix.answered().count() {
             "no vantage point can".to_owned()
         } else {
