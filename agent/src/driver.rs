@@ -12,14 +12,14 @@ use parallax_engine::session::Session;
 use parallax_model::credential::ClientIdentity;
 use parallax_model::evidence::{ConnectEvidence, TcpInfo};
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::fault::{AgentFault, Fault, FaultKind, TcpFault};
+use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::Attempt;
 use parallax_model::stage::{Stage, StageName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::driver::tls::{Evidence, Secured, Seen, Strict, TlsStream, Trust, Wish};
+use crate::driver::tls::{Secured, Seen, Trust, Wish};
 use crate::login_gate::{LoginGate, Turn};
 use crate::partner::{Partner, Word};
 
@@ -30,7 +30,7 @@ mod icmp;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 
-/// One read in clear.
+/// One read from a socket; a TLS record is at most this and a little more.
 const READ: usize = 16 * 1024;
 /// For the last words on a connection; nobody waits for their answer.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -140,8 +140,7 @@ struct Line<'a> {
 enum Channel {
     None,
     Plain(TcpStream),
-    Evidence(Box<TlsStream<Evidence>>),
-    Strict(Box<TlsStream<Strict>>),
+    Secured(Box<Secured>),
     /// A handshake failed; the connection is kept for the kernel's account of it.
     Spoilt(TcpStream),
 }
@@ -174,17 +173,16 @@ impl Line<'_> {
             client: self.around.client.as_ref(),
         };
         let ended = if self.resumes {
-            let again = async { tcp::connect(self.peer, until).await.map(|open| open.stream) };
-            tls::resume(stream, wish, until, async {
-                again.await.map_err(|not| not.fault)
-            })
-            .await
+            let again = async {
+                let open = tcp::connect(self.peer, until).await;
+                open.map(|open| open.stream).map_err(|not| not.fault)
+            };
+            tls::resume(stream, wish, until, again).await
         } else {
             tls::handshake(stream, wish, until).await
         };
         self.channel = match (ended.stream, ended.tcp) {
-            (Some(Secured::Evidence(stream)), _) => Channel::Evidence(Box::new(stream)),
-            (Some(Secured::Strict(stream)), _) => Channel::Strict(Box::new(stream)),
+            (Some(stream), _) => Channel::Secured(Box::new(stream)),
             (None, Some(tcp)) => Channel::Spoilt(tcp),
             (None, None) => Channel::None,
         };
@@ -209,23 +207,14 @@ impl Line<'_> {
         }
     }
 
-    /// A secret goes over a strict connection or not at all: only that one opens it.
     async fn send(&mut self, outgoing: &Outgoing, until: Instant) -> Event {
         let sending = async {
             match &mut self.channel {
                 Channel::Plain(stream) => {
-                    let bytes = outgoing.public().ok_or_else(not_for_secrets)?;
-                    let written = stream.write_all(bytes).await;
+                    let written = stream.write_all(tls::public(outgoing)?).await;
                     written.map_err(|error| errno::tcp_fault(&error, "write"))
                 }
-                Channel::Evidence(stream) => {
-                    let bytes = outgoing.public().ok_or_else(not_for_secrets)?;
-                    stream.write(bytes).await
-                }
-                Channel::Strict(stream) => {
-                    let bytes = outgoing.wire(&**stream);
-                    stream.write(bytes).await
-                }
+                Channel::Secured(stream) => stream.write(outgoing).await,
                 Channel::None | Channel::Spoilt(_) => Err(no_connection()),
             }
         };
@@ -261,8 +250,7 @@ impl Line<'_> {
                     bytes.truncate(length);
                     Ok(bytes)
                 }
-                Channel::Evidence(stream) => stream.read().await,
-                Channel::Strict(stream) => stream.read().await,
+                Channel::Secured(stream) => stream.read().await,
                 Channel::None | Channel::Spoilt(_) => Err(no_connection()),
             }
         };
@@ -276,10 +264,7 @@ impl Line<'_> {
 
     async fn close(&mut self) {
         match std::mem::replace(&mut self.channel, Channel::None) {
-            Channel::Evidence(stream) => {
-                let _ = timeout(FAREWELL, stream.close()).await;
-            }
-            Channel::Strict(stream) => {
+            Channel::Secured(stream) => {
                 let _ = timeout(FAREWELL, stream.close()).await;
             }
             Channel::None | Channel::Plain(_) | Channel::Spoilt(_) => {}
@@ -290,8 +275,7 @@ impl Line<'_> {
     fn account(&mut self) -> Option<TcpInfo> {
         match &self.channel {
             Channel::Plain(stream) | Channel::Spoilt(stream) => tcp::info(stream.as_fd()),
-            Channel::Evidence(stream) => tcp::info(stream.tcp().as_fd()),
-            Channel::Strict(stream) => tcp::info(stream.tcp().as_fd()),
+            Channel::Secured(stream) => tcp::info(stream.tcp().as_fd()),
             Channel::None => self.tcp.take(),
         }
     }
@@ -310,13 +294,6 @@ fn told(word: Word, began: Instant) -> Event {
         at: word.at.saturating_duration_since(began),
         uncertainty: word.uncertainty,
     }
-}
-
-fn not_for_secrets() -> Fault {
-    Fault::new(
-        FaultKind::Agent(AgentFault::Internal),
-        "a secret is not sent over a connection that was not made for it",
-    )
 }
 
 fn no_connection() -> Fault {

@@ -1,26 +1,24 @@
 //! TLS over an open connection, driven by hand: what was seen stays, however the handshake ends.
 
-use std::io::{self, Read, Write};
-use std::marker::PhantomData;
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use parallax_engine::action::Connection;
 use parallax_engine::event::{ChannelBinding, HandshakeFacts};
-use parallax_engine::imap::{CarriesSecrets, limits};
+use parallax_engine::imap::limits;
 use parallax_model::credential::ClientIdentity;
-use parallax_model::fault::{Fault, FaultKind, ImapFault, TlsFault};
+use parallax_model::fault::{Fault, FaultKind, TlsFault};
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, InvalidMessage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::driver::errno;
 use crate::driver::tls::client::Asked;
 use crate::driver::tls::recorder::Recorder;
+use crate::driver::tls::stream::TlsStream;
 use crate::driver::tls::wire::Wire;
 
 mod alert;
@@ -28,39 +26,12 @@ mod client;
 mod failure;
 mod name;
 mod recorder;
+mod stream;
 mod trust;
 mod wire;
 
+pub(crate) use stream::{Secured, public};
 pub(crate) use trust::{AnchorError, Trust, read_anchors};
-
-/// One read from the socket; a TLS record is at most this and a little more.
-const READ: usize = 16 * 1024;
-
-/// Tickets follow a handshake at once, or not at all.
-const TICKETS: Duration = Duration::from_millis(500);
-
-/// A connection that goes on whatever chain is presented. It can never carry a secret.
-pub(crate) struct Evidence;
-
-/// A connection whose chain the TLS library itself has accepted; it may carry a secret.
-pub(crate) struct Strict;
-
-/// A connection with TLS on it, of one of the two kinds.
-pub(crate) struct TlsStream<Kind> {
-    tcp: TcpStream,
-    tls: ClientConnection,
-    kind: PhantomData<Kind>,
-    /// Bytes of records behind the handshake.
-    received: u64,
-}
-
-impl CarriesSecrets for TlsStream<Strict> {}
-
-/// A handshake that succeeded.
-pub(crate) enum Secured {
-    Evidence(TlsStream<Evidence>),
-    Strict(TlsStream<Strict>),
-}
 
 /// What a handshake is to be.
 #[derive(Clone, Copy)]
@@ -117,8 +88,7 @@ where
     let first = setting.handshake(tcp, until).await;
     match first.stream {
         None => return first,
-        Some(Secured::Evidence(stream)) => stream.take_tickets(until).await,
-        Some(Secured::Strict(stream)) => stream.take_tickets(until).await,
+        Some(stream) => stream.take_tickets(until).await,
     }
     match again.await {
         Ok(tcp) => setting.handshake(tcp, until).await,
@@ -346,102 +316,13 @@ impl Seen {
         facts.ocsp_stapled = !presented.ocsp.is_empty();
         facts.ocsp = presented.ocsp.clone();
         facts.trusted_by = trust.vouching(&presented.chain);
-        facts.verified = facts.failure.is_none()
-            && self
-                .server_name
-                .is_some_and(|name| trust.strictly(&presented, &name, now));
+        let strictly = || {
+            self.server_name
+                .is_some_and(|name| trust.strictly(&presented, &name, now))
+        };
+        facts.verified = facts.failure.is_none() && presented.accepted.unwrap_or_else(strictly);
         facts.chain = presented.bounded();
         facts
-    }
-}
-
-impl<Kind> TlsStream<Kind> {
-    const fn new(tcp: TcpStream, tls: ClientConnection) -> Self {
-        Self {
-            tcp,
-            tls,
-            kind: PhantomData,
-            received: 0,
-        }
-    }
-
-    /// Reads until the server has had its say: with TLS 1.3 tickets come behind the handshake. It does not matter what
-    /// else comes.
-    async fn take_tickets(mut self, until: Instant) {
-        let _ = timeout_at(until.min(Instant::now() + TICKETS), self.read()).await;
-        self.close().await;
-    }
-
-    pub(crate) const fn tcp(&self) -> &TcpStream {
-        &self.tcp
-    }
-
-    /// Writes everything.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.tls
-            .writer()
-            .write_all(bytes)
-            .map_err(|error| errno::tcp_fault(&error, "write"))?;
-        self.flush().await
-    }
-
-    /// The next bytes in clear; none at the end of the stream.
-    pub(crate) async fn read(&mut self) -> Result<Vec<u8>, Fault> {
-        let mut clear = vec![0; READ];
-        loop {
-            match self.tls.reader().read(&mut clear) {
-                Ok(length) => {
-                    clear.truncate(length);
-                    return Ok(clear);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Without close_notify; the engine knows from the dialogue whether something is missing.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Vec::new()),
-                Err(error) => return Err(errno::tcp_fault(&error, "read")),
-            }
-            let mut raw = vec![0; READ];
-            let length = self
-                .tcp
-                .read(&mut raw)
-                .await
-                .map_err(|error| errno::tcp_fault(&error, "read"))?;
-            if length == 0 {
-                // Told to the library, whose reader then returns the end.
-                let _ = self.tls.read_tls(&mut io::empty());
-                continue;
-            }
-            // Tickets, new keys and empty records have no end by themselves, and no frame has them in it.
-            self.received += length as u64;
-            if self.received > limits::NETWORK {
-                let too_much = format!("more than {} bytes of TLS in one session", limits::NETWORK);
-                return Err(Fault::new(FaultKind::Imap(ImapFault::LimitExceeded), too_much));
-            }
-            if let Err(error) = take_in(&mut self.tls, &raw[..length]) {
-                let _ = self.flush().await;
-                return Err(failure::of_session(&error));
-            }
-            self.flush().await?;
-        }
-    }
-
-    /// Says that nothing more will come, and closes.
-    pub(crate) async fn close(mut self) {
-        self.tls.send_close_notify();
-        let _ = self.flush().await;
-        let _ = self.tcp.shutdown().await;
-    }
-
-    async fn flush(&mut self) -> Result<(), Fault> {
-        let mut pending = Vec::new();
-        while self.tls.wants_write() {
-            self.tls
-                .write_tls(&mut pending)
-                .map_err(|error| errno::tcp_fault(&error, "write"))?;
-        }
-        self.tcp
-            .write_all(&pending)
-            .await
-            .map_err(|error| errno::tcp_fault(&error, "write"))
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Presented {
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// The stapled OCSP response, empty if none.
     pub(super) ocsp: Vec<u8>,
+    /// What the judge said, where there is one.
+    pub(super) accepted: Option<bool>,
 }
 
 impl Presented {
@@ -77,6 +79,9 @@ impl ServerCertVerifier for Recorder {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = self.judge.as_ref().map(|judge| {
+            judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        });
         let chain = std::iter::once(end_entity)
             .chain(intermediates)
             .map(|der| der.clone().into_owned())
@@ -84,13 +89,9 @@ impl ServerCertVerifier for Recorder {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Presented {
             chain,
             ocsp: ocsp_response.to_vec(),
+            accepted: verdict.as_ref().map(Result::is_ok),
         });
-        match &self.judge {
-            Some(judge) => {
-                judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            }
-            None => Ok(ServerCertVerified::assertion()),
-        }
+        verdict.unwrap_or_else(|| Ok(ServerCertVerified::assertion()))
     }
 
     fn verify_tls12_signature(

@@ -22,7 +22,8 @@ pub(crate) struct Trust {
     system: Arc<RootCertStore>,
     mozilla: Arc<RootCertStore>,
     given: Arc<RootCertStore>,
-    all: Arc<RootCertStore>,
+    /// A client that forgives nothing; none where there is no anchor at all. Made once: it reads every anchor.
+    strict: Option<Arc<WebPkiServerVerifier>>,
 }
 
 /// Why a file of trust anchors can't be used.
@@ -94,7 +95,9 @@ impl Trust {
             system: Arc::new(system),
             mozilla: Arc::new(mozilla),
             given: Arc::new(given),
-            all: Arc::new(all),
+            strict: WebPkiServerVerifier::builder_with_provider(Arc::new(all), name::provider())
+                .build()
+                .ok(),
         }
     }
 
@@ -122,9 +125,7 @@ impl Trust {
 
     /// A client that forgives nothing: anchors, name, time, purpose; none where there is no anchor at all.
     pub(super) fn strict(&self) -> Option<Arc<WebPkiServerVerifier>> {
-        WebPkiServerVerifier::builder_with_provider(self.all.clone(), name::provider())
-            .build()
-            .ok()
+        self.strict.clone()
     }
 
     /// Whether such a client goes on.
@@ -134,7 +135,7 @@ impl Trust {
         };
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(since);
-        self.strict().is_some_and(|verifier| {
+        self.strict.as_ref().is_some_and(|verifier| {
             verifier
                 .verify_server_cert(leaf, intermediates, name, &presented.ocsp, now)
                 .is_ok()

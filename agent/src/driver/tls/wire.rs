@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::driver::READ;
 use crate::driver::tls::alert;
 
 /// Bytes kept from the beginning of what the peer sent.
@@ -32,7 +33,7 @@ impl Wire {
 
     /// The next bytes; none at the end of the stream.
     pub(super) async fn read(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; super::READ];
+        let mut bytes = vec![0; READ];
         let length = self.tcp.read(&mut bytes).await?;
         bytes.truncate(length);
         self.received += length as u64;
