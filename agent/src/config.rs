@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use parallax_identity::CollectorAddress;
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::{AgentName, Labels, parse_label};
+use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
 use crate::agent::{AgentOptions, DEFAULT_PROBES};
@@ -18,17 +19,6 @@ pub use args::{Args, Command, RunArgs};
 pub use file::ConfigError;
 
 use file::File;
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One object a line.
-    Json,
-}
 
 /// A complete configuration. A token is not part of it: it is used once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use parallax_agent::config::{Args, Command, Config, ConfigError, LogFormat, RunArgs};
+use parallax_agent::config::{Args, Command, Config, ConfigError, RunArgs};
 use parallax_agent::doctor;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -86,11 +86,7 @@ async fn stopped(mut terminate: Signal, mut interrupt: Signal) {
 }
 
 fn init_logs(config: &Config) -> Result<(), parallax_telemetry::logs::FilterError> {
-    let format = match config.log_format {
-        LogFormat::Text => parallax_telemetry::logs::LogFormat::Text,
-        LogFormat::Json => parallax_telemetry::logs::LogFormat::Json,
-    };
-    parallax_telemetry::logs::init(format, config.log_filter.as_deref())
+    parallax_telemetry::logs::init(config.log_format, config.log_filter.as_deref())
 }
 
 fn print(text: Result<String, ConfigError>) -> ExitCode {

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
 pub use args::{Args, Command, ServeArgs, TokenArgs, TokenCommand};
@@ -20,17 +21,6 @@ const LISTEN: &str = "[::]:7143";
 
 /// The HTTP port and address when nothing else is said: this host only.
 const HTTP: &str = "127.0.0.1:7180";
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One object a line.
-    Json,
-}
 
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

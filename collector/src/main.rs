@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use parallax_collector::Collector;
-use parallax_collector::config::{Args, Command, Config, LogFormat, ServeArgs, TokenArgs, TokenCommand};
+use parallax_collector::config::{Args, Command, Config, ServeArgs, TokenArgs, TokenCommand};
 use parallax_collector::config::{ConfigError, default_data_dir};
 use parallax_collector::token::{self, TokenOptions};
-use parallax_telemetry::logs::FilterError;
+use parallax_telemetry::logs::{FilterError, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The command line or the configuration makes no sense.
@@ -80,11 +80,7 @@ async fn create_token(args: TokenArgs) -> ExitCode {
 }
 
 fn init_logs(config: &Config) -> Result<(), FilterError> {
-    let format = match config.log_format {
-        LogFormat::Text => parallax_telemetry::logs::LogFormat::Text,
-        LogFormat::Json => parallax_telemetry::logs::LogFormat::Json,
-    };
-    parallax_telemetry::logs::init(format, config.log_filter.as_deref())
+    parallax_telemetry::logs::init(config.log_format, config.log_filter.as_deref())
 }
 
 fn say_ready(collector: &Collector, format: LogFormat) {

@@ -91,7 +91,6 @@ async fn compare(server: &Server, depth: Depth, probes: usize) {
 
 /// Probes of a server that accepts, does the handshake, and greets nobody.
 async fn waiting(server: &Server, probes: usize) {
-    let prober = Arc::new(prober(probes + 1));
     let spec = ProbeSpec {
         timeout: Duration::from_secs(60),
         ..spec(server, server.silent, Depth::Greeting)
@@ -100,7 +99,7 @@ async fn waiting(server: &Server, probes: usize) {
         greeting: Duration::from_secs(60),
         ..parallax_agent::Budgets::default()
     };
-    let prober = Arc::new(Arc::try_unwrap(prober).unwrap().with_budgets(budgets));
+    let prober = Arc::new(prober(probes + 1).with_budgets(budgets));
     let before = resident();
     let waiting: Vec<_> = (0..probes)
         .map(|_| {

@@ -70,8 +70,6 @@ pub struct Certificate {
     pub dns_names: Vec<String>,
     /// Every iPAddress.
     pub addresses: Vec<IpAddr>,
-    /// Every SRV-ID (RFC 4985), for instance `_imaps.example.org`. They name a service, not this host.
-    pub srv_names: Vec<String>,
     /// The public key.
     pub key: Key,
     /// Whether its signature is one that can be forged (MD5, SHA-1).
@@ -79,12 +77,6 @@ pub struct Certificate {
     /// Whether the extended key usage lets it serve TLS (RFC 5280 section 4.2.1.12); `None` when it has none,
     /// which allows everything.
     pub for_servers: Option<bool>,
-    /// Where its issuer's certificate can be fetched (RFC 5280 section 4.2.2.1).
-    pub issuer_urls: Vec<String>,
-    /// Whether it demands a stapled OCSP response (RFC 7633).
-    pub must_staple: bool,
-    /// Embedded certificate timestamps (RFC 6962 section 3.3).
-    pub timestamps: usize,
     subject: Vec<u8>,
     issuer: Vec<u8>,
 }

@@ -57,8 +57,8 @@ pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp, tlsa: Option<&[T
     beside.extend(tlsa_mismatch(tlsa.as_ref()));
     let outcome = with(outcome(&facts, &chain, &wrong, at), &beside);
     let usable = matches!(outcome, Outcome::Ok | Outcome::Degraded(_));
-    let verified = (usable && facts.strict && facts.verified && !facts.trusted_by.is_empty())
-        .then(|| Verified(facts.bindings.clone()));
+    let trusted = usable && facts.verified && !facts.trusted_by.is_empty();
+    let verified = (trusted && facts.strict).then(|| Verified(facts.bindings.clone()));
     let mut certificate_faults: Vec<Fault> = wrong.into_iter().map(Fault::from).collect();
     certificate_faults.extend(untrusted(&facts, &chain));
     certificate_faults.extend(beside);
@@ -76,7 +76,7 @@ pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp, tlsa: Option<&[T
         bytes_received: facts.bytes_received,
         bytes_sent: facts.bytes_sent,
         first_bytes: (!usable && !facts.first_bytes.is_empty()).then(|| hex::encode(&facts.first_bytes)),
-        verified: usable && facts.verified && !facts.trusted_by.is_empty(),
+        verified: trusted,
         strict: facts.strict,
         handshake_kind: facts.kind,
         ocsp: stapled,
@@ -205,7 +205,7 @@ fn revoked(stapled: Option<&OcspFacts>) -> Option<Fault> {
 }
 
 fn staple_missing(facts: &HandshakeFacts, chain: &Chain) -> Option<Fault> {
-    let demanded = chain.leaf()?.must_staple && facts.failure.is_none() && !facts.ocsp_stapled;
+    let demanded = chain.leaf()?.facts.must_staple && facts.failure.is_none() && !facts.ocsp_stapled;
     demanded.then(|| {
         Fault::new(
             FaultKind::Tls(TlsFault::StapleMissing),

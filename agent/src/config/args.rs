@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::LogFormat;
+use parallax_telemetry::logs::LogFormat;
 
 /// Stands at a vantage point: takes orders from the collector, probes, reports.
 #[derive(Debug, Parser)]

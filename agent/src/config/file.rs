@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::LogFormat;
 use crate::policy::Policy;
+use parallax_telemetry::logs::LogFormat;
 
 /// Why the configuration can't be used.
 #[derive(Debug, thiserror::Error)]

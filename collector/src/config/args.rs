@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use parallax_model::identity::Role;
 use parallax_model::vantage::AgentName;
 
-use super::LogFormat;
+use parallax_telemetry::logs::LogFormat;
 
 /// Holds the agents' streams, fans a question out, concludes.
 #[derive(Debug, Parser)]

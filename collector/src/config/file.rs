@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::LogFormat;
+use parallax_telemetry::logs::LogFormat;
 
 /// Why the configuration can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -13,9 +13,10 @@ use tonic::Code;
 
 use super::fake::{FakeAgent, question, spec};
 use crate::Collector;
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
 use crate::identity::DEFAULT_TTL;
 use crate::token::{TokenOptions, create};
+use parallax_telemetry::logs::LogFormat;
 
 fn config(directory: &Path) -> Config {
     Config {

@@ -145,7 +145,7 @@ fn leaf(chain: &Chain, leaf: &Certificate, host: &Host) -> Vec<CertificateFault>
     if leaf.facts.self_signed {
         faults.push(CertificateFault::SelfSigned);
     } else if chain_breaks_at(chain, leaf) {
-        let (issuer, issuer_urls) = (leaf.facts.issuer.clone(), leaf.issuer_urls.clone());
+        let (issuer, issuer_urls) = (leaf.facts.issuer.clone(), leaf.facts.ca_issuers.clone());
         faults.push(CertificateFault::ChainIncomplete { issuer, issuer_urls });
     }
     if leaf.facts.is_ca {
@@ -162,7 +162,7 @@ fn chain_breaks_at(chain: &Chain, leaf: &Certificate) -> bool {
     let issuer_sent = chain
         .readable()
         .any(|(position, other)| position > 0 && other.issued(leaf));
-    !issuer_sent && !leaf.self_issued() && !leaf.issuer_urls.is_empty()
+    !issuer_sent && !leaf.self_issued() && !leaf.facts.ca_issuers.is_empty()
 }
 
 /// Nobody checks the signature of a root, so a weak one there does no harm.

@@ -39,13 +39,14 @@ fn facts(der: &[u8], parsed: &X509Certificate<'_>) -> Certificate {
     let (signature_algorithm, weak_signature) =
         signature::algorithm(&parsed.signature_algorithm.algorithm.to_id_string());
     let (subject, issuer) = (parsed.subject().as_raw(), parsed.issuer().as_raw());
+    let self_signed = subject == issuer && extensions.signed_by_its_own_key();
     Certificate {
         facts: CertificateFacts {
             srv_names: names.srv.iter().take(NAMES).cloned().collect(),
             lifetime_left: None,
             scts: extensions.timestamps.try_into().unwrap_or(u32::MAX),
             must_staple: extensions.must_staple,
-            ca_issuers: extensions.issuer_urls.clone(),
+            ca_issuers: extensions.issuer_urls,
             subject: distinguished_name::text(parsed.subject()),
             issuer: distinguished_name::text(parsed.issuer()),
             serial: serial(parsed.raw_serial()),
@@ -63,17 +64,13 @@ fn facts(der: &[u8], parsed: &X509Certificate<'_>) -> Certificate {
             sha256: sha256(der),
             spki_sha256: sha256(parsed.public_key().raw),
             is_ca: parsed.is_ca(),
-            self_signed: subject == issuer && extensions.signed_by_its_own_key(),
+            self_signed,
         },
         dns_names: names.dns,
         addresses: names.addresses,
-        srv_names: names.srv,
         key,
         weak_signature,
         for_servers: for_servers(parsed),
-        issuer_urls: extensions.issuer_urls,
-        must_staple: extensions.must_staple,
-        timestamps: extensions.timestamps,
         subject: subject.to_vec(),
         issuer: issuer.to_vec(),
     }

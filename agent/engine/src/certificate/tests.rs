@@ -52,9 +52,9 @@ fn facts_are_read_without_any_trust() {
     );
     assert_eq!(read.facts.signature_algorithm, "ecdsa-with-SHA256");
     assert_eq!((read.facts.sha256.len(), read.facts.spki_sha256.len()), (64, 64));
-    assert_eq!(read.srv_names, ["_imaps.example.org"]);
-    assert_eq!((read.must_staple, read.for_servers), (true, None));
-    assert_eq!(read.issuer_urls, ["http://ca.example/intermediate.der"]);
+    assert_eq!(read.facts.srv_names, ["_imaps.example.org"]);
+    assert_eq!((read.facts.must_staple, read.for_servers), (true, None));
+    assert_eq!(read.facts.ca_issuers, ["http://ca.example/intermediate.der"]);
 }
 
 /// Made with OpenSSL 3.0: an RSA key, signed by an EC authority, with all the extensions of public ones.
@@ -77,11 +77,11 @@ fn a_certificate_made_by_openssl_reads_as_openssl_reads_it() {
         "07526b16362d3b912bc3aaa41756b89066d928ea22bf6946752c408e86843077"
     );
     assert_eq!(
-        (read.facts.key.as_str(), read.for_servers, read.must_staple),
+        (read.facts.key.as_str(), read.for_servers, read.facts.must_staple),
         ("RSA 2048", Some(true), true)
     );
     assert_eq!(read.facts.ip_addresses, ["192.0.2.7", "2001:db8::7"]);
-    assert_eq!(read.issuer_urls, ["http://ca.example.org/i.der"]);
+    assert_eq!(read.facts.ca_issuers, ["http://ca.example.org/i.der"]);
     assert!(!read.facts.self_signed && !read.facts.is_ca && !read.weak_signature);
 }
 

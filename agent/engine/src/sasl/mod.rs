@@ -99,8 +99,11 @@ impl Conversation {
             | Mechanism::ScramSha1Plus
             | Mechanism::ScramSha256
             | Mechanism::ScramSha256Plus => {
-                let scram = Scram::new(hash(mechanism), binds(mechanism), means)
-                    .map_err(|error| error.of(mechanism))?;
+                let wanted = means.bindings.first().filter(|_| binds(mechanism));
+                if binds(mechanism) && wanted.is_none() {
+                    return Err(SaslError::NoBinding(mechanism));
+                }
+                let scram = Scram::new(hash(mechanism), wanted.cloned(), means)?;
                 binding = scram.binding();
                 State::Scram(Box::new(scram))
             }
@@ -158,7 +161,7 @@ impl Conversation {
         }
     }
 
-    /// What a server may repeat and no record may hold, beside the messages themselves.
+    /// What the login is bound to, by name (RFC 5929, RFC 9266).
     pub fn binding(&self) -> Option<&'static str> {
         self.binding
     }
@@ -183,15 +186,6 @@ impl std::fmt::Debug for Conversation {
             .field("binding", &self.binding)
             .field("verified", &self.verified)
             .finish_non_exhaustive()
-    }
-}
-
-impl SaslError {
-    fn of(self, mechanism: Mechanism) -> Self {
-        match self {
-            Self::NoBinding(_) => Self::NoBinding(mechanism),
-            other => other,
-        }
     }
 }
 

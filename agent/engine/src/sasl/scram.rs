@@ -43,21 +43,19 @@ enum Step {
 }
 
 impl Scram {
-    pub(super) fn new(hash: Hash, binds: bool, means: Means<'_>) -> Result<Self, SaslError> {
+    pub(super) fn new(
+        hash: Hash,
+        binding: Option<ChannelBinding>,
+        means: Means<'_>,
+    ) -> Result<Self, SaslError> {
         let credential = means.credential;
         let user = saslprep(&credential.user).map_err(|_| SaslError::Forbidden("user name"))?;
         let password = saslprep(credential.secret.expose())
             .map_err(|_| SaslError::Forbidden("password"))?
             .into_owned();
-        let binding = binds.then(|| means.bindings.first().cloned()).flatten();
         // RFC 5802 section 6: `y` tells a server that offers binding of somebody who hid the offer.
         let flag = match &binding {
             Some(binding) => format!("p={}", binding.kind),
-            None if binds => {
-                return Err(SaslError::NoBinding(
-                    parallax_model::credential::Mechanism::ScramSha256Plus,
-                ));
-            }
             None if !means.bindings.is_empty() && !means.binding_offered => "y".to_owned(),
             None => "n".to_owned(),
         };
