@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod event;
 mod exchange;
 pub mod handshake;
+pub mod hello;
 pub mod imap;
 pub mod plan;
 pub mod resolve;

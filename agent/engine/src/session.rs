@@ -133,12 +133,9 @@ impl Session {
                 self.wire.written();
                 self.listen(wait);
             }
-            (Event::Received(bytes), Awaited::Bytes | Awaited::Rest) => {
-                self.wire.received(&bytes);
-                self.listen(wait);
+            (Event::Received(bytes), Awaited::Bytes | Awaited::Rest | Awaited::Sent) => {
+                self.received(&bytes, wait);
             }
-            // The server need not wait for the end of what is sent to it.
-            (Event::Received(bytes), Awaited::Sent) => self.wire.received(&bytes),
             (Event::LoginGranted, Awaited::Login) => self.granted(),
             (Event::LoginWithheld(reason), Awaited::Login) => self.end_stage(Outcome::Skipped(reason)),
             (Event::Closed, _) => self.lost(Lost::Closed, wait),
@@ -162,6 +159,22 @@ impl Session {
     /// What is varied, in a follow-up.
     pub const fn experiment(&self) -> Option<ExperimentKind> {
         self.config.experiment
+    }
+
+    fn received(&mut self, bytes: &[u8], wait: Wait) {
+        let raw = match &mut self.exchange {
+            Some(exchange) => exchange.raw(bytes, &mut self.wire),
+            None => None,
+        };
+        if let Some(turn) = raw {
+            self.state = State::Waiting(wait.for_another(Awaited::Bytes));
+            return self.follow(turn);
+        }
+        self.wire.received(bytes);
+        // The server need not wait for the end of what is sent to it.
+        if wait.what != Awaited::Sent {
+            self.listen(wait);
+        }
     }
 
     /// The dialogue so far, secrets masked.
@@ -230,7 +243,9 @@ impl Session {
             sync: self.config.sync.clone(),
             hold: self.config.hold,
             began: self.config.wall,
-            random: (self.config.seed.rotate_left(17) >> 32) as u32,
+            experiment: self.config.experiment,
+            reference: self.config.reference.clone(),
+            seed: self.config.seed,
         }
     }
 

@@ -17,6 +17,7 @@ use parallax_engine::event::Event;
 use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig};
 use parallax_model::credential::{Credential, Mechanism, Secret};
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::{Attempt, Purpose};
 use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeOptions, ProbeSpec};
@@ -79,7 +80,19 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "(",
         "\"",
     ]);
-    prop_oneof![8 => line.prop_map(|text| text.as_bytes().to_vec()), 1 => vec(any::<u8>(), 1..40)]
+    let of_tls = prop::sample::select(vec![
+        &b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01"[..],
+        &[0; 35],
+        b"\x2f\x00",
+        b"\x16\x03\x03\x00\x04\x0e\x00\x00\x00",
+        b"\x15\x03\x03\x00\x02\x02\x28",
+        b"\x15\x03\x03\x00\x02\x01\x70",
+    ]);
+    prop_oneof![
+        16 => line.prop_map(|text| text.as_bytes().to_vec()),
+        1 => of_tls.prop_map(<[u8]>::to_vec),
+        2 => vec(any::<u8>(), 1..40),
+    ]
 }
 
 fn a_move() -> impl Strategy<Value = Move> {
@@ -120,7 +133,11 @@ fn endpoint(security: Security) -> Endpoint {
 }
 
 fn plan(security: Security) -> Plan {
-    let spec = ProbeSpec {
+    Plan::requested(&spec(), endpoint(security))
+}
+
+fn spec() -> ProbeSpec {
+    ProbeSpec {
         target: Target::parse(world::HOST, None).unwrap(),
         depth: Depth::Sync,
         family: FamilyChoice::Any,
@@ -129,12 +146,25 @@ fn plan(security: Security) -> Plan {
         login: None,
         anchors: Vec::new(),
         options: ProbeOptions::default(),
-    };
-    Plan::requested(&spec, endpoint(security))
+    }
 }
 
 fn session(security: Security, mechanism: Option<Mechanism>) -> Session {
+    Session::new(config(security, mechanism))
+}
+
+/// An examination in a session that was given a secret all the same.
+fn examination(kind: ExperimentKind, security: Security) -> Session {
     Session::new(SessionConfig {
+        purpose: Purpose::FollowUp,
+        experiment: Some(kind),
+        plan: Plan::follow_up(kind, &spec(), endpoint(security)),
+        ..config(security, None)
+    })
+}
+
+fn config(security: Security, mechanism: Option<Mechanism>) -> SessionConfig {
+    SessionConfig {
         address: world::ADDRESS,
         endpoint: endpoint(security),
         purpose: Purpose::Requested,
@@ -155,7 +185,7 @@ fn session(security: Security, mechanism: Option<Mechanism>) -> Session {
         sync: None,
         hold: None,
         budgets: Budgets::default(),
-    })
+    }
 }
 
 /// What came of playing the moves.
@@ -298,6 +328,35 @@ proptest! {
         moves in vec((a_move(), 0_u64..200), 0..80),
     ) {
         check(&play(session(security, mechanism), &moves, true), security);
+    }
+
+    #[test]
+    fn any_server_that_is_examined_ends_in_a_whole_attempt_without_a_login(
+        kind in prop::sample::select(vec![ExperimentKind::RawHello, ExperimentKind::StarttlsInjection]),
+        security in security(),
+        sensible in any::<bool>(),
+        moves in vec((a_move(), 0_u64..2_000), 0..60),
+    ) {
+        let moves: Vec<_> = greeted(security).into_iter().chain(moves).collect();
+        let played = play(examination(kind, security), &moves, sensible);
+        let names: Vec<_> = played.attempt.stages.iter().map(|stage| stage.name).collect();
+        let plan = Plan::follow_up(kind, &spec(), endpoint(security));
+        prop_assert_eq!(names, plan.stages());
+        prop_assert!(!played.secret_sent);
+        prop_assert!(played.attempt.stages.iter().filter(|stage| stage.failed()).count() <= 1);
+    }
+}
+
+/// What brings an endpoint with STARTTLS as far as its OK, behind a driver that does its work.
+fn greeted(security: Security) -> Vec<(Move, u64)> {
+    let say = |text: &str| (Move::Say(text.as_bytes().to_vec()), 5);
+    match security {
+        Security::Starttls => vec![
+            say("* OK ready\r\n"),
+            say("* CAPABILITY IMAP4rev1 STARTTLS\r\n$ OK done\r\n"),
+            say("$ OK go ahead\r\n"),
+        ],
+        Security::Tls | Security::Plaintext => Vec::new(),
     }
 }
 

@@ -21,7 +21,6 @@ use crate::driver::tls::recorder::Recorder;
 use crate::driver::tls::stream::TlsStream;
 use crate::driver::tls::wire::Wire;
 
-mod alert;
 mod client;
 mod failure;
 mod name;

@@ -20,6 +20,7 @@ mod namespace;
 mod open;
 mod own;
 mod partner;
+mod raw_hello;
 mod refusal;
 mod select;
 mod starttls;
@@ -32,9 +33,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_model::evidence::Evidence;
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{AgentFault, Fault, FaultKind};
 use parallax_model::signal::Signal;
 use parallax_model::stage::{Outcome, StageName};
+use parallax_model::target::Host;
 
 use crate::handshake::Judgement;
 use crate::imap::{Command, CommandError, Outgoing};
@@ -57,6 +60,8 @@ pub(crate) enum Turn {
     Say(Outgoing),
     /// A TLS handshake.
     Handshake,
+    /// To send a ClientHello made by hand, and what [`Exchange::raw`] takes, in the time of a handshake.
+    Hello(Outgoing),
     /// To wait and listen for so long; when the time is over, [`Exchange::rested`] is asked, and nothing is lost.
     Rest(Duration),
     /// To tell the other session of a synchronisation something, and then this.
@@ -92,6 +97,11 @@ pub(crate) trait Exchange: Send {
 
     /// What the server said.
     fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn;
+
+    /// Bytes that are no lines of IMAP, where the exchange waits for such; otherwise they are framed.
+    fn raw(&mut self, _bytes: &[u8], _wire: &mut Wire) -> Option<Turn> {
+        None
+    }
 
     /// What the handshake came to that was asked for.
     fn secured(&mut self, _judgement: Judgement, _wire: &mut Wire) -> Turn {
@@ -142,12 +152,27 @@ pub(crate) struct Part {
     pub(crate) hold: Option<Duration>,
     /// The wall clock at the start of the probe.
     pub(crate) began: Timestamp,
-    /// Tells the mailboxes of this probe from those of others.
-    pub(crate) random: u32,
+    /// What is varied, in a follow-up.
+    pub(crate) experiment: Option<ExperimentKind>,
+    /// The host that is asked for.
+    pub(crate) reference: Host,
+    /// Random.
+    pub(crate) seed: u64,
+}
+
+impl Part {
+    /// Tells the mailboxes of this probe from those of others. The tags are made of the seed too, so other bits of it
+    /// count here.
+    const fn mailbox_mark(&self) -> u32 {
+        (self.seed.rotate_left(17) >> 32) as u32
+    }
 }
 
 /// The exchange of a stage.
 pub(crate) fn of(stage: StageName, login: LoginRequest, part: Part) -> Box<dyn Exchange> {
+    if let Some(examination) = examination(stage, &part) {
+        return examination;
+    }
     match stage {
         StageName::Tls => Box::new(tls::Tls::default()),
         StageName::Greeting => Box::new(greeting::Greeting::default()),
@@ -164,7 +189,7 @@ pub(crate) fn of(stage: StageName, login: LoginRequest, part: Part) -> Box<dyn E
             Some(SyncPart::Writer { .. }) | None => Box::new(select::Select::default()),
         },
         StageName::Append => match part.sync {
-            Some(SyncPart::Writer { .. }) => Box::new(append::Append::new(part.began, part.random)),
+            Some(SyncPart::Writer { .. }) => Box::new(append::Append::new(part.began, part.mailbox_mark())),
             Some(SyncPart::Watcher { .. }) | None => Box::new(LeftOut(READS_ONLY)),
         },
         StageName::Sync => match part.sync {
@@ -180,6 +205,19 @@ pub(crate) fn of(stage: StageName, login: LoginRequest, part: Part) -> Box<dyn E
             None => Box::new(LeftOut("nobody asked to keep the session open")),
         },
         StageName::Resolve | StageName::Connect => Box::new(LeftOut("this stage is no talk with the server")),
+    }
+}
+
+/// The exchange of a stage that an experiment does its own way.
+fn examination(stage: StageName, part: &Part) -> Option<Box<dyn Exchange>> {
+    match (part.experiment?, stage) {
+        (ExperimentKind::RawHello, StageName::Tls) => {
+            Some(Box::new(raw_hello::RawHello::direct(&part.reference, part.seed)))
+        }
+        (ExperimentKind::RawHello, StageName::Starttls) => Some(Box::new(
+            raw_hello::RawHello::behind_starttls(&part.reference, part.seed),
+        )),
+        _ => None,
     }
 }
 

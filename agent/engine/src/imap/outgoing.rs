@@ -40,6 +40,13 @@ impl Outgoing {
         &self.shown
     }
 
+    /// Bytes that are no text, shown by a name of their own.
+    pub(crate) fn named(bytes: &[u8], name: &str) -> Self {
+        let mut outgoing = Self::default();
+        outgoing.secret(bytes, name);
+        outgoing
+    }
+
     pub(super) fn text(&mut self, bytes: &[u8]) {
         self.append(bytes);
         self.shown.extend_from_slice(bytes);

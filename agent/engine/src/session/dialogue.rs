@@ -46,6 +46,10 @@ impl Session {
                         until: wait.until,
                     });
                 }
+                Turn::Hello(part) => {
+                    self.wait(Awaited::Sent, self.config.budgets.tls);
+                    return self.send(part);
+                }
                 Turn::Rest(time) => {
                     self.wait(Awaited::Rest, time);
                     Turn::Listen

@@ -78,9 +78,14 @@ impl<'s> Player<'s> {
         let session = Session::new(SessionConfig {
             address: ADDRESS,
             endpoint,
-            purpose: Purpose::Requested,
-            experiment: None,
-            plan: Plan::requested(&spec, endpoint),
+            purpose: script
+                .experiment
+                .map_or(Purpose::Requested, |_| Purpose::FollowUp),
+            experiment: script.experiment,
+            plan: match script.experiment {
+                Some(kind) => Plan::follow_up(kind, &spec, endpoint),
+                None => Plan::requested(&spec, endpoint),
+            },
             reference: Host::Name(HOST.to_owned()),
             login: script.login.clone(),
             mechanism: script.mechanism,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parallax_model::credential::{Credential, Mechanism, Secret};
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::spec::Depth;
 use parallax_model::target::Security;
 
@@ -15,6 +16,8 @@ pub(crate) struct Script {
     pub(crate) mechanism: Option<Mechanism>,
     pub(crate) deadline: Duration,
     pub(crate) hold: Option<Duration>,
+    /// What is varied, in a follow-up.
+    pub(crate) experiment: Option<ExperimentKind>,
     /// Whether the password is meant to be sent; otherwise it must not be.
     pub(crate) secret_sent: bool,
     pub(crate) steps: Vec<Step>,
@@ -55,6 +58,7 @@ impl Script {
             mechanism: None,
             deadline: Duration::from_secs(60),
             hold: None,
+            experiment: None,
             secret_sent: false,
             steps: Vec::new(),
             expected: Vec::new(),
@@ -94,11 +98,13 @@ impl Script {
                 let line = [unescaped(value)?, b"\r\n".to_vec()].concat();
                 self.steps.push(Step::Server(line));
             }
+            "S<" => self.steps.push(Step::Server(recorded(value)?)),
             "claim" => self.claim = value.to_owned(),
             "security" => self.security = Security::known(value)?,
             "depth" => self.depth = Depth::known(value)?,
             "mechanism" => self.mechanism = Some(Mechanism::known(value)?),
             "deadline" => self.deadline = duration(value)?,
+            "experiment" => self.experiment = Some(ExperimentKind::known(value)?),
             "hold" => self.hold = Some(duration(value)?),
             "secret" => self.secret_sent = value == "sent",
             "login" => {
@@ -112,6 +118,12 @@ impl Script {
         }
         Some(())
     }
+}
+
+/// The answer of a server to a ClientHello made by hand.
+fn recorded(name: &str) -> Option<Vec<u8>> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/hello/recorded");
+    std::fs::read(format!("{directory}/{name}.bin")).ok()
 }
 
 fn expected(rest: &str) -> Expected {

@@ -2,13 +2,14 @@
 
 use std::io;
 
+use parallax_engine::hello::alert;
 use parallax_engine::imap::limits::HANDSHAKE;
 use parallax_engine::imap::sniff::{Expected, wrong_service};
 use parallax_model::fault::{Fault, FaultKind, TcpFault, TlsFault};
 use rustls::{AlertDescription, CertificateError};
 
 use crate::driver::errno;
-use crate::driver::tls::{Broken, Wire, alert};
+use crate::driver::tls::{Broken, Wire};
 
 /// Classes how a handshake broke off, with the first bytes and the server's wish for a certificate beside.
 pub(super) fn fault(broken: &Broken, wire: &Wire, certificate_wanted: bool) -> Fault {

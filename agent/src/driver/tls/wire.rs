@@ -2,11 +2,11 @@
 
 use std::io;
 
+use parallax_engine::hello::alert;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::driver::READ;
-use crate::driver::tls::alert;
 
 /// Bytes kept from the beginning of what the peer sent.
 const FIRST: usize = 64;

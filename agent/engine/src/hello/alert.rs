@@ -5,13 +5,13 @@ const RECORD_HEADER: usize = 5;
 const ALERT: u8 = 21;
 
 /// The name of an alert (RFC 8446 section 6, and the registry behind it).
-pub(super) fn name(description: u8) -> String {
+pub fn name(description: u8) -> String {
     let known = NAMES.iter().find(|(number, _)| *number == description);
     known.map_or_else(|| format!("alert_{description}"), |(_, name)| (*name).to_owned())
 }
 
 /// The description of the last alert in clear among whole records.
-pub(super) fn last_in(mut bytes: &[u8]) -> Option<u8> {
+pub fn last_in(mut bytes: &[u8]) -> Option<u8> {
     let mut last = None;
     while let [kind, 3, _, high, low, rest @ ..] = bytes {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
