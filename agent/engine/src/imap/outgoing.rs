@@ -43,7 +43,7 @@ impl Outgoing {
     /// Bytes that are no text, shown by a name of their own.
     pub(crate) fn named(bytes: &[u8], name: &str) -> Self {
         let mut outgoing = Self::default();
-        outgoing.secret(bytes, name);
+        outgoing.labelled(bytes, name);
         outgoing
     }
 
@@ -54,6 +54,10 @@ impl Outgoing {
 
     pub(super) fn secret(&mut self, bytes: &[u8], label: &str) {
         self.holds_secret = true;
+        self.labelled(bytes, label);
+    }
+
+    fn labelled(&mut self, bytes: &[u8], label: &str) {
         self.append(bytes);
         self.shown.extend_from_slice(label.as_bytes());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallax_engine::action::Action;
+use parallax_engine::action::{Action, Connection};
 use parallax_engine::budgets::Budgets;
 use parallax_engine::event::Event;
 use parallax_engine::imap::Outgoing;
@@ -49,6 +49,8 @@ struct Player<'s> {
     shown: String,
     reported: Vec<Stage>,
     verified: bool,
+    /// What the last handshake was for.
+    connection: Option<Connection>,
 }
 
 impl<'s> Player<'s> {
@@ -110,6 +112,7 @@ impl<'s> Player<'s> {
             shown: String::new(),
             reported: Vec::new(),
             verified: false,
+            connection: None,
         }
     }
 
@@ -118,7 +121,12 @@ impl<'s> Player<'s> {
             self.now += Duration::from_millis(1);
             match self.session.next(self.now) {
                 Action::Connect { until } => self.connect(until),
-                Action::Handshake { until, .. } => self.shake_hands(until)?,
+                Action::Handshake {
+                    connection, until, ..
+                } => {
+                    self.connection = Some(connection);
+                    self.shake_hands(until)?;
+                }
                 Action::Send { bytes, .. } => self.send(&bytes)?,
                 Action::Receive { until } => self.receive(until)?,
                 Action::AskLogin { .. } => self.ask_login(),
@@ -158,6 +166,11 @@ impl<'s> Player<'s> {
     }
 
     fn send(&mut self, bytes: &Outgoing) -> Result<(), String> {
+        if self.connection != Some(Connection::Strict) && bytes.public().is_none() {
+            return Err(format!(
+                "{bytes:?} holds a secret, and the driver would not send it here"
+            ));
+        }
         self.sent.extend_from_slice(bytes.wire(&Eavesdropper));
         let shown = String::from_utf8(bytes.shown().to_vec()).map_err(|error| error.to_string())?;
         for line in shown.split_terminator("\r\n") {
