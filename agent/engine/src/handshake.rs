@@ -39,6 +39,8 @@ pub struct Judgement {
     pub evidence: TlsEvidence,
     /// The proof that a secret may be sent over it.
     pub verified: Option<Verified>,
+    /// Whether the handshake came to its end, whatever its chain is worth.
+    pub completed: bool,
 }
 
 /// Judges a handshake with `host` at the time `at`: all that is wrong with the chain goes into the facts, the worst
@@ -46,6 +48,7 @@ pub struct Judgement {
 pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp, tlsa: Option<&[TlsaRecord]>) -> Judgement {
     let stapled = (!facts.ocsp.is_empty()).then(|| ocsp::facts(&facts.ocsp));
     let tlsa = tlsa.map(|records| tlsa::facts(records, &facts.chain, !facts.trusted_by.is_empty()));
+    let completed = facts.failure.is_none();
     let chain = Chain::read(facts.chain.iter().map(Vec::as_slice));
     let wrong = if facts.failure.is_some() && facts.chain.is_empty() {
         Vec::new()
@@ -91,6 +94,7 @@ pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp, tlsa: Option<&[T
         outcome,
         evidence,
         verified,
+        completed,
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) struct Wire {
     pub(crate) bye: Option<ImapReply>,
     /// What stood behind the last `+`.
     pub(crate) challenge: Vec<u8>,
+    /// Whether a command that was smuggled in beside another was answered.
+    pub(crate) smuggled_answered: bool,
     /// Mailbox data that came before a login, by its keyword.
     pub(crate) smuggled: Option<&'static str>,
     /// The first line that was no IMAP, since somebody last asked.
@@ -96,6 +98,7 @@ pub(crate) struct Wire {
     first_byte: Option<Duration>,
     drip: Option<(Duration, u64, u64)>,
     ended: bool,
+    smuggled_tag: Option<Tag>,
     now: Duration,
 }
 
@@ -115,7 +118,9 @@ impl Wire {
             deadline: Duration::MAX,
             bye: None,
             challenge: Vec::new(),
+            smuggled_answered: false,
             smuggled: None,
+            smuggled_tag: None,
             garbled: None,
             framer: Framer::new(Limits::default()),
             transcript: Transcript::default(),
@@ -140,6 +145,11 @@ impl Wire {
     /// A tag for the next command.
     pub(crate) fn tag(&mut self) -> Tag {
         self.tags.next_tag()
+    }
+
+    /// Notes when a command of this tag is answered, which was sent beside the one that is waited for.
+    pub(crate) fn listen_for(&mut self, smuggled: Tag) {
+        self.smuggled_tag = Some(smuggled);
     }
 
     /// Makes a command the one that is waited for, and gives what to send first.
@@ -252,6 +262,10 @@ impl Wire {
                     self.command = None;
                     Heard::Reply(line)
                 } else {
+                    self.smuggled_answered |= self
+                        .smuggled_tag
+                        .as_ref()
+                        .is_some_and(|smuggled| smuggled.is(tag));
                     // Nobody tags a command so; a balancer's header has been answered (the PROXY protocol,
                     // version 1, begins with this word).
                     self.proxied |= tag == b"PROXY";

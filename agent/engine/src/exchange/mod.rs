@@ -11,6 +11,7 @@ mod greeting;
 mod hold;
 mod id;
 mod idle;
+mod injection;
 mod latency;
 mod list;
 mod login;
@@ -217,6 +218,9 @@ fn examination(stage: StageName, part: &Part) -> Option<Box<dyn Exchange>> {
         (ExperimentKind::RawHello, StageName::Starttls) => Some(Box::new(
             raw_hello::RawHello::behind_starttls(&part.reference, part.seed),
         )),
+        (ExperimentKind::StarttlsInjection, StageName::Starttls) => {
+            Some(Box::new(injection::Injection::default()))
+        }
         _ => None,
     }
 }

@@ -95,6 +95,13 @@ impl Command {
         Self::plain(tag, "STARTTLS")
     }
 
+    /// `STARTTLS` and, in the same write, a `NOOP` that only somebody on the way would put there.
+    pub(crate) fn starttls_and_noop(tag: Tag, smuggled: &Tag) -> Self {
+        let mut writer = Writer::new(tag, "STARTTLS", Literals::Synchronising);
+        writer.raw(format!("\r\n{smuggled} NOOP").as_bytes());
+        writer.finish()
+    }
+
     /// `NAMESPACE` (RFC 9051 section 6.3.10).
     pub fn namespace(tag: Tag) -> Self {
         Self::plain(tag, "NAMESPACE")
