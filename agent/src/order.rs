@@ -9,6 +9,9 @@ use parallax_model::spec::{Depth, LONGEST_HOLD, ProbeSpec};
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 
+/// For the way of an answer that would else come when nobody waits for it any more.
+const TO_TELL: Duration = Duration::from_secs(2);
+
 /// One probe, or one round of experiments.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
@@ -92,10 +95,10 @@ impl Order {
     }
 
     /// The time that its sessions have, of what is left for everything. Whoever watches begins before the writer and
-    /// ends after it.
+    /// ends after it, in time to tell of it.
     pub(crate) fn time(&self, left: Duration) -> Duration {
         if self.watches.is_some() {
-            return left;
+            return left.saturating_sub(TO_TELL);
         }
         let hold = self.spec.options.hold.unwrap_or_default();
         (self.spec.timeout + hold).min(left)

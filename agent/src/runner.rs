@@ -11,7 +11,6 @@ use parallax_model::credential::{ClientIdentity, Credential, Mechanism, SealCont
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
-use parallax_model::spec::Examination;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::{AgentName, Labels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -183,9 +182,9 @@ impl Probe<'_> {
             .chain(note)
             .reduce(|one, other| format!("{one}; {other}"));
         let errands: Vec<Errand> = match &resolve.evidence {
-            Some(Evidence::Resolve(facts)) if spec.options.examines(Examination::Tlsa) => errands
+            Some(Evidence::Resolve(facts)) => errands
                 .into_iter()
-                .map(|errand| errand.with_associations(&facts.tlsa))
+                .map(|errand| errand.with_associations(facts))
                 .collect(),
             _ => errands,
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig, SyncPart};
 use parallax_model::credential::{Credential, Mechanism};
-use parallax_model::evidence::TlsaRecord;
+use parallax_model::evidence::{ResolveEvidence, TlsaRecord};
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{AgentFault, Fault, FaultKind};
 use parallax_model::observation::Attempt;
@@ -96,10 +96,16 @@ impl Errand {
         peer(self.address, self.endpoint)
     }
 
-    /// With the TLSA records of its port.
-    pub(super) fn with_associations(mut self, records: &[TlsaRecord]) -> Self {
-        let ours = records.iter().filter(|record| record.port == self.endpoint.port);
-        self.tlsa = Some(ours.cloned().collect());
+    /// With the TLSA records of its port; where they were not asked for, or nobody answered, there is nothing to compare
+    /// the chain with.
+    pub(super) fn with_associations(mut self, facts: &ResolveEvidence) -> Self {
+        let port = self.endpoint.port;
+        let asked = format!("_{port}.");
+        let answered = facts.queries.iter().any(|query| {
+            query.record_type == "TLSA" && query.name.starts_with(&asked) && query.fault.is_none()
+        });
+        let ours = facts.tlsa.iter().filter(|record| record.port == port);
+        self.tlsa = answered.then(|| ours.cloned().collect());
         self
     }
 

@@ -6,7 +6,7 @@ use parallax_model::experiment::{CONTROL_PORT, Experiment};
 use parallax_model::fault::{DnsFault, FaultKind, TcpFault};
 use parallax_model::observation::AttemptOutcome;
 use parallax_model::signal::{Signal, SignalKind};
-use parallax_model::spec::{Depth, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
+use parallax_model::spec::{Depth, Examination, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, StageName};
 use parallax_model::target::{Security, Target};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

@@ -64,7 +64,7 @@ impl Run {
         };
         let agent = watcher.agent.clone();
         if let Some(why) = self.no_watch(&agent, watcher.capabilities.as_ref()) {
-            let why = format!("{agent} does not watch: {why}");
+            let why = format!("{agent}: {why}");
             return self.pass_on(order, Word::gone(&why)).into_iter().collect();
         }
         let watch = Order {
@@ -82,10 +82,10 @@ impl Run {
 
     fn no_watch(&self, agent: &AgentName, capabilities: Option<&BTreeSet<String>>) -> Option<String> {
         let Some(capabilities) = capabilities else {
-            return Some("it is not connected".to_owned());
+            return Some("not connected".to_owned());
         };
         if !capabilities.contains(&capability_of(ExperimentKind::Watch)) {
-            return Some("it does not know how".to_owned());
+            return Some("it does not know how to watch".to_owned());
         }
         self.obstacle(agent, capabilities)
     }

@@ -190,8 +190,8 @@ fn a_writer_whose_watcher_is_not_there_is_told_at_once() {
         note: "its policy denies 203.0.113.0/24".into(),
     };
     for (capabilities, why) in [
-        (None, "nyc-1 does not watch: it is not connected"),
-        (Some(&["probe"][..]), "nyc-1 does not watch: it does not know how"),
+        (None, "nyc-1: not connected"),
+        (Some(&["probe"][..]), "nyc-1: it does not know how to watch"),
         (Some(ABLE), "nyc-1 refuses: its policy denies 203.0.113.0/24"),
     ] {
         let mut bench = written_by(&["ams-1"], watcher(capabilities));
