@@ -15,6 +15,8 @@ mod exchange;
 pub mod handshake;
 pub mod hello;
 pub mod imap;
+mod own;
+mod partner;
 pub mod plan;
 pub mod resolve;
 pub mod sasl;

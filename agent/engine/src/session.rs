@@ -19,8 +19,9 @@ use parallax_model::stage::{Outcome, StageName};
 
 use crate::action::{Action, Connection};
 use crate::event::{Event, HandshakeFacts};
-use crate::exchange::{self, Exchange, LoginRequest, Lost, Part, Told, out_of_time, seconds};
+use crate::exchange::{self, Exchange, LoginRequest, Lost, Part, out_of_time, seconds};
 use crate::handshake::{judge, wall};
+use crate::partner::Told;
 use crate::timeline::Timeline;
 use crate::transcript::Transcript;
 use crate::wire::Wire;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use parallax_model::evidence::ImapReply;
 use parallax_model::text::{escape, from_wire};
 
-use crate::exchange::{Own, Partner};
 use crate::handshake::Verified;
 use crate::imap::limits::{DRIP_BYTES, FRAMES_PER_COMMAND, FRAMES_PER_LIST};
 use crate::imap::namespace::Namespaces;
@@ -15,6 +14,8 @@ use crate::imap::{
     Capabilities, Command, DataLine, Frame, Framer, LimitExceeded, Limits, Outgoing, Reply, Status,
     StatusLine, Tag, Tags,
 };
+use crate::own::Own;
+use crate::partner::Partner;
 use crate::transcript::Transcript;
 
 /// Characters shown of a line that is no IMAP.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use parallax_model::target::{Endpoint, Host, Security};
 
-use crate::matrix::Matrix;
+use crate::matrix::{CellId, Matrix};
 
 /// A command with the place where it is to be run.
 pub(crate) fn on(place: &str, command: &str) -> String {
@@ -85,4 +85,19 @@ pub(crate) fn capture(address: IpAddr, port: u16) -> String {
 /// Whether anything listens on a port.
 pub(crate) fn listening(port: u16) -> String {
     format!("ss -ltn 'sport = :{port}'")
+}
+
+/// Where to look at what a server presents, from the first of these cells and on the server itself.
+pub(crate) fn certificate_steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
+    let Some(&id) = cells.first() else {
+        return Vec::new();
+    };
+    let attempt = matrix.cell(id).attempt;
+    vec![
+        on(
+            matrix.name(id.vantage),
+            &certificate(matrix, attempt.address, attempt.endpoint),
+        ),
+        on(&attempt.address.to_string(), "doveconf -n | grep -i ssl"),
+    ]
 }

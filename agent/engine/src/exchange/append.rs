@@ -7,7 +7,6 @@ use parallax_model::millis;
 use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Outcome;
 
-use super::own::{ProbeName, difference, message};
 use super::sweep::Sweep;
 use super::{Exchange, Lost, NOBODY_LOGGED_IN, Turn, ask, refusal};
 use crate::handshake::wall;
@@ -17,6 +16,7 @@ use crate::imap::parse::mailbox_data;
 use crate::imap::select::Selected;
 use crate::imap::sync::Contents;
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
+use crate::own::{ProbeName, difference, message};
 use crate::wire::{Heard, Wire};
 
 /// Mailboxes of earlier probes that one probe removes.

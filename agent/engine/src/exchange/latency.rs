@@ -6,8 +6,8 @@ use parallax_model::evidence::SyncEvent;
 use parallax_model::fault::{Fault, FaultKind, MailboxFault};
 use parallax_model::millis;
 
-use super::partner::Sighting;
 use super::seconds;
+use crate::partner::Sighting;
 
 /// What a change may take to be seen, beyond what the clocks are apart.
 const IN_TIME: Duration = Duration::from_secs(2);

@@ -19,8 +19,6 @@ mod logout;
 mod lost;
 mod namespace;
 mod open;
-mod own;
-mod partner;
 mod raw_hello;
 mod refusal;
 mod select;
@@ -47,8 +45,6 @@ use crate::wire::{Heard, Wire};
 
 pub(crate) use login::LoginRequest;
 pub(crate) use lost::{Lost, out_of_time, seconds};
-pub(crate) use own::Own;
-pub(crate) use partner::{Partner, Told};
 
 /// What an exchange wants next.
 #[derive(Debug)]

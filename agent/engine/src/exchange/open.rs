@@ -2,11 +2,11 @@
 
 use parallax_model::evidence::{Evidence, ImapReply, SelectEvidence};
 
-use super::own::mark;
 use super::{Exchange, NOBODY_LOGGED_IN, Turn, ask, refusal};
 use crate::imap::parse::mailbox_data;
 use crate::imap::select::Selected;
 use crate::imap::{Command, Status};
+use crate::own::mark;
 use crate::wire::{Heard, Wire};
 
 /// Opens a mailbox that a probe made, and no other: its name came from another agent.

@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 
-use super::own::{is_marked, mark};
 use super::refusal;
 use super::{Turn, ask};
 use crate::imap::parse::{Data, mailbox_data};
 use crate::imap::status::MailboxStatus;
 use crate::imap::sync::{Contents, Store};
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
+use crate::own::{is_marked, mark};
 use crate::wire::{Heard, Wire};
 
 /// A mailbox with more messages than this is not a probe's any more; a probe stores four.

@@ -11,7 +11,6 @@ use parallax_model::vantage::AgentName;
 
 use super::append::refused;
 use super::latency::{Change, Latencies};
-use super::own::{ProbeName, message};
 use super::sweep::Sweep;
 use super::{Exchange, Lost, Turn, ask, out_of_time, seconds};
 use crate::handshake::wall;
@@ -19,6 +18,7 @@ use crate::imap::append::AppendUid;
 use crate::imap::parse::{Data, mailbox_data};
 use crate::imap::sync::Store;
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
+use crate::own::{ProbeName, message};
 use crate::wire::{Heard, Wire};
 
 /// For the other session to connect, log in and open the mailbox.

@@ -121,7 +121,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         .because(cells.first().and_then(|&id| presented(matrix, id)))
         .because(super::session::spared(matrix, &extent, stage))
         .told_apart_by("the certificate that other vantage points see at the same address")
-        .next(steps(matrix, &cells));
+        .next(command::certificate_steps(matrix, &cells));
     let found = look_alikes(matrix, kind, &extent, &cells, found);
     if is_trust_kind(kind) && trusted_elsewhere(matrix, &cells) {
         by_the_agents_anchors(matrix, &extent, found)
@@ -293,18 +293,4 @@ fn names_in(leaf: &CertificateFacts) -> String {
     } else {
         words::list(&names)
     }
-}
-
-pub(crate) fn steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
-    let Some(&id) = cells.first() else {
-        return Vec::new();
-    };
-    let attempt = matrix.cell(id).attempt;
-    vec![
-        command::on(
-            matrix.name(id.vantage),
-            &command::certificate(matrix, attempt.address, attempt.endpoint),
-        ),
-        command::on(&attempt.address.to_string(), "doveconf -n | grep -i ssl"),
-    ]
 }

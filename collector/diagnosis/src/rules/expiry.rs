@@ -9,8 +9,8 @@ use parallax_model::fault::{FaultKind, TlsFault};
 use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
-use super::certificate::steps;
 use crate::candidate::Candidate;
+use crate::command;
 use crate::matrix::{CellId, Matrix};
 use crate::words;
 
@@ -88,7 +88,7 @@ fn ends_soon(
             certificate.not_before,
             certificate.not_after
         )])
-        .next(steps(matrix, cells));
+        .next(command::certificate_steps(matrix, cells));
     Some(found)
 }
 

@@ -6,7 +6,6 @@ use parallax_model::fault::{FaultKind, TlsFault};
 use parallax_model::finding::{FindingKind, Severity};
 use parallax_model::stage::StageName;
 
-use super::certificate::steps;
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
@@ -98,7 +97,7 @@ fn candidate(matrix: &Matrix, doubt: Doubt, troubles: &[TroubleId]) -> Candidate
         .because(super::session::spared(matrix, &extent, stage))
         .told_apart_by("the certificate that other vantage points see at the same address")
         .next(own_step(matrix, doubt, &cells, port))
-        .next(steps(matrix, &cells))
+        .next(command::certificate_steps(matrix, &cells))
 }
 
 fn said(name: &str, doubt: Doubt, facts: &TlsEvidence) -> Option<String> {
