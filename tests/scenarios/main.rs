@@ -10,6 +10,7 @@ mod identity;
 mod link;
 mod login;
 mod names;
+mod products;
 mod reach;
 mod service;
 mod traces;

@@ -23,7 +23,7 @@ pub const PASSWORD: &str = "walnut-7-river";
 pub const SUBJECTS: [&str; 2] = ["Minutes of the meeting", "Re: Minutes of the meeting"];
 
 /// The owner of the mail; an account with this number need not exist.
-const MAIL_UID: u32 = 5000;
+pub(crate) const MAIL_UID: u32 = 5000;
 const TO_GREET: Duration = Duration::from_secs(15);
 const CONFIGURATION: &str = include_str!("dovecot.conf");
 
@@ -101,7 +101,7 @@ impl Dovecot {
 
     fn wait_for_greeting(&self, lab: &Lab, process: &mut Process) -> Result<()> {
         let [v4, v6] = address::MAIL.both();
-        let greets = |address: IpAddr| lab.mail.run(move || greeting(address)).starts_with("* OK");
+        let greets = |address: IpAddr| greeting_at(lab, address).starts_with("* OK");
         let listens = |address| {
             lab.mail
                 .run(move || TcpStream::connect(SocketAddr::new(address, 993)).is_ok())
@@ -158,7 +158,8 @@ fn write_passwords(directory: &Path, mode: u32) -> Result<()> {
     Ok(())
 }
 
-fn deliver(home: &Path) -> Result<()> {
+/// Lays a user's two messages into her Maildir.
+pub(crate) fn deliver(home: &Path) -> Result<()> {
     let maildir = home.join("Maildir");
     for below in ["cur", "new", "tmp"] {
         std::fs::create_dir_all(maildir.join(below))?;
@@ -179,12 +180,18 @@ fn give_away(path: &Path) -> Result<()> {
     chown(path, owner, owner).with_context(|| format!("give {} to the mail's owner", path.display()))
 }
 
-fn message(number: usize, subject: &str) -> String {
+/// The message of that subject.
+pub(crate) fn message(number: usize, subject: &str) -> String {
     format!(
         "From: Bert <bert@lab.example>\r\nTo: Anna <anna@lab.example>\r\nSubject: {subject}\r\n\
          Date: Mon, 2 Mar 2026 09:{number:02}:00 +0000\r\nMessage-ID: <{number}@lab.example>\r\n\
          \r\nNothing was decided.\r\n"
     )
+}
+
+/// What the mail host says first on port 143, as seen by itself.
+pub(crate) fn greeting_at(lab: &Lab, address: IpAddr) -> String {
+    lab.mail.run(move || greeting(address))
 }
 
 fn greeting(address: IpAddr) -> String {

@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod lab;
 pub mod namespace;
 pub mod old_tls;
+pub mod other_server;
 pub mod otlp;
 pub mod pki;
 pub mod process;

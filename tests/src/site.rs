@@ -14,6 +14,7 @@ use crate::impair::{Fault, Kind, Place};
 use crate::lab::{Lab, Vantage};
 use crate::namespace::Namespace;
 use crate::old_tls::OldTls;
+use crate::other_server::{OtherServer, Product};
 use crate::pki::{Leaf, Pki};
 use crate::speaker;
 use crate::zone::Zone;
@@ -30,6 +31,7 @@ pub struct Site {
     /// The name server.
     pub names: NameServer,
     imposter: Option<Background>,
+    other: Option<OtherServer>,
     old_tls: Option<OldTls>,
     pki: Pki,
     /// The network below.
@@ -48,6 +50,7 @@ impl Site {
             dovecot,
             names,
             imposter: None,
+            other: None,
             old_tls: None,
             pki,
             lab,
@@ -57,6 +60,15 @@ impl Site {
     /// The trust anchor of the mail server's certificates.
     pub fn ca_file(&self) -> PathBuf {
         self.lab.directory().join("root.pem")
+    }
+
+    /// Puts another product in Dovecot's place, with the same user and a good certificate.
+    pub fn serve_with(&mut self, product: Product) -> Result<()> {
+        self.other = None;
+        self.dovecot.stop();
+        let credentials = self.pki.issue(Leaf::Good)?;
+        self.other = Some(OtherServer::start(&self.lab, product, &credentials)?);
+        Ok(())
     }
 
     /// Makes something go wrong; fails for the faults that only a [`crate::world::World`] knows.
