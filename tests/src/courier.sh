@@ -11,6 +11,7 @@ courier:x:5002:65534:Lab:/nonexistent:/usr/sbin/nologin
 labmail:x:$MAIL_UID:$MAIL_UID:Lab:/tmp:/usr/sbin/nologin
 X
 cat "$HERE/key.pem" "$HERE/chain.pem" > /etc/courier/imapd.pem
+chown courier /etc/courier/imapd.pem
 chmod 600 /etc/courier/imapd.pem
 cat > /etc/courier/authdaemonrc <<X
 authmodulelist="authuserdb"

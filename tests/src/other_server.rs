@@ -104,11 +104,6 @@ impl OtherServer {
             process: Some(process),
         })
     }
-
-    /// What the server printed.
-    pub fn log(&self) -> String {
-        self.process.as_ref().map(Process::log).unwrap_or_default()
-    }
 }
 
 impl Drop for OtherServer {
