@@ -304,9 +304,7 @@ impl Wire {
 
     /// A status line as evidence, without what this session conceals.
     pub(crate) fn evidence(&self, line: &StatusLine<'_>) -> ImapReply {
-        let mut reply = line.evidence(self.transcript.redactor());
-        reply.code = reply.code.map(|code| self.masked(code.as_bytes()));
-        reply
+        line.evidence(self.transcript.redactor())
     }
 
     /// A server's text as evidence, without what this session conceals: nothing keeps a server from repeating a

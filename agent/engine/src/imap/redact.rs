@@ -15,15 +15,18 @@ pub struct Concealed {
     secret: Zeroizing<Vec<u8>>,
     label: &'static str,
     words_only: bool,
+    any_case: bool,
 }
 
 impl Concealed {
-    /// A secret: masked wherever it appears.
+    /// A secret: masked wherever it appears, in any case of letters. Servers repeat commands in upper case, and names
+    /// of codes and capabilities are kept so.
     pub fn secret(bytes: &[u8], label: &'static str) -> Self {
         Self {
             secret: Zeroizing::new(bytes.to_vec()),
             label,
             words_only: bytes.len() < SHORT,
+            any_case: true,
         }
     }
 
@@ -34,11 +37,15 @@ impl Concealed {
             secret: Zeroizing::new(bytes.to_vec()),
             label,
             words_only: true,
+            any_case: false,
         }
     }
 
     fn stands_at(&self, text: &[u8], at: usize) -> bool {
-        if !text[at..].starts_with(&self.secret) {
+        let Some(here) = text.get(at..at + self.secret.len()) else {
+            return false;
+        };
+        if !(here == &self.secret[..] || self.any_case && here.eq_ignore_ascii_case(&self.secret)) {
             return false;
         }
         let before = at.checked_sub(1).and_then(|before| text.get(before));
@@ -124,6 +131,14 @@ mod tests {
         assert_eq!(
             &redactor().redact(b"BAD LOGIN mail xhunter2x")[..],
             b"BAD LOGIN <user> x<password>x"
+        );
+    }
+
+    #[test]
+    fn a_secret_in_another_case_is_still_one_and_a_name_is_a_word_like_others() {
+        assert_eq!(
+            &redactor().redact(b"BAD LOGIN MAIL HUNTER2 Ab")[..],
+            b"BAD LOGIN MAIL <password> <password>"
         );
     }
 

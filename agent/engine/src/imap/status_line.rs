@@ -115,7 +115,10 @@ impl<'f> StatusLine<'f> {
         ImapReply {
             source,
             status: self.status.as_str().to_owned(),
-            code: code.map(|code| code.as_str().to_owned()),
+            code: code.map(|code| match code {
+                ResponseCode::Unknown(name) => from_wire(&redactor.redact(name.as_bytes())),
+                known => known.as_str().to_owned(),
+            }),
             text: shown,
             cause,
             next_step,
@@ -293,5 +296,21 @@ mod tests {
         );
         assert!(evidence.text.starts_with("<password> is old xxx") && evidence.text.ends_with("x…(+106)"));
         assert!(evidence.cause.unwrap().contains("expired") && evidence.next_step.is_some());
+    }
+
+    #[test]
+    fn a_secret_is_no_name_of_a_code_and_a_known_code_is_no_secret() {
+        let mut redactor = Redactor::default();
+        redactor.conceal(Concealed::secret(b"hunter2", "<password>"));
+        redactor.conceal(Concealed::secret(b"expired", "<password>"));
+        let code = |line: &[u8]| {
+            let frame = frame(line);
+            let Reply::Tagged { line, .. } = Reply::of(&frame) else {
+                panic!()
+            };
+            line.evidence(&redactor).code.unwrap()
+        };
+        assert_eq!(code(b"a1 NO [X-hunter2-X] no"), "X-<password>-X");
+        assert_eq!(code(b"a1 NO [EXPIRED] no"), "EXPIRED");
     }
 }
