@@ -80,6 +80,20 @@ fn every_change_is_seen_by_idle_and_everything_is_gone_again() {
 }
 
 #[test]
+fn what_a_session_stores_itself_it_asks_for_where_nobody_told_it() {
+    let ended = with(Quirks {
+        blind: true,
+        ..Quirks::default()
+    });
+    for name in [StageName::Append, StageName::Sync] {
+        assert_eq!(ended.head(name), "ok", "{name}\n{}", ended.transcripts);
+    }
+    assert_eq!(ended.fact(StageName::Append, "intact"), json!(true));
+    assert_eq!(ended.fact(StageName::Sync, "flags_kept"), json!(true));
+    assert_eq!(ended.left(), Vec::<&str>::new());
+}
+
+#[test]
 fn latency_counts_from_the_writers_answer_to_the_watchers_word() {
     let ended = play(News::Pushed(Duration::from_millis(700)));
     let events = ended.fact(StageName::Sync, "events");

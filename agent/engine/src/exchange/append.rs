@@ -36,6 +36,7 @@ pub(super) struct Append {
     sweep: Sweep,
     selected: Selected,
     message: Vec<u8>,
+    noticed: bool,
     came: Contents,
     facts: AppendEvidence,
     failed: Option<Outcome>,
@@ -48,6 +49,9 @@ enum Step {
     Creating,
     Opening,
     Storing,
+    /// Where the session was not told of the message that it stored itself: it may be blind to it until it asks
+    /// (RFC 3501 section 6.3.11).
+    Noticing,
     Reading,
     CleaningUp,
 }
@@ -64,6 +68,7 @@ impl Append {
             sweep: Sweep::default(),
             selected: Selected::default(),
             message: Vec::new(),
+            noticed: false,
             came: Contents::default(),
             facts: AppendEvidence::default(),
             failed: None,
@@ -144,7 +149,8 @@ impl Append {
                     self.came = came;
                 }
             }
-            Step::Tidying | Step::Creating | Step::Storing | Step::CleaningUp => {}
+            Step::Storing => self.noticed |= line.is("EXISTS"),
+            Step::Tidying | Step::Creating | Step::Noticing | Step::CleaningUp => {}
         }
     }
 
@@ -172,7 +178,7 @@ impl Append {
     fn answered(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
         self.take_code(line);
         let ok = line.status == Status::Ok;
-        if !matches!(self.step, Step::Listing) {
+        if !matches!(self.step, Step::Listing | Step::Noticing) {
             self.facts.reply = Some(wire.evidence(line));
         }
         match self.step {
@@ -193,6 +199,7 @@ impl Append {
             Step::Creating => self.open(wire),
             Step::Opening => self.store(wire),
             Step::Storing => self.stored(line, wire),
+            Step::Noticing => self.read(wire),
             Step::Reading => self.compare(wire),
             Step::Tidying | Step::CleaningUp => Turn::Listen,
         }
@@ -255,10 +262,19 @@ impl Append {
         self.facts.uid_validity = stored.map(|stored| stored.uid_validity);
         self.facts.uid = stored.map(|stored| stored.uid);
         wire.own.first = self.facts.uid;
-        self.step = Step::Reading;
         let mailbox = Signal::new(SignalKind::Mailbox, &self.facts.mailbox, "");
-        let fetch = Command::fetch_whole(wire.tag(), self.facts.uid, FETCHED);
-        Turn::Tell(mailbox, Box::new(Turn::Ask(fetch)))
+        let then = if self.noticed {
+            self.read(wire)
+        } else {
+            self.step = Step::Noticing;
+            Turn::Ask(Command::noop(wire.tag()))
+        };
+        Turn::Tell(mailbox, Box::new(then))
+    }
+
+    fn read(&mut self, wire: &mut Wire) -> Turn {
+        self.step = Step::Reading;
+        Turn::Ask(Command::fetch_whole(wire.tag(), self.facts.uid, FETCHED))
     }
 
     fn compare(&mut self, wire: &mut Wire) -> Turn {

@@ -46,6 +46,7 @@ pub(super) struct Sync {
     step: Step,
     mailbox: String,
     second: Option<u64>,
+    noticed: bool,
     flags: &'static str,
     change: Option<Change>,
     latencies: Latencies,
@@ -65,6 +66,8 @@ enum Step {
     Creating,
     /// The second message is stored.
     Storing,
+    /// Where this session was not told of it: it may be blind to it until it asks.
+    Noticing,
     /// Its UID is asked for, where APPENDUID is missing.
     Numbering,
     Flagging,
@@ -89,6 +92,7 @@ impl Sync {
             step: Step::Meeting,
             mailbox: String::new(),
             second: None,
+            noticed: false,
             flags: FLAG,
             change: None,
             latencies: Latencies::default(),
@@ -180,6 +184,7 @@ impl Exchange for Sync {
 
 impl Sync {
     fn take(&mut self, frame: &Frame, line: &DataLine<'_>) {
+        self.noticed |= self.step == Step::Storing && line.is("EXISTS");
         if !matches!(self.step, Step::Checking | Step::Numbering) {
             return;
         }
@@ -240,6 +245,7 @@ impl Sync {
             }
             Step::Meeting
             | Step::Creating
+            | Step::Noticing
             | Step::Numbering
             | Step::Checking
             | Step::MarkingSecond
@@ -303,11 +309,15 @@ impl Sync {
         match self.step {
             Step::Meeting => self.create(wire),
             Step::Creating => self.store(wire),
-            Step::Storing if self.second.is_none() => {
+            Step::Storing if !self.noticed => {
+                self.step = Step::Noticing;
+                Turn::Ask(Command::noop(wire.tag()))
+            }
+            Step::Storing | Step::Noticing if self.second.is_none() => {
                 self.step = Step::Numbering;
                 Turn::Ask(Command::fetch_flags(wire.tag()))
             }
-            Step::Storing | Step::Numbering => self.flag(wire),
+            Step::Storing | Step::Noticing | Step::Numbering => self.flag(wire),
             Step::Flagging => {
                 self.step = Step::Checking;
                 Turn::Ask(Command::fetch_flags(wire.tag()))

@@ -28,6 +28,8 @@ pub(crate) struct Quirks {
     pub(crate) answers: Vec<(&'static str, &'static str)>,
     /// A header is put in front of every message stored.
     pub(crate) rewrites: bool,
+    /// What the session stores itself is not there for it until it asks with NOOP, as at Courier.
+    pub(crate) blind: bool,
     /// Answers to DONE never come.
     pub(crate) dies_idle: bool,
 }
@@ -259,7 +261,9 @@ impl MailServer {
             return "NO [TRYCREATE] none".to_owned();
         };
         let uid = mailbox.store(&bytes, &["\\Seen"]);
-        self.tell_news(session);
+        if !self.quirks[session].blind {
+            self.tell_news(session);
+        }
         format!("OK [APPENDUID 7 {uid}] stored")
     }
 
@@ -267,7 +271,19 @@ impl MailServer {
         let name = self.connections[session].selected.clone().unwrap();
         let uids: Vec<u64> = words[2].split(',').filter_map(|uid| uid.parse().ok()).collect();
         let all = words[2] == "1:*";
-        let chosen = |message: &Message| all || uids.contains(&message.uid);
+        let blind = self.quirks[session].blind;
+        let known: Vec<u64> = self.connections[session]
+            .view
+            .iter()
+            .map(|(uid, _)| *uid)
+            .collect();
+        let uids: Vec<u64> = uids
+            .into_iter()
+            .filter(|uid| !blind || known.contains(uid))
+            .collect();
+        let chosen = |message: &Message| {
+            uids.contains(&message.uid) || all && (!blind || known.contains(&message.uid))
+        };
         let mailbox = self.mailboxes.get(&name).cloned().unwrap();
         match words[1] {
             "FETCH" => {
