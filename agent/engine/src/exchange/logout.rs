@@ -45,10 +45,23 @@ impl Exchange for Logout {
     }
 
     fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
+        let reply = self.reply.take();
+        let parted = reply.as_ref().is_some_and(|reply| reply.status == "OK");
+        let bye = wire.bye.clone();
         Some(Evidence::Command(CommandEvidence {
             command: "LOGOUT".to_owned(),
-            reply: self.reply.take(),
-            bye: wire.bye.clone(),
+            reply,
+            bye: if parted { bye.map(as_a_goodbye) } else { bye },
         }))
+    }
+}
+
+/// Whatever its words, it is the answer to ours: Courier says that it shuts down.
+fn as_a_goodbye(bye: ImapReply) -> ImapReply {
+    ImapReply {
+        cause: None,
+        next_step: None,
+        source: None,
+        ..bye
     }
 }

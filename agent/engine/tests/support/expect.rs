@@ -14,7 +14,7 @@ pub(crate) fn compare(expected: &[Expected], stages: &[Stage]) -> Result<(), Str
     for (one, stage) in expected.iter().zip(stages) {
         for (path, value) in &one.facts {
             let found = fact(stage, path);
-            if found.as_deref() != Some(value) {
+            if found.as_deref().unwrap_or("absent") != value {
                 return Err(format!("{}: {path} is {found:?}, not {value}", one.head));
             }
         }
