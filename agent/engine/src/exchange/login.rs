@@ -5,9 +5,10 @@ use std::time::Duration;
 use parallax_model::credential::{Credential, Mechanism};
 use parallax_model::evidence::{AuthenticateEvidence, Evidence};
 use parallax_model::fault::{AuthFault, Fault, FaultKind, ImapFault};
+use parallax_model::stage::Outcome;
 
 use super::capability::Announced;
-use super::{Exchange, Turn, choice, id, refusal};
+use super::{Exchange, Lost, Turn, choice, id, refusal};
 use crate::handshake::Verified;
 use crate::imap::command::{cancel_authentication, sasl_response};
 use crate::imap::{Capabilities, Command, CommandError, Status, StatusLine, Tag};
@@ -133,6 +134,17 @@ impl Exchange for Login {
             (Heard::Plus, Step::Asking) if wire.asking() == "AUTHENTICATE" => self.challenged(wire),
             _ => Turn::Listen,
         }
+    }
+
+    fn lost(&mut self, lost: Lost, wire: &Wire) -> Outcome {
+        let mut fault = lost.fault(wire);
+        if let (Lost::Bye(reply), Step::Asking) = (lost, self.step) {
+            if let Some(kind) = refusal::of_login_by_bye(&reply) {
+                fault.kind = FaultKind::Auth(kind);
+            }
+            self.facts.reply = Some(reply);
+        }
+        Outcome::Failed(fault)
     }
 
     fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {

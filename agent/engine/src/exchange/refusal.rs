@@ -33,6 +33,16 @@ pub(super) fn of_login(line: &StatusLine<'_>, wire: &Wire) -> Fault {
     }
 }
 
+/// A session that ends in place of an answer to a login: some servers say so what others say with NO.
+pub(super) fn of_login_by_bye(reply: &ImapReply) -> Option<AuthFault> {
+    let code = reply
+        .code
+        .as_ref()
+        .map(|code| ResponseCode::named(code.as_bytes()));
+    let by_text = || VendorText::login_fault(reply.text.as_bytes());
+    code.as_ref().and_then(login_code).or_else(by_text)
+}
+
 /// A refused command on a mailbox.
 pub(super) fn of_mailbox(line: &StatusLine<'_>, wire: &Wire) -> Fault {
     let by_code = code(line).and_then(mailbox_code);
@@ -182,6 +192,22 @@ mod tests {
             "limit_reached"
         );
         assert_eq!(login("BAD what?"), "bad");
+    }
+
+    #[test]
+    fn an_outage_behind_courier_and_cyrus_is_no_wrong_password() {
+        for (answer, kind) in [
+            ("NO Login failed: generic failure", "backend_unavailable"),
+            ("NO generic failure", "backend_unavailable"),
+            ("NO bad protocol / cancel", "mechanism_unavailable"),
+            ("NO no mechanism available", "mechanism_unavailable"),
+            ("NO Login failed: authentication failure", "credentials_rejected"),
+            ("NO authentication failure", "credentials_rejected"),
+            ("NO Login failed.", "credentials_rejected"),
+            ("NO Temporary authentication failure.", "backend_unavailable"),
+        ] {
+            assert_eq!(login(answer), kind, "{answer}");
+        }
     }
 
     #[test]

@@ -142,6 +142,7 @@ mod tests {
         let vendors: BTreeSet<&str> = TEXTS.iter().map(|entry| entry.vendor.as_str()).collect();
         for vendor in [
             "Dovecot",
+            "Courier",
             "Cyrus",
             "Exchange",
             "Microsoft 365",
