@@ -28,7 +28,7 @@ umask 022
 export IMAP_CAPABILITY="IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE"
 export IMAP_CAPABILITY_TLS="$IMAP_CAPABILITY AUTH=PLAIN"
 export COURIERTLS=/usr/bin/couriertls TLS_CERTFILE=/etc/courier/imapd.pem TLS_VERIFYPEER=NONE
-export IMAP_KEYWORDS=1 IMAP_UMASK=022 IMAP_IDLE_TIMEOUT=60 IMAP_USELOCKS=1
+export IMAP_KEYWORDS=1 IMAP_ENHANCEDIDLE=1 IMAP_UMASK=022 IMAP_IDLE_TIMEOUT=60 IMAP_USELOCKS=1
 listen() {
     /usr/sbin/couriertcpd -address=0 -maxprocs=80 -maxperip=40 -nodnslookup -noidentlookup "$@" \
         /usr/lib/courier/courier/imaplogin /usr/bin/imapd Maildir &

@@ -2,16 +2,14 @@
 # nobody outside sees. PACKAGES: where they are unpacked. HERE: this instance's files. USER, PASSWORD: who logs in.
 set -e
 mount -t tmpfs none /run
-mkdir -p /run/cyrus/socket /run/cyrus/proc /run/cyrus/lock /run/etc /run/work "$HERE/state" "$HERE/mail"
+mkdir -p /run/cyrus/socket /run/cyrus/proc /run/cyrus/lock /run/etc /run/work "$HERE/mail"
 mount -t overlay none -o "lowerdir=$PACKAGES/etc:/etc,upperdir=/run/etc,workdir=/run/work" /etc
 mount -t overlay none -o "lowerdir=$PACKAGES/usr:/usr" /usr
 # The name of every client is looked up before the greeting; nobody here would answer.
 echo "hosts: files" > /etc/nsswitch.conf
 echo "cyrus:x:$MAIL_UID:8:Lab:/nonexistent:/usr/sbin/nologin" >> /etc/passwd
 cat > /etc/imapd.conf <<X
-configdirectory: $HERE/state
-proc_path: /run/cyrus/proc
-mboxname_lockpath: /run/cyrus/lock
+configdirectory: /run/cyrus
 defaultpartition: default
 partition-default: $HERE/mail
 servername: imap.lab.example
@@ -31,11 +29,11 @@ allowplaintext: no
 tls_server_cert: /run/cyrus/chain.pem
 tls_server_key: /run/cyrus/key.pem
 tls_session_timeout: 0
-lmtpsocket: /run/cyrus/socket/lmtp
 X
 cat > /etc/cyrus.conf <<'X'
 START {
   recover cmd="/usr/lib/cyrus/bin/ctl_cyrusdb -r"
+  idled cmd="/usr/lib/cyrus/bin/idled"
 }
 SERVICES {
   lmtp  cmd="lmtpd" listen="/run/cyrus/socket/lmtp" prefork=0
@@ -48,7 +46,7 @@ X
 cp "$HERE/chain.pem" "$HERE/key.pem" /run/cyrus/
 printf %s "$PASSWORD" | saslpasswd2 -c -p -f /run/cyrus/sasldb2 -u imap.lab.example "$USER"
 unset PASSWORD
-chown -R cyrus:mail /run/cyrus "$HERE/state" "$HERE/mail"
+chown -R cyrus:mail /run/cyrus "$HERE/mail"
 /usr/lib/cyrus/bin/master -C /etc/imapd.conf -M /etc/cyrus.conf -p /run/cyrus/pid &
 # The mail arrives when the delivery socket does; the server is not ready before.
 until [ -S /run/cyrus/socket/lmtp ]; do sleep 0.05; done

@@ -179,14 +179,22 @@ impl<'a> Vantage<'a> {
 
     /// The outcome of `stage` in every attempt that the operator asked for; absent stages are left out.
     pub fn outcomes_of(&self, stage: &str) -> Vec<&'a str> {
+        self.stages(stage)
+            .filter_map(|found| found["outcome"].as_str())
+            .collect()
+    }
+
+    /// The evidence of `stage` in every attempt that the operator asked for.
+    pub fn evidence_of(&self, stage: &str) -> Vec<&'a Value> {
+        self.stages(stage).map(|found| &found["evidence"]).collect()
+    }
+
+    fn stages(&self, stage: &str) -> impl Iterator<Item = &'a Value> {
         let stages = self
             .requested()
             .filter_map(|attempt| attempt["stages"].as_array())
             .flatten();
-        stages
-            .filter(|found| found["stage"] == stage)
-            .filter_map(|found| found["outcome"].as_str())
-            .collect()
+        stages.filter(move |found| found["stage"] == stage)
     }
 
     fn requested(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
