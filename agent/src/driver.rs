@@ -15,7 +15,7 @@ use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::Attempt;
 use parallax_model::stage::{Stage, StageName};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -30,8 +30,6 @@ mod icmp;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 
-/// One read from a socket; a TLS record is at most this and a little more.
-const READ: usize = 16 * 1024;
 /// For the last words on a connection; nobody waits for their answer.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -242,13 +240,8 @@ impl Line<'_> {
         let receiving = async {
             match &mut self.channel {
                 Channel::Plain(stream) => {
-                    let mut bytes = vec![0; READ];
-                    let length = stream
-                        .read(&mut bytes)
-                        .await
-                        .map_err(|error| errno::tcp_fault(&error, "read"))?;
-                    bytes.truncate(length);
-                    Ok(bytes)
+                    let read = tcp::read(stream).await;
+                    read.map_err(|error| errno::tcp_fault(&error, "read"))
                 }
                 Channel::Secured(stream) => stream.read().await,
                 Channel::None | Channel::Spoilt(_) => Err(no_connection()),

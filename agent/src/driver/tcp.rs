@@ -34,6 +34,23 @@ pub(crate) struct NotOpen {
     pub(crate) info: Option<TcpInfo>,
 }
 
+/// One read; a TLS record is at most this and a little more.
+const READ: usize = 16 * 1024;
+
+/// The next bytes; none at the end of the stream. Memory is taken when there are bytes to put into it: most of a probe
+/// is waiting.
+pub(crate) async fn read(stream: &TcpStream) -> io::Result<Vec<u8>> {
+    loop {
+        stream.readable().await?;
+        let mut bytes = Vec::with_capacity(READ);
+        match stream.try_read_buf(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(bytes),
+        }
+    }
+}
+
 /// Opens a connection. Whatever comes of it, what the kernel knows is kept.
 pub(crate) async fn connect(peer: SocketAddr, until: Instant) -> Result<Open, Box<NotOpen>> {
     let mut evidence = ConnectEvidence {

@@ -10,7 +10,6 @@ use parallax_engine::imap::limits;
 use parallax_model::credential::ClientIdentity;
 use parallax_model::fault::{Fault, FaultKind, TlsFault};
 use rustls::client::Resumption;
-use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, InvalidMessage};
 use tokio::net::TcpStream;
@@ -130,14 +129,10 @@ impl Setting {
             ))
         })?;
         let strict = wish.connection == Connection::Strict;
-        let judge: Option<Arc<dyn ServerCertVerifier>> = match strict {
-            true => Some(
-                wish.trust
-                    .strict()
-                    .ok_or_else(|| other("this agent has no trust anchor".to_owned()))?,
-            ),
-            false => None,
-        };
+        if strict && !wish.trust.has_anchors() {
+            return Err(other("this agent has no trust anchor".to_owned()));
+        }
+        let judge = strict.then(|| wish.trust.clone());
         let asked = match wish.client.filter(|_| strict) {
             Some(identity) => Asked::with(identity, &name::provider()).map_err(other)?,
             None => Asked::default(),
@@ -314,12 +309,10 @@ impl Seen {
         };
         facts.ocsp_stapled = !presented.ocsp.is_empty();
         facts.ocsp = presented.ocsp.clone();
-        facts.trusted_by = trust.vouching(&presented.chain);
-        let strictly = || {
-            self.server_name
-                .is_some_and(|name| trust.strictly(&presented, &name, now))
-        };
-        facts.verified = facts.failure.is_none() && presented.accepted.unwrap_or_else(strictly);
+        let strictly = || trust.strictly(&presented, self.server_name.as_ref()?, now);
+        let accepted = presented.judged.unwrap_or_else(strictly);
+        facts.verified = facts.failure.is_none() && accepted.is_some();
+        facts.trusted_by = trust.vouching(&presented.chain, accepted);
         facts.chain = presented.bounded();
         facts
     }

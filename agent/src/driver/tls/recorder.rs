@@ -7,6 +7,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
+use crate::driver::tls::trust::Trust;
+
 /// More is no chain, but an attempt to fill the memory of those who look at it.
 const CERTIFICATES: usize = 10;
 const CHAIN_BYTES: usize = 64 * 1024;
@@ -16,7 +18,7 @@ const CHAIN_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Recorder {
     provider: Arc<CryptoProvider>,
-    judge: Option<Arc<dyn ServerCertVerifier>>,
+    judge: Option<Trust>,
     seen: Mutex<Option<Presented>>,
 }
 
@@ -27,8 +29,8 @@ pub(super) struct Presented {
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// The stapled OCSP response, empty if none.
     pub(super) ocsp: Vec<u8>,
-    /// What the judge said, where there is one.
-    pub(super) accepted: Option<bool>,
+    /// What the judge said, where there is one: the store by whose anchors it goes on, if it does.
+    pub(super) judged: Option<Option<&'static str>>,
 }
 
 impl Presented {
@@ -48,10 +50,7 @@ impl Presented {
 }
 
 impl Recorder {
-    pub(super) const fn new(
-        provider: Arc<CryptoProvider>,
-        judge: Option<Arc<dyn ServerCertVerifier>>,
-    ) -> Self {
+    pub(super) const fn new(provider: Arc<CryptoProvider>, judge: Option<Trust>) -> Self {
         Self {
             provider,
             judge,
@@ -80,7 +79,8 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let verdict = self.judge.as_ref().map(|judge| {
-            judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            let chain = (end_entity, intermediates);
+            judge.verify(chain, server_name, ocsp_response, now)
         });
         let chain = std::iter::once(end_entity)
             .chain(intermediates)
@@ -89,9 +89,12 @@ impl ServerCertVerifier for Recorder {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Presented {
             chain,
             ocsp: ocsp_response.to_vec(),
-            accepted: verdict.as_ref().map(Result::is_ok),
+            judged: verdict.as_ref().map(|verdict| verdict.as_ref().ok().copied()),
         });
-        verdict.unwrap_or_else(|| Ok(ServerCertVerified::assertion()))
+        match verdict {
+            Some(Err(reason)) => Err(reason),
+            Some(Ok(_)) | None => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(

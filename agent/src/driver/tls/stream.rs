@@ -1,18 +1,18 @@
 //! A connection with TLS on it, of one of two kinds.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::time::Duration;
 
 use parallax_engine::imap::{CarriesSecrets, Outgoing, limits};
 use parallax_model::fault::{AgentFault, Fault, FaultKind, ImapFault};
 use rustls::ClientConnection;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::{failure, take_in};
-use crate::driver::{READ, errno};
+use crate::driver::{errno, tcp};
 
 /// Tickets follow a handshake at once, or not at all.
 const TICKETS: Duration = Duration::from_millis(500);
@@ -112,41 +112,51 @@ impl<Kind> TlsStream<Kind> {
     }
 
     async fn read(&mut self) -> Result<Vec<u8>, Fault> {
-        let mut clear = vec![0; READ];
         loop {
-            match self.tls.reader().read(&mut clear) {
-                Ok(length) => {
-                    clear.truncate(length);
-                    return Ok(clear);
+            let state = self.tls.process_new_packets();
+            let state = match state {
+                Ok(state) => state,
+                Err(error) => {
+                    let _ = self.flush().await;
+                    return Err(failure::of_session(&error));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Without close_notify; the engine knows from the dialogue whether something is missing.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Vec::new()),
-                Err(error) => return Err(errno::tcp_fault(&error, "read")),
+            };
+            let ready = state.plaintext_bytes_to_read();
+            if ready > 0 {
+                return self.clear(ready);
             }
-            let mut raw = vec![0; READ];
-            let length = self
-                .tcp
-                .read(&mut raw)
+            if state.peer_has_closed() {
+                return Ok(Vec::new());
+            }
+            let raw = tcp::read(&self.tcp)
                 .await
                 .map_err(|error| errno::tcp_fault(&error, "read"))?;
-            if length == 0 {
-                // Told to the library, whose reader then returns the end.
-                let _ = self.tls.read_tls(&mut io::empty());
-                continue;
+            if raw.is_empty() {
+                // Without close_notify; the engine knows from the dialogue whether something is missing.
+                return Ok(raw);
             }
             // Tickets, new keys and empty records have no end by themselves, and no frame has them in it.
-            self.received += length as u64;
+            self.received += raw.len() as u64;
             if self.received > limits::NETWORK {
                 let too_much = format!("more than {} bytes of TLS in one session", limits::NETWORK);
                 return Err(Fault::new(FaultKind::Imap(ImapFault::LimitExceeded), too_much));
             }
-            if let Err(error) = take_in(&mut self.tls, &raw[..length]) {
+            if let Err(error) = take_in(&mut self.tls, &raw) {
                 let _ = self.flush().await;
                 return Err(failure::of_session(&error));
             }
             self.flush().await?;
         }
+    }
+
+    /// Takes out what the library has deciphered.
+    fn clear(&mut self, ready: usize) -> Result<Vec<u8>, Fault> {
+        let mut clear = vec![0; ready];
+        self.tls
+            .reader()
+            .read_exact(&mut clear)
+            .map_err(|error| errno::tcp_fault(&error, "read"))?;
+        Ok(clear)
     }
 
     async fn close(mut self) {

@@ -5,24 +5,33 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parallax_engine::certificate::Chain;
-use rustls::RootCertStore;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error, RootCertStore};
 
 use crate::driver::tls::name;
 use crate::driver::tls::recorder::Presented;
 
 /// Who may vouch for a target's certificate: this host's store, Mozilla's list as it was built in, and the anchors
 /// that the operator gave.
+///
+/// A probe brings anchors of its own, so the stores stay apart: the large ones are read once and shared by all probes.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
-    system: Arc<RootCertStore>,
-    mozilla: Arc<RootCertStore>,
-    given: Arc<RootCertStore>,
-    /// A client that forgives nothing; none where there is no anchor at all. Made once: it reads every anchor.
+    system: Arc<Store>,
+    mozilla: Arc<Store>,
+    given: Arc<Store>,
+}
+
+/// Anchors of one origin.
+#[derive(Debug)]
+struct Store {
+    name: &'static str,
+    anchors: Arc<RootCertStore>,
+    /// A client that forgives nothing; none where there is no anchor.
     strict: Option<Arc<WebPkiServerVerifier>>,
 }
 
@@ -65,12 +74,16 @@ impl Trust {
         let mozilla = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
-        Self::of(store(&native.certs), mozilla, store(given))
+        Self {
+            system: Store::new("system", read(&native.certs)),
+            mozilla: Store::new("mozilla", mozilla),
+            given: Store::new("ca_file", read(given)),
+        }
     }
 
     /// How many anchors this host's own store has.
     pub(crate) fn of_this_host(&self) -> usize {
-        self.system.len()
+        self.system.anchors.len()
     }
 
     /// The same with more anchors given.
@@ -78,36 +91,20 @@ impl Trust {
         if anchors.is_empty() {
             return self.clone();
         }
-        let mut given = (*self.given).clone();
+        let mut given = (*self.given.anchors).clone();
         given.add_parsable_certificates(anchors.iter().map(|der| CertificateDer::from(der.clone())));
-        Self::of((*self.system).clone(), (*self.mozilla).clone(), given)
-    }
-
-    fn of(system: RootCertStore, mozilla: RootCertStore, given: RootCertStore) -> Self {
-        let roots = [&system, &mozilla, &given];
-        let all = RootCertStore {
-            roots: roots
-                .iter()
-                .flat_map(|store| store.roots.iter().cloned())
-                .collect(),
-        };
         Self {
-            system: Arc::new(system),
-            mozilla: Arc::new(mozilla),
-            given: Arc::new(given),
-            strict: WebPkiServerVerifier::builder_with_provider(Arc::new(all), name::provider())
-                .build()
-                .ok(),
+            given: Store::new(self.given.name, given),
+            ..self.clone()
         }
     }
 
-    /// The stores that vouch for a chain, its names and the present time aside.
-    pub(super) fn vouching(&self, chain: &[CertificateDer<'static>]) -> Vec<String> {
-        let stores = [
-            ("system", &self.system),
-            ("mozilla", &self.mozilla),
-            ("ca_file", &self.given),
-        ];
+    fn stores(&self) -> [&Store; 3] {
+        [&self.system, &self.mozilla, &self.given]
+    }
+
+    /// The stores that vouch for a chain, its names and the present time aside. `known` is one that does, if any.
+    pub(super) fn vouching(&self, chain: &[CertificateDer<'static>], known: Option<&str>) -> Vec<String> {
         let Some((leaf, intermediates)) = chain.split_first() else {
             return Vec::new();
         };
@@ -116,34 +113,72 @@ impl Trust {
         };
         let at = valid_moment(chain);
         let algorithms = name::provider().signature_verification_algorithms.all;
-        let vouches = |store: &RootCertStore| {
-            verify_server_cert_signed_by_trust_anchor(&leaf, store, intermediates, at, algorithms).is_ok()
+        let vouches = |store: &&Store| {
+            let anchors = &store.anchors;
+            known == Some(store.name)
+                || verify_server_cert_signed_by_trust_anchor(&leaf, anchors, intermediates, at, algorithms)
+                    .is_ok()
         };
-        let vouching = stores.iter().filter(|(_, store)| vouches(store));
-        vouching.map(|(name, _)| (*name).to_owned()).collect()
+        let vouching = self.stores().into_iter().filter(vouches);
+        vouching.map(|store| store.name.to_owned()).collect()
     }
 
-    /// A client that forgives nothing: anchors, name, time, purpose; none where there is no anchor at all.
-    pub(super) fn strict(&self) -> Option<Arc<WebPkiServerVerifier>> {
-        self.strict.clone()
+    /// Whether there is any anchor: without one no strict connection can succeed.
+    pub(super) fn has_anchors(&self) -> bool {
+        self.stores().iter().any(|store| store.strict.is_some())
     }
 
-    /// Whether such a client goes on.
-    pub(super) fn strictly(&self, presented: &Presented, name: &ServerName<'_>, now: SystemTime) -> bool {
-        let Some((leaf, intermediates)) = presented.chain.split_first() else {
-            return false;
-        };
+    /// What a client says that forgives nothing: anchors, name, time, purpose. The name of the store whose anchors
+    /// the chain leads to.
+    ///
+    /// # Errors
+    /// Where no store's anchors lead to a chain that holds: of their reasons the one that tells most.
+    pub(super) fn verify(
+        &self,
+        (leaf, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<&'static str, Error> {
+        let mut reason = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        for store in self.stores() {
+            let Some(strict) = &store.strict else { continue };
+            match strict.verify_server_cert(leaf, intermediates, name, ocsp, now) {
+                Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
+                Err(other) => reason = other,
+                Ok(_) => return Ok(store.name),
+            }
+        }
+        Err(reason)
+    }
+
+    /// The store by whose anchors such a client goes on.
+    pub(super) fn strictly(
+        &self,
+        presented: &Presented,
+        name: &ServerName<'_>,
+        now: SystemTime,
+    ) -> Option<&'static str> {
+        let chain = presented.chain.split_first()?;
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(since);
-        self.strict.as_ref().is_some_and(|verifier| {
-            verifier
-                .verify_server_cert(leaf, intermediates, name, &presented.ocsp, now)
-                .is_ok()
+        self.verify(chain, name, &presented.ocsp, now).ok()
+    }
+}
+
+impl Store {
+    fn new(name: &'static str, anchors: RootCertStore) -> Arc<Self> {
+        let anchors = Arc::new(anchors);
+        let strict = WebPkiServerVerifier::builder_with_provider(anchors.clone(), name::provider());
+        Arc::new(Self {
+            name,
+            anchors,
+            strict: strict.build().ok(),
         })
     }
 }
 
-fn store(certificates: &[CertificateDer<'static>]) -> RootCertStore {
+fn read(certificates: &[CertificateDer<'static>]) -> RootCertStore {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(certificates.iter().cloned());
     store

@@ -3,10 +3,10 @@
 use std::io;
 
 use parallax_engine::hello::alert;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::driver::READ;
+use crate::driver::tcp;
 
 /// Bytes kept from the beginning of what the peer sent.
 const FIRST: usize = 64;
@@ -33,11 +33,9 @@ impl Wire {
 
     /// The next bytes; none at the end of the stream.
     pub(super) async fn read(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; READ];
-        let length = self.tcp.read(&mut bytes).await?;
-        bytes.truncate(length);
-        self.received += length as u64;
-        let room = KEPT.saturating_sub(self.kept.len()).min(length);
+        let bytes = tcp::read(&self.tcp).await?;
+        self.received += bytes.len() as u64;
+        let room = KEPT.saturating_sub(self.kept.len()).min(bytes.len());
         self.kept.extend_from_slice(&bytes[..room]);
         Ok(bytes)
     }
