@@ -10,6 +10,7 @@ use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig};
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::{Attempt, AttemptOutcome, Purpose};
+use parallax_model::signal::Signal;
 use parallax_model::spec::{FamilyChoice, ProbeOptions, ProbeSpec};
 use parallax_model::stage::Stage;
 use parallax_model::target::{Endpoint, Host, Security, Target};
@@ -45,6 +46,9 @@ struct Player<'s> {
     at: usize,
     now: Duration,
     tag: String,
+    /// The message that the client stored last, and how many bytes it announced for it.
+    message: String,
+    literal: usize,
     sent: Vec<u8>,
     shown: String,
     reported: Vec<Stage>,
@@ -97,7 +101,7 @@ impl<'s> Player<'s> {
             seed: 0,
             nonce: [7; 18],
             tlsa: None,
-            sync: None,
+            sync: script.part.clone(),
             hold: script.hold,
             budgets: Budgets::default(),
         });
@@ -108,6 +112,8 @@ impl<'s> Player<'s> {
             at: 0,
             now: Duration::ZERO,
             tag: String::new(),
+            message: String::new(),
+            literal: 0,
             sent: Vec::new(),
             shown: String::new(),
             reported: Vec::new(),
@@ -131,7 +137,8 @@ impl<'s> Player<'s> {
                 Action::Receive { until } => self.receive(until)?,
                 Action::AskLogin { .. } => self.ask_login(),
                 Action::Report(stage) => self.reported.push(stage),
-                Action::Close | Action::Tell(_) => {}
+                Action::Tell(signal) => self.tells(&signal)?,
+                Action::Close => {}
                 Action::Finish(attempt) => {
                     return match self.script.steps.get(self.at) {
                         None => Ok(attempt),
@@ -173,28 +180,61 @@ impl<'s> Player<'s> {
         }
         self.sent.extend_from_slice(bytes.wire(&Eavesdropper));
         let shown = String::from_utf8(bytes.shown().to_vec()).map_err(|error| error.to_string())?;
-        for line in shown.split_terminator("\r\n") {
-            let Some(Step::Client(expected)) = self.script.steps.get(self.at) else {
-                return Err(format!(
-                    "C: {line} is sent where {:?} should be",
-                    self.script.steps.get(self.at)
-                ));
+        let mut rest = shown.as_str();
+        while !rest.is_empty() {
+            let line = match self.script.steps.get(self.at) {
+                Some(Step::Client(expected)) if expected == "$MESSAGE" => {
+                    let message = rest.get(..self.literal).ok_or("the literal is not whole")?;
+                    message.clone_into(&mut self.message);
+                    message
+                }
+                _ => rest.split("\r\n").next().unwrap_or(rest),
             };
-            let mut said = line.to_owned();
-            if expected.starts_with("$ ") {
-                let (tag, rest) = line.split_once(' ').unwrap_or((line, ""));
-                self.tag = tag.to_owned();
-                said = format!("$ {rest}");
-            }
-            let expected = expected.replace("$VERSION", env!("CARGO_PKG_VERSION"));
-            if said != expected {
-                return Err(format!("C: {said} is sent where C: {expected} should be"));
-            }
-            self.at += 1;
+            let behind = &rest[line.len()..];
+            rest = behind.strip_prefix("\r\n").unwrap_or(behind);
+            self.sends(line)?;
         }
         self.shown.push_str(&shown);
         self.tell(Event::Sent);
         Ok(())
+    }
+
+    fn sends(&mut self, line: &str) -> Result<(), String> {
+        let Some(Step::Client(expected)) = self.script.steps.get(self.at) else {
+            return Err(format!(
+                "C: {line} is sent where {:?} should be",
+                self.script.steps.get(self.at)
+            ));
+        };
+        self.at += 1;
+        if expected == "$MESSAGE" {
+            return Ok(());
+        }
+        let mut said = line.to_owned();
+        if expected.starts_with("$ ") {
+            let (tag, rest) = line.split_once(' ').unwrap_or((line, ""));
+            self.tag = tag.to_owned();
+            said = format!("$ {rest}");
+        }
+        self.literal = announced(line).unwrap_or(self.literal);
+        let expected = expected.replace("$VERSION", env!("CARGO_PKG_VERSION"));
+        if said != expected {
+            return Err(format!("C: {said} is sent where C: {expected} should be"));
+        }
+        Ok(())
+    }
+
+    fn tells(&mut self, signal: &Signal) -> Result<(), String> {
+        let words = [signal.kind.as_str(), &signal.subject, &signal.detail];
+        let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let said = words.join(" ");
+        match self.script.steps.get(self.at) {
+            Some(Step::Tells(expected)) if *expected == said => {
+                self.at += 1;
+                Ok(())
+            }
+            step => Err(format!("T: {said} is told where {step:?} should be")),
+        }
     }
 
     fn receive(&mut self, until: Duration) -> Result<(), String> {
@@ -213,6 +253,15 @@ impl<'s> Player<'s> {
         }
         let event = match self.script.steps.get(self.at) {
             Some(Step::Event(event)) => event.as_str(),
+            Some(Step::Told(signal)) => {
+                self.at += 1;
+                self.tell(Event::Told {
+                    signal: signal.clone(),
+                    at: self.now,
+                    uncertainty: self.script.uncertainty,
+                });
+                return Ok(());
+            }
             step => {
                 return Err(format!(
                     "the session waits for the server where {step:?} should be"
@@ -263,10 +312,19 @@ impl<'s> Player<'s> {
         Some(rest)
     }
 
+    /// What the server sends: the tag in place of `$`, the message stored as a literal in place of `$MESSAGE`.
     fn with_tag(&self, piece: &[u8]) -> Vec<u8> {
+        let mark = b"$MESSAGE";
+        let piece = match piece.windows(mark.len()).position(|window| window == mark) {
+            Some(at) => {
+                let literal = format!("{{{}}}\r\n{}", self.message.len(), self.message);
+                [&piece[..at], literal.as_bytes(), &piece[at + mark.len()..]].concat()
+            }
+            None => piece.to_vec(),
+        };
         match piece.strip_prefix(b"$ ") {
             Some(rest) => [self.tag.as_bytes(), b" ", rest].concat(),
-            None => piece.to_vec(),
+            None => piece,
         }
     }
 
@@ -298,6 +356,12 @@ impl<'s> Player<'s> {
         let stages: Vec<String> = self.reported.iter().map(super::expect::summary).collect();
         format!("{why}\n{}\n{}", stages.join("\n"), self.session.transcript())
     }
+}
+
+/// The size of the literal that is announced at the end of a line.
+fn announced(line: &str) -> Option<usize> {
+    let (_, size) = line.strip_suffix('}')?.rsplit_once('{')?;
+    size.trim_end_matches('+').parse().ok()
 }
 
 /// What the words that were sent hold under their base64.

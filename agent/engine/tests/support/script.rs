@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use parallax_engine::session::SyncPart;
 use parallax_model::credential::{Credential, Mechanism, Secret};
 use parallax_model::experiment::ExperimentKind;
+use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::spec::Depth;
 use parallax_model::target::Security;
 
@@ -16,6 +18,10 @@ pub(crate) struct Script {
     pub(crate) mechanism: Option<Mechanism>,
     pub(crate) deadline: Duration,
     pub(crate) hold: Option<Duration>,
+    /// Its part in a synchronisation.
+    pub(crate) part: Option<SyncPart>,
+    /// How far the other session's clock may be off.
+    pub(crate) uncertainty: Duration,
     /// What is varied, in a follow-up.
     pub(crate) experiment: Option<ExperimentKind>,
     /// Whether the password is meant to be sent; otherwise it must not be.
@@ -31,6 +37,10 @@ pub(crate) enum Step {
     Client(String),
     /// The server sends these bytes; `$` stands for the client's last tag.
     Server(Vec<u8>),
+    /// The session tells the other one of its synchronisation this.
+    Tells(String),
+    /// The other one tells it something.
+    Told(Signal),
     /// Time passes.
     Later(Duration),
     /// Something else happens.
@@ -58,6 +68,8 @@ impl Script {
             mechanism: None,
             deadline: Duration::from_secs(60),
             hold: None,
+            part: None,
+            uncertainty: Duration::ZERO,
             experiment: None,
             secret_sent: false,
             steps: Vec::new(),
@@ -98,6 +110,8 @@ impl Script {
                 let line = [unescaped(value)?, b"\r\n".to_vec()].concat();
                 self.steps.push(Step::Server(line));
             }
+            "T" => self.steps.push(Step::Tells(value.to_owned())),
+            "O" => self.steps.push(Step::Told(signal(value)?)),
             "S<" => self.steps.push(Step::Server(recorded(value)?)),
             "claim" => self.claim = value.to_owned(),
             "security" => self.security = Security::known(value)?,
@@ -106,6 +120,8 @@ impl Script {
             "deadline" => self.deadline = duration(value)?,
             "experiment" => self.experiment = Some(ExperimentKind::known(value)?),
             "hold" => self.hold = Some(duration(value)?),
+            "uncertainty" => self.uncertainty = duration(value)?,
+            "part" => self.take_part(value)?,
             "secret" => self.secret_sent = value == "sent",
             "login" => {
                 let (user, password) = value.split_once(' ')?;
@@ -118,6 +134,32 @@ impl Script {
         }
         Some(())
     }
+
+    /// Whoever watches is a session beside the one that was asked for.
+    fn take_part(&mut self, value: &str) -> Option<()> {
+        self.part = Some(match value.split_once(' ') {
+            Some(("watcher", mailbox)) => {
+                self.experiment = Some(ExperimentKind::Watch);
+                SyncPart::Watcher {
+                    mailbox: mailbox.to_owned(),
+                }
+            }
+            None if value == "writer" => SyncPart::Writer { watcher: None },
+            _ => return None,
+        });
+        Some(())
+    }
+}
+
+/// `seen exists idle`, or `gone` and the reason.
+fn signal(text: &str) -> Option<Signal> {
+    let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let kind = SignalKind::known(kind)?;
+    let (subject, detail) = match kind {
+        SignalKind::Gone => ("", rest),
+        _ => rest.split_once(' ').unwrap_or((rest, "")),
+    };
+    Some(Signal::new(kind, subject, detail))
 }
 
 /// The answer of a server to a ClientHello made by hand.
