@@ -76,16 +76,19 @@ pub(crate) fn mark(mailbox: &str) -> Option<&str> {
     Some(stem.strip_suffix("-b").unwrap_or(stem))
 }
 
-/// Whether a message, by the header that was fetched of it, was stored by the probe of this mark.
-pub(crate) fn is_marked(header: &[u8], mark: &str) -> bool {
-    header.split(|byte| *byte == b'\n').any(|line| {
-        let Some((name, value)) = line.split_at_checked(OWN_HEADER.len()) else {
-            return false;
-        };
-        let value = value.strip_prefix(b":").map(<[u8]>::trim_ascii);
-        let number = value.and_then(|value| value.strip_prefix(mark.as_bytes()));
-        name.eq_ignore_ascii_case(OWN_HEADER.as_bytes())
-            && number.is_some_and(|number| matches!(number, [b'.', digit] if digit.is_ascii_digit()))
+/// Which message of the probe of this mark it is, by what was fetched of it: a message without that mark is somebody
+/// else's, whatever number it has.
+pub(crate) fn number(message: &[u8], mark: &str) -> Option<u8> {
+    let lines = message.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    lines.take_while(|line| !line.is_empty()).find_map(|line| {
+        let (name, value) = line.split_at_checked(OWN_HEADER.len())?;
+        let value = value.strip_prefix(b":")?.trim_ascii();
+        match value.strip_prefix(mark.as_bytes())? {
+            [b'.', digit] if digit.is_ascii_digit() && name.eq_ignore_ascii_case(OWN_HEADER.as_bytes()) => {
+                Some(digit - b'0')
+            }
+            _ => None,
+        }
     })
 }
 
@@ -212,17 +215,18 @@ mod tests {
         let name = name();
         let mark = mark(&name.mailbox()).unwrap().to_owned();
         let ours = message(&name.mailbox(), 1, now());
-        assert!(is_marked(&ours, &mark));
+        assert_eq!(number(&ours, &mark), Some(1));
         let header = format!("x-parallax-probe: {mark}.2\r\n\r\n");
-        assert!(is_marked(header.as_bytes(), &mark));
+        assert_eq!(number(header.as_bytes(), &mark), Some(2));
         for other in [
             "\r\n".to_owned(),
             format!("X-Parallax-Probe: {mark}\r\n"),
             format!("X-Parallax-Probe: {mark}.22\r\n"),
             "X-Parallax-Probe: parallax-probe-6a1ccb80-00000abd.1\r\n".to_owned(),
             format!("Subject: X-Parallax-Probe: {mark}.1\r\n"),
+            format!("Subject: a report that quotes us\r\n\r\nX-Parallax-Probe: {mark}.1\r\n"),
         ] {
-            assert!(!is_marked(other.as_bytes(), &mark), "{other}");
+            assert_eq!(number(other.as_bytes(), &mark), None, "{other}");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::imap::parse::mailbox_data;
 use crate::imap::select::Selected;
 use crate::imap::sync::Contents;
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
-use crate::own::{ProbeName, difference, message};
+use crate::own::{ProbeName, difference, mark, message, number};
 use crate::wire::{Heard, Wire};
 
 /// Mailboxes of earlier probes that one probe removes.
@@ -37,6 +37,8 @@ pub(super) struct Append {
     selected: Selected,
     message: Vec<u8>,
     noticed: bool,
+    /// The number that was asked for; without one, the highest.
+    asked: Option<u64>,
     came: Contents,
     facts: AppendEvidence,
     failed: Option<Outcome>,
@@ -69,6 +71,7 @@ impl Append {
             selected: Selected::default(),
             message: Vec::new(),
             noticed: false,
+            asked: None,
             came: Contents::default(),
             facts: AppendEvidence::default(),
             failed: None,
@@ -145,6 +148,7 @@ impl Append {
             Step::Reading => {
                 if let Some(came) = Contents::from_data(frame, line)
                     && came.bytes.is_some()
+                    && (self.asked.is_none() || came.uid == self.asked)
                 {
                     self.came = came;
                 }
@@ -261,7 +265,12 @@ impl Append {
         let stored = line.code.as_ref().and_then(AppendUid::from_code);
         self.facts.uid_validity = stored.map(|stored| stored.uid_validity);
         self.facts.uid = stored.map(|stored| stored.uid);
-        wire.own.first = self.facts.uid;
+        let of_this_mailbox = |stored: &AppendUid| {
+            self.selected
+                .uid_validity
+                .is_none_or(|valid| valid == stored.uid_validity)
+        };
+        self.asked = stored.filter(of_this_mailbox).map(|stored| stored.uid);
         let mailbox = Signal::new(SignalKind::Mailbox, &self.facts.mailbox, "");
         let then = if self.noticed {
             self.read(wire)
@@ -274,9 +283,10 @@ impl Append {
 
     fn read(&mut self, wire: &mut Wire) -> Turn {
         self.step = Step::Reading;
-        Turn::Ask(Command::fetch_whole(wire.tag(), self.facts.uid, FETCHED))
+        Turn::Ask(Command::fetch_whole(wire.tag(), self.asked, FETCHED))
     }
 
+    /// Only what carries the probe's own mark is ever named again.
     fn compare(&mut self, wire: &mut Wire) -> Turn {
         let at = format!("message stored at {}", wire.peer);
         let mismatch = |what: String| Fault::new(FaultKind::Mailbox(MailboxFault::AppendMismatch), what);
@@ -285,22 +295,34 @@ impl Append {
             self.facts.intact = Some(false);
             return self.give_up(mismatch(format!("{at}: it did not come back")), wire);
         };
-        if self.facts.uid.is_none() {
-            wire.note("UIDPLUS is offered, but APPEND is answered without APPENDUID");
-            wire.own.first = came.uid;
-        }
         self.facts.difference = difference(&self.message, &bytes);
         self.facts.intact = Some(self.facts.difference.is_none());
-        match &self.facts.difference {
-            None => Turn::ok(),
-            Some(difference) => {
-                let what = format!(
-                    "{at}: it came back changed: {}",
-                    wire.masked(difference.as_bytes())
-                );
-                Turn::degraded(mismatch(what))
-            }
+        let is_first = |mark: &str| number(&bytes, mark) == Some(1);
+        if !mark(&self.facts.mailbox).is_some_and(is_first) {
+            let what = format!("{at}: what came back in its place is not the probe's own");
+            return self.give_up(mismatch(what), wire);
         }
+        wire.own.first = came.uid;
+        let changed = self.facts.difference.as_ref().map(|difference| {
+            let difference = wire.masked(difference.as_bytes());
+            format!("it came back changed: {difference}")
+        });
+        match changed.or_else(|| self.misnumbered(wire)) {
+            None => Turn::ok(),
+            Some(what) => Turn::degraded(mismatch(format!("{at}: {what}"))),
+        }
+    }
+
+    /// What is wrong with the numbers that APPEND was answered with.
+    fn misnumbered(&self, wire: &mut Wire) -> Option<String> {
+        let Some(said) = self.facts.uid_validity else {
+            wire.note("UIDPLUS is offered, but APPEND is answered without APPENDUID");
+            return None;
+        };
+        let valid = self.selected.uid_validity.filter(|valid| *valid != said)?;
+        Some(format!(
+            "APPENDUID names UIDVALIDITY {said} where SELECT names {valid}; clients lose track of what they store"
+        ))
     }
 
     /// Fails, once everything that was made is gone again.

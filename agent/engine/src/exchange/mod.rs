@@ -21,6 +21,7 @@ mod namespace;
 mod open;
 mod raw_hello;
 mod refusal;
+mod second;
 mod select;
 mod starttls;
 mod sweep;

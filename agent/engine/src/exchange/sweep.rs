@@ -9,7 +9,7 @@ use crate::imap::parse::{Data, mailbox_data};
 use crate::imap::status::MailboxStatus;
 use crate::imap::sync::{Contents, Store};
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
-use crate::own::{is_marked, mark};
+use crate::own::{mark, number};
 use crate::wire::{Heard, Wire};
 
 /// A mailbox with more messages than this is not a probe's any more; a probe stores four.
@@ -85,14 +85,16 @@ impl Sweep {
             Step::Looking => {
                 let contents = Contents::from_data(frame, line).unwrap_or_default();
                 if let (Some(uid), Some(header), Some(mark)) = (contents.uid, contents.bytes, mark(&self.at))
-                    && is_marked(&header, mark)
+                    && number(&header, mark).is_some()
                     && self.uids.len() < MESSAGES as usize
                 {
                     self.uids.push(uid);
                 }
             }
             Step::Counting => {
-                if let Some(status) = MailboxStatus::from_data(frame, line) {
+                if let Some(status) = MailboxStatus::from_data(frame, line)
+                    && status.name == self.at.as_bytes()
+                {
                     self.messages = status.items.get("MESSAGES").copied();
                 }
             }

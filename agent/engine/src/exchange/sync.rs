@@ -11,11 +11,10 @@ use parallax_model::vantage::AgentName;
 
 use super::append::refused;
 use super::latency::{Change, Latencies};
+use super::second::{SECOND, Second};
 use super::sweep::Sweep;
 use super::{Exchange, Lost, Turn, ask, out_of_time, seconds};
 use crate::handshake::wall;
-use crate::imap::append::AppendUid;
-use crate::imap::parse::{Data, mailbox_data};
 use crate::imap::sync::Store;
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
 use crate::own::{ProbeName, message};
@@ -33,21 +32,14 @@ const PARTING: Duration = Duration::from_secs(2);
 /// For the clean-up, at the end of the probe's own time.
 const TIDYING: Duration = Duration::from_secs(5);
 
-/// What is set on the second message.
-const FLAG: &str = "\\Flagged";
-
-/// The same where the mailbox keeps keywords.
-const FLAG_AND_KEYWORD: &str = "\\Flagged $ParallaxProbe";
-
 /// Makes one change after the other while another session watches, and cleans up.
 #[derive(Debug)]
 pub(super) struct Sync {
     began: Timestamp,
     step: Step,
     mailbox: String,
-    second: Option<u64>,
+    second: Second,
     noticed: bool,
-    flags: &'static str,
     change: Option<Change>,
     latencies: Latencies,
     sweep: Sweep,
@@ -68,7 +60,7 @@ enum Step {
     Storing,
     /// Where this session was not told of it: it may be blind to it until it asks.
     Noticing,
-    /// Its UID is asked for, where APPENDUID is missing.
+    /// It is looked for by its mark: what has no mark is never named.
     Numbering,
     Flagging,
     Checking,
@@ -91,9 +83,8 @@ impl Sync {
             began,
             step: Step::Meeting,
             mailbox: String::new(),
-            second: None,
+            second: Second::default(),
             noticed: false,
-            flags: FLAG,
             change: None,
             latencies: Latencies::default(),
             sweep: Sweep::default(),
@@ -184,18 +175,14 @@ impl Exchange for Sync {
 
 impl Sync {
     fn take(&mut self, frame: &Frame, line: &DataLine<'_>) {
-        self.noticed |= self.step == Step::Storing && line.is("EXISTS");
-        if !matches!(self.step, Step::Checking | Step::Numbering) {
-            return;
-        }
-        if let Some(Data::Fetch(fetched)) = mailbox_data(frame, line).as_ref().and_then(|read| read.data()) {
-            if self.step == Step::Numbering {
-                self.second = self.second.max(fetched.uid);
-            } else if fetched.uid.is_some() && fetched.uid == self.second {
-                let kept = fetched.flags.as_deref().unwrap_or_default();
-                let has = |flag: &str| kept.iter().any(|kept| kept.eq_ignore_ascii_case(flag));
-                self.facts.flags_kept = Some(self.flags.split(' ').all(has));
+        match self.step {
+            Step::Storing => self.noticed |= line.is("EXISTS"),
+            Step::Numbering => self.second.find(&self.mailbox, frame, line),
+            Step::Checking => {
+                let keeps = self.second.keeps_flags(frame, line);
+                self.facts.flags_kept = keeps.or(self.facts.flags_kept);
             }
+            _ => {}
         }
     }
 
@@ -217,11 +204,7 @@ impl Sync {
         self.take_copied(line);
         match self.step {
             Step::Storing => {
-                self.second = line
-                    .code
-                    .as_ref()
-                    .and_then(AppendUid::from_code)
-                    .map(|stored| stored.uid);
+                self.second.stored(line);
                 self.announce("exists", wire)
             }
             Step::Flagging => self.announce("flags", wire),
@@ -313,18 +296,18 @@ impl Sync {
                 self.step = Step::Noticing;
                 Turn::Ask(Command::noop(wire.tag()))
             }
-            Step::Storing | Step::Noticing if self.second.is_none() => {
+            Step::Storing | Step::Noticing => {
                 self.step = Step::Numbering;
-                Turn::Ask(Command::fetch_flags(wire.tag()))
+                Turn::Ask(Command::fetch_owners(wire.tag()))
             }
-            Step::Storing | Step::Noticing | Step::Numbering => self.flag(wire),
+            Step::Numbering => self.flag(wire),
             Step::Flagging => {
                 self.step = Step::Checking;
                 Turn::Ask(Command::fetch_flags(wire.tag()))
             }
             Step::Checking => self.copy(wire),
             Step::Copying => self.move_away(wire),
-            Step::MarkingSecond => self.expunge(Step::ExpungingSecond, self.second, wire),
+            Step::MarkingSecond => self.expunge(Step::ExpungingSecond, self.second.uid, wire),
             Step::Moving | Step::ExpungingSecond => self.mark_first(wire),
             Step::MarkingFirst => self.expunge(Step::ExpungingFirst, wire.own.first, wire),
             Step::ExpungingFirst => self.part(wire),
@@ -344,7 +327,7 @@ impl Sync {
 
     fn store(&mut self, wire: &mut Wire) -> Turn {
         self.step = Step::Storing;
-        let message = message(&self.mailbox, 2, wall(self.began, wire.now()));
+        let message = message(&self.mailbox, SECOND, wall(self.began, wire.now()));
         let literals = wire.capabilities.literals();
         ask(Command::append(
             wire.tag(),
@@ -355,17 +338,25 @@ impl Sync {
     }
 
     fn flag(&mut self, wire: &mut Wire) -> Turn {
-        let Some(uid) = self.second else {
+        let mismatch = |what: &str| {
+            let what = format!("second message stored at {}: {what}", wire.peer);
+            Fault::new(FaultKind::Mailbox(MailboxFault::AppendMismatch), what)
+        };
+        let Some(uid) = self.second.uid else {
+            self.failed = Some(mismatch("nothing with its mark came back"));
             return self.part(wire);
         };
+        if let Some(what) = self.second.misnumbered() {
+            self.spoiled.get_or_insert(mismatch(&what));
+        }
         self.step = Step::Flagging;
-        self.flags = if wire.own.keywords { FLAG_AND_KEYWORD } else { FLAG };
-        Turn::Ask(Command::store(wire.tag(), &[uid], Store::Add, self.flags))
+        let flags = self.second.choose_flags(wire.own.keywords);
+        Turn::Ask(Command::store(wire.tag(), &[uid], Store::Add, flags))
     }
 
     fn copy(&mut self, wire: &mut Wire) -> Turn {
         self.step = Step::Copying;
-        let (Some(uid), Some(copies)) = (self.second, wire.own.mailboxes.get(1).cloned()) else {
+        let (Some(uid), Some(copies)) = (self.second.uid, wire.own.mailboxes.get(1).cloned()) else {
             return self.mark_second(wire);
         };
         let literals = wire.capabilities.literals();
@@ -374,7 +365,7 @@ impl Sync {
 
     fn move_away(&mut self, wire: &mut Wire) -> Turn {
         let offered = wire.capabilities.has("MOVE") || wire.capabilities.has("IMAP4rev2");
-        let (Some(uid), Some(copies), true) = (self.second, wire.own.mailboxes.get(1).cloned(), offered)
+        let (Some(uid), Some(copies), true) = (self.second.uid, wire.own.mailboxes.get(1).cloned(), offered)
         else {
             return self.mark_second(wire);
         };
@@ -384,7 +375,7 @@ impl Sync {
     }
 
     fn mark_second(&mut self, wire: &mut Wire) -> Turn {
-        self.mark(Step::MarkingSecond, self.second, wire)
+        self.mark(Step::MarkingSecond, self.second.uid, wire)
     }
 
     fn mark_first(&mut self, wire: &mut Wire) -> Turn {
