@@ -222,6 +222,11 @@ impl Wire {
         self.asking
     }
 
+    /// Whether it was answered.
+    pub(crate) fn answered(&self) -> bool {
+        self.command.is_none()
+    }
+
     /// From the command to the first byte of its answer.
     pub(crate) fn to_first_byte(&self) -> Option<Duration> {
         self.first_byte.map(|at| at.saturating_sub(self.asked_at))

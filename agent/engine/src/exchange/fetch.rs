@@ -45,13 +45,14 @@ impl Exchange for Fetch {
     }
 
     fn evidence(&mut self, wire: &Wire) -> Option<Evidence> {
+        let cut = self.cut(wire);
         Some(Evidence::Fetch(FetchEvidence {
             uid: self.fetched.as_ref().and_then(|fetched| fetched.uid),
             size: self.fetched.as_ref().and_then(|fetched| fetched.size),
-            literal_bytes: self.bytes(),
+            literal_bytes: self.bytes() + cut.map_or(0, |(_, came)| came),
             first_byte_ms: wire.to_first_byte().map(millis::of),
             reply: self.reply.take(),
-            declared_bytes: self.declared(),
+            declared_bytes: cut.map(|(declared, _)| declared).or_else(|| self.declared()),
             end_ms: self.end_ms,
         }))
     }
@@ -103,7 +104,13 @@ impl Fetch {
         }
     }
 
-    /// The framer gives no literal that is shorter than it was declared.
+    /// The length of a literal that never came whole, and what came of it.
+    fn cut(&self, wire: &Wire) -> Option<(u64, u64)> {
+        let (declared, came) = wire.framer().unfinished()?.literal?;
+        Some((declared as u64, came as u64))
+    }
+
+    /// A literal that came whole is as long as it was declared.
     fn declared(&self) -> Option<u64> {
         let sections = self.fetched.iter().flat_map(|fetched| &fetched.sections);
         let came = sections.filter_map(|section| section.bytes).next().is_some();

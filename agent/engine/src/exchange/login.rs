@@ -151,9 +151,17 @@ impl Exchange for Login {
         let mut facts = std::mem::take(&mut self.facts);
         facts.capabilities = self.list.names(wire);
         (facts.added, facts.removed) = self.list.changed_from(&self.before, wire);
+        // Only a server that lets in, or shows a wrong proof, owes a right one; who refuses has nothing to prove.
+        let owes_proof = self.broken == Some(SaslError::ServerNotVerified)
+            || facts
+                .reply
+                .as_ref()
+                .is_some_and(|reply| reply.status == Status::Ok.as_str());
         if let Some(conversation) = &self.conversation {
             facts.channel_binding = conversation.binding().map(str::to_owned);
-            facts.server_verified = conversation.server_verified();
+            facts.server_verified = conversation
+                .server_verified()
+                .filter(|proved| *proved || owes_proof);
             facts.oauth_error = conversation.oauth_error().cloned();
         }
         Some(Evidence::Authenticate(facts))

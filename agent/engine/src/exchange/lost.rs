@@ -113,6 +113,7 @@ impl Due<'_> {
     fn what(&self) -> String {
         match self.0.asking() {
             "" => format!("greeting from {}", self.0.peer),
+            command if self.0.answered() => format!("wait behind {command} at {}", self.0.peer),
             command => format!("answer to {command} from {}", self.0.peer),
         }
     }

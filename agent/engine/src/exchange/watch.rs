@@ -226,8 +226,9 @@ impl Watch {
         }
     }
 
+    /// A code tells of a change; what a server says only to be heard has none.
     fn alive(&mut self, line: &StatusLine<'_>, wire: &Wire) {
-        if self.step == Step::Idling && line.status == Status::Ok {
+        if self.step == Step::Idling && line.status == Status::Ok && line.code.is_none() {
             let quiet = wire.now().saturating_sub(self.alive_at);
             self.facts.keepalive_ms = Some(millis::of(quiet));
             self.alive_at = wire.now();

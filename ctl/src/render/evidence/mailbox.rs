@@ -90,7 +90,10 @@ pub(super) fn opened(facts: &SelectEvidence, told: &mut Told) {
 
 pub(super) fn fetched(facts: &FetchEvidence, told: &mut Told) {
     let Some(uid) = facts.uid else {
-        told.beside("no message to read");
+        told.beside(match facts.declared_bytes {
+            Some(declared) => format!("{} bytes of {declared} came", facts.literal_bytes),
+            None => "no message to read".to_owned(),
+        });
         return;
     };
     let mut said = vec![format!("uid {uid}")];

@@ -118,7 +118,7 @@ pub struct IdEvidence {
 /// A login. It names the mechanism, never the user or the secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuthenticateEvidence {
-    /// SASL mechanism, or `LOGIN` for the command.
+    /// SASL mechanism, or `LOGIN` for the command; empty where none could be chosen and nothing was tried.
     pub mechanism: String,
     /// Whether the secret went with the command (SASL-IR, RFC 4959).
     pub initial_response: bool,
@@ -137,7 +137,8 @@ pub struct AuthenticateEvidence {
     /// Capabilities announced before the login and not after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
-    /// Whether the server proved that it knows the password too (SCRAM, RFC 5802).
+    /// Whether the server proved that it knows the password too (SCRAM, RFC 5802); absent where it owed no proof,
+    /// since it refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_verified: Option<bool>,
     /// The channel binding used (RFC 5929, RFC 9266).

@@ -124,7 +124,7 @@ pub struct FetchEvidence {
     /// The command's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<ImapReply>,
-    /// The length that the server declared for the headers.
+    /// The length that the server declared for the headers; more than came where the connection ended before them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_bytes: Option<u64>,
     /// From the command to the end of its answer.
