@@ -18,6 +18,9 @@ use crate::words;
 /// A server must bear this much silence of a client that is logged in (RFC 9051 section 5.4), less a minute.
 const GRANTED_MS: f64 = 29.0 * 60e3;
 
+/// What was held for less than this is told in tenths of a second.
+const TENTHS_MS: f64 = 10e3;
+
 /// One session that was held.
 struct Held<'a> {
     vantage: usize,
@@ -234,7 +237,11 @@ fn line(matrix: &Matrix, one: &Held) -> String {
     )
 }
 
+/// Tenths count where a ladder has rungs of less than ten seconds.
 fn quiet(millis: f64) -> String {
+    if millis < TENTHS_MS {
+        return format!("{:.1} seconds", millis / 1e3);
+    }
     words::span(
         parallax_model::millis::to_duration(millis)
             .as_secs()
@@ -258,4 +265,20 @@ fn steps(matrix: &Matrix, names: &[&str], shortest: f64) -> Vec<String> {
             words::list(names)
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_quiet_is_told_in_tenths_and_a_long_one_in_its_own_unit() {
+        assert_eq!(quiet(400.0), "0.4 seconds");
+        assert_eq!(
+            bracket(Some(600.0), 3_000.0),
+            "after a quiet of between 0.6 seconds and 3.0 seconds"
+        );
+        assert_eq!(quiet(12_000.0), "12 seconds");
+        assert_eq!(quiet(600_000.0), "10 minutes");
+    }
 }
