@@ -7,8 +7,11 @@
 mod forge;
 #[path = "support"]
 mod support {
+    #[allow(dead_code)]
     pub(crate) mod duet;
+    #[allow(dead_code)]
     pub(crate) mod mail_server;
+    pub(crate) mod watchman;
     #[allow(dead_code)]
     pub(crate) mod world;
 }

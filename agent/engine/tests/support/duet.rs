@@ -1,6 +1,7 @@
 //! Two sessions at one mail server, one that writes and one that watches, with their words to each other, in virtual
 //! time.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use parallax_engine::action::Action;
@@ -17,6 +18,7 @@ use parallax_model::stage::{Stage, StageName};
 use parallax_model::target::{Host, Target};
 
 use super::mail_server::{MailServer, Reply};
+use super::watchman::{May, Watchman};
 use super::world::{ADDRESS, Eavesdropper, HOST, WALL, connection, handshake};
 
 /// One way between a session and the server, or between the two sessions.
@@ -32,12 +34,31 @@ pub(crate) enum Watcher {
     MayNotLogIn,
 }
 
+/// What goes wrong on the way, one for each answer of the server.
+#[derive(Debug, Clone)]
+pub(crate) enum Twist {
+    Nothing,
+    /// The server says this before its answer; `$` is the tag of the last command.
+    Before(&'static str),
+    Behind(&'static str),
+    Instead(&'static str),
+    /// The answer never comes.
+    Never,
+    Close,
+    /// A word comes that the other session never said.
+    Word(Signal),
+    /// Somebody else stores a message in every mailbox.
+    Stranger,
+}
+
 pub(crate) struct Duet {
     pub(crate) server: MailServer,
     pub(crate) watcher: Watcher,
     pub(crate) deadline: Duration,
     /// How far the clocks may be apart.
     pub(crate) uncertainty: Duration,
+    pub(crate) twists: VecDeque<Twist>,
+    watchmen: [Watchman; 2],
     now: Duration,
     sides: [Option<Side>; 2],
 }
@@ -53,6 +74,9 @@ pub(crate) struct Ended {
 
 struct Side {
     session: Session,
+    tag: String,
+    /// Whether it was told that a mailbox is empty, and may remove it.
+    counts: bool,
     waits: Option<Duration>,
     inbox: Vec<(Duration, Event)>,
     attempt: Option<Attempt>,
@@ -60,11 +84,14 @@ struct Side {
 
 impl Duet {
     pub(crate) fn new(server: MailServer) -> Self {
+        let wall = WALL.parse::<jiff::Timestamp>().unwrap().as_second();
         Self {
             server,
             watcher: Watcher::Comes,
             deadline: Duration::from_secs(120),
             uncertainty: Duration::ZERO,
+            twists: VecDeque::new(),
+            watchmen: [May::Write, May::Watch].map(|may| Watchman::new(may, wall)),
             now: Duration::ZERO,
             sides: [None, None],
         }
@@ -141,6 +168,8 @@ impl Duet {
         });
         Side {
             session,
+            tag: String::new(),
+            counts: false,
             waits: None,
             inbox: Vec::new(),
             attempt: None,
@@ -170,13 +199,21 @@ impl Duet {
                     Event::LoginWithheld("the password was refused before".to_owned())
                 }
                 Action::AskLogin { .. } => Event::LoginGranted,
-                Action::Send { bytes, .. } => {
-                    let replies = self.server.receive(at, bytes.wire(&Eavesdropper));
+                Action::Send { bytes, until } => {
+                    assert!(until <= self.deadline);
+                    let wire = bytes.wire(&Eavesdropper);
+                    self.watchmen[at].sent(wire);
+                    if let Some((tag, command)) = String::from_utf8_lossy(wire).split_once(' ') {
+                        tag.clone_into(&mut side.tag);
+                        side.counts = command.starts_with("STATUS");
+                    }
+                    let replies = self.server.receive(at, wire);
                     side.session.handle(Event::Sent, now);
                     self.deliver(replies);
                     continue;
                 }
                 Action::Receive { until } => {
+                    assert!(until <= self.deadline);
                     side.waits = Some(until);
                     return busy;
                 }
@@ -196,13 +233,36 @@ impl Duet {
 
     fn deliver(&mut self, replies: Vec<(usize, Duration, Reply)>) {
         for (to, after, reply) in replies {
-            let event = match reply {
+            let twist = self.twists.pop_front().unwrap_or(Twist::Nothing);
+            let at = self.now + WAY + after;
+            let mut events = vec![match reply {
                 Reply::Bytes(bytes) => Event::Received(bytes),
                 Reply::Close => Event::Closed,
+            }];
+            let say = |text: &str, tag: &str| {
+                let text = text.replace("$ ", &format!("{tag} "));
+                Event::Received(text.into_bytes())
             };
-            if let Some(side) = &mut self.sides[to] {
-                side.inbox.push((self.now + WAY + after, event));
+            let Some(side) = &mut self.sides[to] else {
+                continue;
+            };
+            match twist {
+                Twist::Nothing => {}
+                Twist::Before(text) => events.insert(0, say(text, &side.tag)),
+                Twist::Behind(text) => events.push(say(text, &side.tag)),
+                Twist::Instead(text) => events = vec![say(text, &side.tag)],
+                Twist::Never => events.clear(),
+                Twist::Close => events = vec![Event::Closed],
+                Twist::Word(signal) => events.push(Event::Told {
+                    signal,
+                    at,
+                    uncertainty: self.uncertainty,
+                }),
+                // Between its answer to STATUS and DELETE nothing can be done for whoever comes.
+                Twist::Stranger if side.counts => {}
+                Twist::Stranger => self.server.stranger(),
             }
+            side.inbox.extend(events.into_iter().map(|event| (at, event)));
         }
     }
 
@@ -244,6 +304,9 @@ impl Duet {
             .min_by_key(|(order, (due, _))| (*due, *order))
             .map(|(order, _)| order);
         let event = first.map_or(Event::TimedOut, |order| side.inbox.remove(order).1);
+        if let Event::Received(bytes) = &event {
+            self.watchmen[at].received(bytes);
+        }
         side.session.handle(event, when);
         true
     }

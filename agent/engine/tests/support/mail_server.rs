@@ -32,6 +32,12 @@ pub(crate) struct Quirks {
     pub(crate) blind: bool,
     /// Answers to DONE never come.
     pub(crate) dies_idle: bool,
+    /// What APPENDUID says is so far from the truth.
+    pub(crate) misnumbers: i64,
+    /// APPENDUID says that it is of another mailbox.
+    pub(crate) other_validity: bool,
+    /// APPEND is answered without APPENDUID.
+    pub(crate) no_numbers: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -83,10 +89,14 @@ pub(crate) struct MailServer {
     pub(crate) capabilities: String,
     pub(crate) news: News,
     pub(crate) quirks: [Quirks; 2],
+    /// What somebody else put beside the probe's messages, each by mailbox and number.
+    strangers: Vec<(String, u64)>,
     connections: [Connection; 2],
     out: Vec<(usize, Duration, Reply)>,
     said: String,
 }
+
+const STRANGER: &[u8] = b"Subject: mine\r\n\r\nX-Parallax-Probe: I quote it\r\n";
 
 pub(crate) const CAPABILITIES: &str =
     "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS NAMESPACE IDLE MOVE UNSELECT";
@@ -98,6 +108,7 @@ impl MailServer {
             capabilities: CAPABILITIES.to_owned(),
             news,
             quirks: [Quirks::default(), Quirks::default()],
+            strangers: Vec::new(),
             connections: [Connection::default(), Connection::default()],
             out: Vec::new(),
             said: String::new(),
@@ -123,15 +134,41 @@ impl MailServer {
         std::mem::take(&mut self.out)
     }
 
+    /// Somebody else stores a message in every mailbox, and marks it for removal: a plain EXPUNGE would remove it.
+    pub(crate) fn stranger(&mut self) {
+        for (name, mailbox) in &mut self.mailboxes {
+            let uid = mailbox.store(STRANGER, &["\\Deleted"]);
+            self.strangers.push((name.clone(), uid));
+        }
+    }
+
+    /// Whether everything of somebody else is where it was and as it was, and nowhere else.
+    pub(crate) fn strangers_are_untouched(&self) -> bool {
+        let as_it_was = |(name, uid): &(String, u64)| {
+            let messages = self.mailboxes.get(name).map(|mailbox| &mailbox.messages);
+            let message = messages.and_then(|messages| messages.iter().find(|one| one.uid == *uid));
+            message.is_some_and(|one| one.bytes == STRANGER && one.flags.iter().eq(["\\Deleted"]))
+        };
+        let all = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
+        let count = all.filter(|message| message.bytes == STRANGER).count();
+        self.strangers.iter().all(as_it_was) && count == self.strangers.len()
+    }
+
     /// The next line with its literal, once both are there.
     fn next_command(&mut self, session: usize) -> Option<(String, Vec<u8>)> {
         let input = &mut self.connections[session].input;
         let end = input.windows(2).position(|pair| pair == b"\r\n")?;
         let line = String::from_utf8(input[..end].to_vec()).unwrap();
-        let size = line.strip_suffix("+}").and_then(|line| line.rsplit_once('{'));
-        let size: usize = size.map_or(0, |(_, size)| size.parse().unwrap());
+        let size = line.strip_suffix('}').and_then(|line| line.rsplit_once('{'));
+        let size = size.map_or("", |(_, size)| size);
+        let waits = !size.is_empty() && !size.ends_with('+');
+        let size: usize = size.trim_end_matches('+').parse().unwrap_or(0);
         let whole = end + 2 + if size > 0 { size + 2 } else { 0 };
         if input.len() < whole {
+            if waits && input.len() == end + 2 {
+                let leave = Reply::Bytes(b"+ go ahead\r\n".to_vec());
+                self.out.push((session, Duration::ZERO, leave));
+            }
             return None;
         }
         let literal = input[end + 2..end + 2 + size].to_vec();
@@ -146,13 +183,18 @@ impl MailServer {
 
     fn carry_out(&mut self, session: usize, line: &str, literal: &[u8]) {
         if line == "DONE" {
-            let tag = self.connections[session].idle.take().unwrap();
-            if !self.quirks[session].dies_idle {
+            let tag = self.connections[session].idle.take();
+            if let Some(tag) = tag
+                && !self.quirks[session].dies_idle
+            {
                 self.say(&format!("{tag} OK done"));
             }
             return;
         }
-        let (tag, command) = line.split_once(' ').unwrap();
+        // What is no command answers, or ends, a challenge that was not this server's.
+        let Some((tag, command)) = line.split_once(' ') else {
+            return;
+        };
         let (tag, command) = (tag.to_owned(), command.to_owned());
         let quirks = self.quirks[session].clone();
         let number = self.connections[session].commands;
@@ -198,7 +240,9 @@ impl MailServer {
                 self.mailboxes.insert(quoted[0].clone(), Mailbox::default());
             }
             "DELETE" => {
-                self.mailboxes.remove(&quoted[0]).unwrap();
+                if self.mailboxes.remove(&quoted[0]).is_none() {
+                    return Some("NO [NONEXISTENT] none".to_owned());
+                }
             }
             "APPEND" => return Some(self.append(session, &quoted[0], literal)),
             "UNSELECT" => self.connections[session].selected = None,
@@ -264,27 +308,40 @@ impl MailServer {
         if !self.quirks[session].blind {
             self.tell_news(session);
         }
-        format!("OK [APPENDUID 7 {uid}] stored")
+        let quirks = &self.quirks[session];
+        if quirks.no_numbers {
+            return "OK stored".to_owned();
+        }
+        let validity = if quirks.other_validity { 8 } else { 7 };
+        let said = uid.saturating_add_signed(quirks.misnumbers);
+        format!("OK [APPENDUID {validity} {said}] stored")
     }
 
     fn by_uid(&mut self, session: usize, words: &[&str], target: Option<&String>) -> String {
-        let name = self.connections[session].selected.clone().unwrap();
+        let Some(name) = self.connections[session].selected.clone() else {
+            return "BAD no mailbox is open".to_owned();
+        };
         let uids: Vec<u64> = words[2].split(',').filter_map(|uid| uid.parse().ok()).collect();
         let all = words[2] == "1:*";
+        let Some(mailbox) = self.mailboxes.get(&name).cloned() else {
+            return "NO [NONEXISTENT] it was removed".to_owned();
+        };
         let blind = self.quirks[session].blind;
         let known: Vec<u64> = self.connections[session]
             .view
             .iter()
             .map(|(uid, _)| *uid)
             .collect();
-        let uids: Vec<u64> = uids
-            .into_iter()
-            .filter(|uid| !blind || known.contains(uid))
-            .collect();
+        let there = |uid: u64| !blind || known.contains(&uid);
+        let newest = mailbox
+            .messages
+            .iter()
+            .map(|one| one.uid)
+            .rfind(|uid| there(*uid));
         let chosen = |message: &Message| {
-            uids.contains(&message.uid) || all && (!blind || known.contains(&message.uid))
+            let named = uids.contains(&message.uid) || words[2] == "*" && Some(message.uid) == newest;
+            there(message.uid) && (all || named)
         };
-        let mailbox = self.mailboxes.get(&name).cloned().unwrap();
         match words[1] {
             "FETCH" => {
                 let stale = self.news == News::Never && session == 1;
