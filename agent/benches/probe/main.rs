@@ -1,33 +1,31 @@
 //! What a probe costs beside a client that does the same exchanges and nothing else.
 //!
 //! `cargo bench -p parallax-agent` prints tables: wall and CPU time per probe and probes per second and core at 1, 16
-//! and 64 in flight, for both in turn against the same trivial server, which runs in a process of its own; and the
-//! memory of a probe that waits. With `--test` it makes a few of each and judges no figure.
+//! and 64 in flight, for both in turn, against a trivial server, which runs in a process of its own, and against
+//! Dovecot where it can be started; the memory of a probe that waits; and the most memory that probes of hostile
+//! servers take. With `--test` it makes a few of each and judges no figure.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod dovecot;
 mod measure;
 mod minimal;
+mod place;
 mod server;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parallax_agent::{Policy, Prober};
+use parallax_agent::{Budgets, Policy, Prober};
 use parallax_model::credential::Secret;
-use parallax_model::observation::VantageOutcome;
-use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
-use parallax_model::target::{Security, Target};
+use parallax_model::observation::{Observation, VantageOutcome};
+use parallax_model::spec::{Depth, ProbeSpec};
 
-use measure::{Figures, in_flight, resident};
+use dovecot::Dovecot;
+use measure::{Figures, forget_peak, in_flight, peak, resident};
 use minimal::Minimal;
-
-/// What the server lets in.
-const USER: &str = "probe";
-const PASSWORD: &str = "correct horse";
+use place::{PASSWORD, Place};
+use server::Server;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -42,21 +40,30 @@ fn main() {
         .unwrap();
     runtime.block_on(async {
         for depth in [Depth::Greeting, Depth::Mailbox] {
-            compare(&server, depth, if brief { 4 } else { 640 }).await;
+            let what = format!("a trivial server, depth {depth}");
+            compare(&what, &server.talking, depth, if brief { 4 } else { 640 }).await;
+        }
+        match Dovecot::start() {
+            Ok(dovecot) => {
+                let probes = if brief { 4 } else { 320 };
+                compare("Dovecot, depth mailbox", &dovecot.place, Depth::Mailbox, probes).await;
+            }
+            Err(reason) => println!("\nnot measured against Dovecot: {reason}"),
         }
         waiting(&server, if brief { 8 } else { 500 }).await;
+        hostile(&server.flooding, if brief { 4 } else { 64 }).await;
     });
 }
 
 /// Both clients in turn, so that whatever else the machine does weighs on both.
-async fn compare(server: &Server, depth: Depth, probes: usize) {
-    println!("\ndepth {depth}, {probes} probes each       wall/probe   CPU/probe   probes/s/core");
-    let prober = Arc::new(prober(64));
-    let minimal = Arc::new(Minimal::new(
-        server.talking,
-        &server.root,
-        depth == Depth::Mailbox,
-    ));
+async fn compare(what: &str, place: &Place, depth: Depth, probes: usize) {
+    let (prober, spec) = (Arc::new(prober(64)), place.spec(depth));
+    let minimal = Arc::new(minimal(place, depth).await);
+    println!(
+        "\n{what}, {} commands, {probes} probes each\n{:>45}   CPU/probe   probes/s/core",
+        minimal.commands(),
+        "wall/probe"
+    );
     for together in [1, 16, 64] {
         let mut figures = [Figures::default(), Figures::default()];
         for _ in 0..4 {
@@ -66,16 +73,10 @@ async fn compare(server: &Server, depth: Depth, probes: usize) {
                 async move { one.probe().await }
             })
             .await;
-            let (one, spec) = (prober.clone(), spec(server, server.talking, depth));
+            let (one, spec) = (prober.clone(), spec.clone());
             figures[1] += in_flight(probes / 4, together, move || {
                 let (one, spec) = (one.clone(), spec.clone());
-                async move {
-                    let seen = one
-                        .probe(spec, Some(&Secret::new(PASSWORD.to_owned())))
-                        .await
-                        .unwrap();
-                    assert_eq!(seen.outcome, VantageOutcome::Ok, "{seen:?}");
-                }
+                async move { drop(probe(&one, &spec).await) }
             })
             .await;
         }
@@ -89,98 +90,100 @@ async fn compare(server: &Server, depth: Depth, probes: usize) {
     }
 }
 
-/// Probes of a server that accepts, does the handshake, and greets nobody.
-async fn waiting(server: &Server, probes: usize) {
-    let spec = ProbeSpec {
-        timeout: Duration::from_secs(60),
-        ..spec(server, server.silent, Depth::Greeting)
+/// A minimal client that says what a probe of this depth says there.
+async fn minimal(place: &Place, depth: Depth) -> Minimal {
+    // The dialogue is kept of a probe that is not entirely well, and nothing is quick enough for this one.
+    let hurried = Budgets {
+        patience: Duration::ZERO,
+        ..Budgets::default()
     };
-    let budgets = parallax_agent::Budgets {
-        greeting: Duration::from_secs(60),
-        ..parallax_agent::Budgets::default()
+    let secret = Secret::new(PASSWORD.to_owned());
+    let prober = prober(1).with_budgets(hurried);
+    let seen = prober.probe(place.spec(depth), Some(&secret)).await.unwrap();
+    Minimal::like(&seen, place)
+}
+
+async fn probe(prober: &Prober, spec: &ProbeSpec) -> Observation {
+    let secret = Secret::new(PASSWORD.to_owned());
+    let seen = prober.probe(spec.clone(), Some(&secret)).await.unwrap();
+    assert_eq!(seen.outcome, VantageOutcome::Ok, "{seen:?}");
+    seen
+}
+
+/// Clients of a server that accepts, does the handshake, and greets nobody.
+async fn waiting(server: &Server, clients: usize) {
+    let minute = Duration::from_secs(60);
+    let spec = server.silent.patient_spec(Depth::Greeting, minute);
+    let budgets = Budgets {
+        greeting: minute,
+        ..Budgets::default()
     };
-    let prober = Arc::new(prober(probes + 1).with_budgets(budgets));
+    let prober = Arc::new(prober(clients + 1).with_budgets(budgets));
+    let minimal = minimal(&server.talking, Depth::Greeting).await.at(&server.silent);
+    let minimal = Arc::new(minimal);
+    println!("\n{clients} clients wait for a greeting");
+    let each = memory_of(clients, || {
+        let minimal = minimal.clone();
+        async move { minimal.wait().await }
+    });
+    println!(
+        "               minimal client   {:>5} KiB each",
+        each.await / 1024
+    );
+    let each = memory_of(clients, || {
+        let (prober, spec) = (prober.clone(), spec.clone());
+        async move { drop(prober.probe(spec, None).await) }
+    });
+    println!(
+        "               parallax         {:>5} KiB each",
+        each.await / 1024
+    );
+}
+
+/// Resident memory that each of so many takes, once nothing changes any more.
+async fn memory_of<F>(clients: usize, one: impl Fn() -> F) -> u64
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let before = resident();
-    let waiting: Vec<_> = (0..probes)
-        .map(|_| {
-            let (prober, spec) = (prober.clone(), spec.clone());
-            tokio::spawn(async move { prober.probe(spec, None).await })
-        })
-        .collect();
-    let mut quiet = 0;
-    let mut last = resident();
+    let waiting: Vec<_> = (0..clients).map(|_| tokio::spawn(one())).collect();
+    let (mut quiet, mut last) = (0, resident());
     while quiet < 20 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let now = resident();
-        quiet = if now.abs_diff(last) < 64 * 1024 {
-            quiet + 1
-        } else {
-            0
-        };
-        last = now;
+        let still = now.abs_diff(last) < 64 * 1024;
+        (quiet, last) = (if still { quiet + 1 } else { 0 }, now);
     }
-    let each = last.saturating_sub(before) / probes as u64;
-    println!(
-        "\n{probes} probes wait for a greeting: {} KiB each, of {} MiB in all",
-        each / 1024,
-        last >> 20
-    );
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    for ended in waiting {
+        let _ = ended.await;
+    }
+    last.saturating_sub(before) / clients as u64
+}
+
+/// Probes of servers that never stop talking, side by side.
+async fn hostile(place: &Place, probes: usize) {
+    let prober = Arc::new(prober(probes));
+    let before = resident();
+    forget_peak();
+    let figures = in_flight(probes, probes, || {
+        let (prober, spec) = (prober.clone(), place.spec(Depth::Mailbox));
+        async move {
+            let secret = Secret::new(PASSWORD.to_owned());
+            let seen = prober.probe(spec, Some(&secret)).await.unwrap();
+            assert_eq!(seen.outcome, VantageOutcome::Failed, "{seen:?}");
+        }
+    })
+    .await;
+    let more = peak().saturating_sub(before);
+    println!(
+        "\n{probes} probes of servers that never stop talking\n               parallax         {figures}\n\
+         \x20              at most {} MiB more than before, {} KiB each",
+        more >> 20,
+        more / 1024 / probes as u64
+    );
 }
 
 fn prober(probes: usize) -> Prober {
     Prober::new("bench".parse().unwrap(), Policy::allow_all(), probes).unwrap()
-}
-
-fn spec(server: &Server, at: SocketAddr, depth: Depth) -> ProbeSpec {
-    ProbeSpec {
-        target: Target::parse(&at.to_string(), Some(Security::Tls)).unwrap(),
-        depth,
-        family: FamilyChoice::Any,
-        addresses: Vec::new(),
-        timeout: DEFAULT_TIMEOUT,
-        login: (depth == Depth::Mailbox).then(|| LoginSpec {
-            user: USER.to_owned(),
-            mechanism: None,
-        }),
-        anchors: vec![server.root.clone()],
-        options: ProbeOptions::default(),
-    }
-}
-
-/// The server's process, and what it said of itself.
-struct Server {
-    process: Child,
-    talking: SocketAddr,
-    silent: SocketAddr,
-    root: Vec<u8>,
-}
-
-impl Server {
-    fn start() -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .arg("serve")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let mut words = line.split_whitespace();
-        let mut next = || words.next().unwrap().to_owned();
-        Self {
-            talking: next().parse().unwrap(),
-            silent: next().parse().unwrap(),
-            root: hex::decode(next()).unwrap(),
-            process,
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

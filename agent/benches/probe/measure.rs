@@ -77,11 +77,22 @@ where
 
 /// Bytes of memory that are resident (proc(5)).
 pub(crate) fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// The most bytes that were resident since [`forget_peak`] (proc(5)).
+pub(crate) fn peak() -> u64 {
+    status("VmHWM:")
+}
+
+/// Begins anew with the peak; where that is not allowed, it counts from the beginning of the process.
+pub(crate) fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+fn status(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
