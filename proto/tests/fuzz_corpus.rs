@@ -1,4 +1,4 @@
-//! The fuzz targets without a fuzzer: the corpus, and mutations of it.
+//! The fuzz targets without a fuzzer: what is committed, the messages made of it, and mutations of both.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,41 +15,64 @@ use prost::Message;
 #[allow(missing_docs, unreachable_pub)]
 mod targets;
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target)
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
 }
 
-fn committed(target: &str) -> Vec<Vec<u8>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(corpus(target))
-        .unwrap_or_else(|error| panic!("the corpus of {target}: {error}"))
-        .map(|entry| entry.unwrap().path())
-        .collect();
+/// Run documents as `ctl` printed them, and what broke something once.
+fn documents() -> Vec<Vec<u8>> {
+    let entries = fs::read_dir(fuzz().join("inputs/run_document")).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-#[test]
-fn every_target_survives_its_corpus() {
-    for (target, run) in targets::TARGETS {
-        let seeds = committed(target);
-        assert!(!seeds.is_empty(), "{target} has no corpus");
-        seeds.iter().for_each(|seed| run(seed));
+/// The messages that the documents are made of, each behind the number of its kind.
+fn messages() -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    let mut put = |which: u8, message: Vec<u8>| messages.push([&[which][..], &message].concat());
+    for run in documents()
+        .iter()
+        .filter_map(|json| serde_json::from_slice(json).ok())
+    {
+        let run = v1::Run::from(&run as &RunDocument);
+        put(0, run.encode_to_vec());
+        for observation in &run.vantages {
+            put(1, observation.encode_to_vec());
+            for attempt in &observation.attempts {
+                put(2, attempt.encode_to_vec());
+                attempt
+                    .stages
+                    .iter()
+                    .for_each(|stage| put(3, stage.encode_to_vec()));
+            }
+        }
+        run.findings
+            .iter()
+            .for_each(|finding| put(4, finding.encode_to_vec()));
+    }
+    messages
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "run_document" => documents(),
+        "run_message" => messages(),
+        other => panic!("there is nothing to begin with for {other}"),
     }
 }
 
 #[test]
-fn the_corpus_is_small() {
-    let seeds = targets::TARGETS.iter().flat_map(|(target, _)| committed(target));
-    let bytes: usize = seeds.map(|seed| seed.len()).sum();
-    assert!(bytes < 100 * 1024, "{bytes} bytes");
+fn every_target_survives_its_inputs() {
+    for (target, run) in targets::TARGETS {
+        seeds(target).iter().for_each(|seed| run(seed));
+    }
 }
 
 /// A seed with some bytes changed, some left out and some said twice.
 fn damaged(target: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     let change = (any::<Index>(), any::<u8>(), 0..4_u8, 1..40_usize);
-    (select(committed(target)), prop::collection::vec(change, 1..8)).prop_map(|(mut bytes, changes)| {
+    (select(seeds(target)), prop::collection::vec(change, 1..8)).prop_map(|(mut bytes, changes)| {
         for (index, byte, how, length) in changes {
             let at = index.index(bytes.len() + 1);
             let piece = at..(at + length).min(bytes.len());
@@ -80,30 +103,13 @@ proptest! {
 }
 
 #[test]
-#[ignore = "writes the messages of the corpus anew, from its documents"]
+#[ignore = "writes the corpus that the fuzzers begin with"]
 fn seed_the_corpus() {
-    fs::create_dir_all(corpus("run_message")).unwrap();
-    let put = |name: String, which: u8, message: Vec<u8>| {
-        let path = corpus("run_message").join(name);
-        fs::write(path, [&[which][..], &message].concat()).unwrap();
-    };
-    for (number, json) in committed("run_document").iter().enumerate() {
-        let Ok(run) = serde_json::from_slice::<RunDocument>(json) else {
-            continue;
-        };
-        let run = v1::Run::from(run);
-        put(format!("run-{number}"), 0, run.encode_to_vec());
-        for observation in &run.vantages {
-            put(format!("observation-{number}"), 1, observation.encode_to_vec());
-            for attempt in &observation.attempts {
-                put(format!("attempt-{number}"), 2, attempt.encode_to_vec());
-                for stage in &attempt.stages {
-                    put(format!("{}-{number}", stage.name), 3, stage.encode_to_vec());
-                }
-            }
-        }
-        for finding in &run.findings {
-            put(format!("finding-{number}"), 4, finding.encode_to_vec());
+    for (target, _) in targets::TARGETS {
+        let corpus = fuzz().join("corpus").join(target);
+        fs::create_dir_all(&corpus).unwrap();
+        for (number, seed) in seeds(target).iter().enumerate() {
+            fs::write(corpus.join(format!("seed-{number}")), seed).unwrap();
         }
     }
 }

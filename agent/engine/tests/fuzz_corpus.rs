@@ -1,4 +1,4 @@
-//! The fuzz targets without a fuzzer: the corpus, what is on record, and mutations of both that are the same every time.
+//! The fuzz targets without a fuzzer: what is committed, what is on record, and mutations of both that are the same every time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,26 +16,27 @@ mod script;
 
 use script::{Script, Step};
 
-/// Mutations of each target's corpus, in all.
+/// Mutations for each target, in all.
 const MUTATIONS: usize = 2_500;
 
-/// Seeds that the fuzzers begin with are made, not committed.
-const SEED: &str = "seed-";
-
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target)
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
 }
 
-fn committed(target: &str) -> Vec<Vec<u8>> {
-    let Ok(entries) = fs::read_dir(corpus(target)) else {
-        return Vec::new();
+/// Made by hand, or what broke something once.
+fn committed(target: &str) -> BTreeSet<Vec<u8>> {
+    let Ok(entries) = fs::read_dir(fuzz().join("inputs").join(target)) else {
+        return BTreeSet::new();
     };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with(SEED));
-    paths.sort();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    entries
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .collect()
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let seeds: Vec<_> = committed(target).union(&on_record(target)).cloned().collect();
+    assert!(!seeds.is_empty(), "there is nothing to begin with for {target}");
+    seeds
 }
 
 /// What servers are on record to have said, in the form of each target.
@@ -103,14 +104,10 @@ fn is_data(line: &[u8]) -> bool {
 }
 
 #[test]
-fn every_target_survives_its_corpus_and_mutations_of_it() {
+fn every_target_survives_its_inputs_and_mutations_of_them() {
     for (target, run) in targets::TARGETS {
-        let mut seeds = committed(target);
-        seeds.extend(on_record(target));
-        assert!(!seeds.is_empty(), "{target} has no corpus");
-        for seed in &seeds {
-            run(seed);
-        }
+        let seeds = seeds(target);
+        seeds.iter().for_each(|seed| run(seed));
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
         for _ in 0..MUTATIONS {
             let mutated = mutate(&seeds, &mut dice);
@@ -120,23 +117,20 @@ fn every_target_survives_its_corpus_and_mutations_of_it() {
 }
 
 #[test]
-fn the_corpus_is_small() {
-    let bytes: usize = targets::TARGETS
-        .iter()
-        .flat_map(|(target, _)| committed(target))
-        .map(|seed| seed.len())
-        .sum();
+fn what_is_committed_is_small() {
+    let committed = targets::TARGETS.iter().flat_map(|(target, _)| committed(target));
+    let bytes: usize = committed.map(|input| input.len()).sum();
     assert!(bytes < 100 * 1024, "{bytes} bytes");
 }
 
 #[test]
-#[ignore = "writes the seeds for the fuzzers, from the dialogues and the recorded handshakes"]
+#[ignore = "writes the corpus that the fuzzers begin with"]
 fn seed_the_corpus() {
     for (target, _) in targets::TARGETS {
-        fs::create_dir_all(corpus(target)).unwrap();
-        for seed in on_record(target) {
-            let name = format!("{SEED}{:016x}", hash(&seed));
-            fs::write(corpus(target).join(name), seed).unwrap();
+        let corpus = fuzz().join("corpus").join(target);
+        fs::create_dir_all(&corpus).unwrap();
+        for seed in seeds(target) {
+            fs::write(corpus.join(format!("{:016x}", hash(&seed))), seed).unwrap();
         }
     }
 }

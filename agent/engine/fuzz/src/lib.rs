@@ -1,5 +1,5 @@
 //! What each fuzz target does with bytes, and what must hold of it. The ordinary tests of the engine include this file
-//! and replay the corpus, so that no nightly toolchain is needed to keep what was found.
+//! and replay the inputs, so that no nightly toolchain is needed to keep what was found.
 
 pub mod certificate;
 pub mod framer;
@@ -11,7 +11,7 @@ pub mod tokenizer;
 /// A target's name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Every target by its name, which is also its corpus's.
+/// Every target by its name.
 pub const TARGETS: [Target; 6] = [
     ("certificate", certificate::run),
     ("framer", framer::run),
