@@ -15,7 +15,7 @@ use crate::imap::listing::Listed;
 use crate::imap::parse::mailbox_data;
 use crate::imap::select::Selected;
 use crate::imap::sync::Contents;
-use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
+use crate::imap::{Command, DataLine, Frame, Status, StatusLine};
 use crate::own::{ProbeName, difference, mark, message, number};
 use crate::wire::{Heard, Wire};
 
@@ -197,9 +197,11 @@ impl Append {
             }
             Step::Creating if !ok => {
                 wire.own.mailboxes.clear();
-                self.give_up(refused(line, wire), wire)
+                self.give_up(refusal::of_change(line, wire), wire)
             }
-            Step::Opening | Step::Storing | Step::Reading if !ok => self.give_up(refused(line, wire), wire),
+            Step::Opening | Step::Storing | Step::Reading if !ok => {
+                self.give_up(refusal::of_change(line, wire), wire)
+            }
             Step::Creating => self.open(wire),
             Step::Opening => self.store(wire),
             Step::Storing => self.stored(line, wire),
@@ -338,19 +340,4 @@ impl Append {
             None => Turn::End(outcome),
         }
     }
-}
-
-/// A refusal of something that writes: codes that only matter there come first.
-pub(super) fn refused(line: &StatusLine<'_>, wire: &Wire) -> Fault {
-    let mut fault = refusal::of_mailbox(line, wire);
-    let kind = line.code.as_ref().and_then(|code| match code.name {
-        ResponseCode::ReadOnly => Some(MailboxFault::ReadOnly),
-        ResponseCode::TooBig => Some(MailboxFault::TooBig),
-        ResponseCode::Limit if wire.asking() == "APPEND" => Some(MailboxFault::TooBig),
-        _ => None,
-    });
-    if let Some(kind) = kind {
-        fault.kind = FaultKind::Mailbox(kind);
-    }
-    fault
 }

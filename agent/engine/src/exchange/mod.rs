@@ -7,6 +7,8 @@ mod append;
 mod capability;
 mod choice;
 mod fetch;
+#[cfg(test)]
+mod glossary;
 mod greeting;
 mod hold;
 mod id;

@@ -70,6 +70,19 @@ pub(super) fn quote(reply: &ImapReply) -> String {
     words.join(" ")
 }
 
+/// A refused command that writes.
+pub(super) fn of_change(line: &StatusLine<'_>, wire: &Wire) -> Fault {
+    let mut fault = of_mailbox(line, wire);
+    let size_of_something_else = code(line) == Some(&ResponseCode::Limit) && wire.asking() != "APPEND";
+    if let Some(kind) = code(line)
+        .and_then(stored_code)
+        .filter(|_| !size_of_something_else)
+    {
+        fault.kind = FaultKind::Mailbox(kind);
+    }
+    fault
+}
+
 /// The line in its own words.
 pub(super) fn raw(reply: &ImapReply) -> String {
     let code = reply
@@ -92,7 +105,7 @@ fn code<'l>(line: &'l StatusLine<'_>) -> Option<&'l ResponseCode> {
     line.code.as_ref().map(|code| &code.name)
 }
 
-fn login_code(code: &ResponseCode) -> Option<AuthFault> {
+pub(super) fn login_code(code: &ResponseCode) -> Option<AuthFault> {
     match code {
         ResponseCode::AuthenticationFailed => Some(AuthFault::CredentialsRejected),
         ResponseCode::AuthorizationFailed => Some(AuthFault::AuthorizationFailed),
@@ -118,7 +131,16 @@ fn unnamed_login(line: &StatusLine<'_>) -> AuthFault {
     }
 }
 
-fn mailbox_code(code: &ResponseCode) -> Option<MailboxFault> {
+/// What a code makes of a command that stores a message, where that is another thing than elsewhere.
+pub(super) fn stored_code(code: &ResponseCode) -> Option<MailboxFault> {
+    match code {
+        ResponseCode::ReadOnly => Some(MailboxFault::ReadOnly),
+        ResponseCode::TooBig | ResponseCode::Limit => Some(MailboxFault::TooBig),
+        _ => None,
+    }
+}
+
+pub(super) fn mailbox_code(code: &ResponseCode) -> Option<MailboxFault> {
     match code {
         ResponseCode::NonExistent | ResponseCode::TryCreate => Some(MailboxFault::Missing),
         ResponseCode::NoPerm => Some(MailboxFault::PermissionDenied),

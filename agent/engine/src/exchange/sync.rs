@@ -9,11 +9,10 @@ use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Outcome;
 use parallax_model::vantage::AgentName;
 
-use super::append::refused;
 use super::latency::{Change, Latencies};
 use super::second::{SECOND, Second};
 use super::sweep::Sweep;
-use super::{Exchange, Lost, Turn, ask, out_of_time, seconds};
+use super::{Exchange, Lost, Turn, ask, out_of_time, refusal, seconds};
 use crate::handshake::wall;
 use crate::imap::sync::Store;
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
@@ -241,7 +240,7 @@ impl Sync {
     /// Without the second message there is nothing to change; any other refusal is passed over.
     fn refused(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
         self.facts.reply = Some(wire.evidence(line));
-        let fault = refused(line, wire);
+        let fault = refusal::of_change(line, wire);
         match self.step {
             Step::Storing => {
                 self.failed = Some(fault);

@@ -1,5 +1,7 @@
 //! What a response code means for an operator: the likely cause, and what to do next.
 
+mod extension;
+
 use super::code::ResponseCode;
 
 /// What a code points to. Whether it is so, the diagnosis concludes from all vantage points.
@@ -77,6 +79,7 @@ impl ResponseCode {
         refused_login(self)
             .or_else(|| refused_mailbox(self))
             .or_else(|| refused_command(self))
+            .or_else(|| extension::refused(self))
     }
 }
 
@@ -255,26 +258,6 @@ fn refused_command(code: &ResponseCode) -> Option<Meaning> {
             "the session takes commands by UID only",
             "report it as a fault of the probe, with the transcript",
         ),
-        ResponseCode::BadEvent | ResponseCode::NotificationOverflow => meaning(
-            PointsTo::ProtocolCompat,
-            "the server does not notify of what was asked for, or gave it up",
-            "use IDLE instead",
-        ),
-        ResponseCode::BadCharset => meaning(
-            PointsTo::ProtocolCompat,
-            "the server cannot search in the character set asked for",
-            "search in US-ASCII or UTF-8",
-        ),
-        ResponseCode::CompressionActive => meaning(
-            PointsTo::ProtocolCompat,
-            "the connection is compressed already, by this command or by TLS",
-            "go on without COMPRESS",
-        ),
-        ResponseCode::UnknownCte => meaning(
-            PointsTo::ProtocolCompat,
-            "the server cannot decode the part's transfer encoding",
-            "fetch the part as it is",
-        ),
         ResponseCode::Parse => meaning(
             PointsTo::MailboxStorage,
             "a message in the mailbox is malformed",
@@ -329,6 +312,28 @@ mod tests {
         ] {
             let code = ResponseCode::named(name.as_bytes());
             assert!(code.meaning().is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_known_code_has_a_cause_or_only_carries_data() {
+        let data = [
+            ResponseCode::Annotations,
+            ResponseCode::AppendUid,
+            ResponseCode::Capability,
+            ResponseCode::Closed,
+            ResponseCode::CopyUid,
+            ResponseCode::HighestModSeq,
+            ResponseCode::MailboxId,
+            ResponseCode::PermanentFlags,
+            ResponseCode::ReadWrite,
+            ResponseCode::UidNext,
+            ResponseCode::UidValidity,
+            ResponseCode::Unseen,
+            ResponseCode::UrlMech,
+        ];
+        for code in ResponseCode::KNOWN {
+            assert_eq!(code.meaning().is_none(), data.contains(code), "{code}");
         }
     }
 

@@ -23,15 +23,15 @@ pub struct VendorText {
     /// Whose it is; `any` for wordings that many have.
     pub vendor: String,
     /// What stands in it, in lower case; all of it must.
-    says: Vec<String>,
+    pub(crate) says: Vec<String>,
     /// Where it is said.
     pub at: Place,
     /// What it makes of a refused login.
     #[serde(default)]
-    fault: Option<String>,
+    pub(crate) fault: Option<String>,
     /// What it makes of a refused command on a mailbox.
     #[serde(default)]
-    mailbox_fault: Option<String>,
+    pub(crate) mailbox_fault: Option<String>,
     /// What it points to, by name.
     points_to: String,
     /// What is usually behind it.
@@ -62,6 +62,11 @@ struct File {
 }
 
 impl VendorText {
+    /// All of them, in the order in which they are tried.
+    pub fn all() -> &'static [Self] {
+        &TEXTS
+    }
+
     /// The first text that fits; `None` when no server is known to say this.
     pub fn of(text: &[u8]) -> Option<&'static Self> {
         Self::fitting(text).next()
