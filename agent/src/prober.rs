@@ -4,7 +4,7 @@ use std::fmt;
 
 use parallax_engine::budgets::Budgets;
 use parallax_identity::seal::{SealingKey, seal};
-use parallax_model::credential::{SealContext, Secret};
+use parallax_model::credential::{SealContext, SealedSecret, Secret};
 use parallax_model::observation::{Observation, Reason};
 use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::{AgentName, Labels};
@@ -52,30 +52,37 @@ impl Prober {
         self
     }
 
+    /// A secret as it would come with an order: for this prober alone, and for the host and user of that probe.
+    ///
+    /// # Errors
+    /// When the probe does not log in, so that there is no user to seal it for.
+    pub fn seal(&self, spec: &ProbeSpec, secret: &Secret) -> Result<SealedSecret, NotProbed> {
+        let no_login = || Refusal::new(Reason::Unsupported, "a probe without a login needs no secret");
+        let login = spec.login.as_ref().ok_or_else(no_login)?;
+        let context = SealContext {
+            host: &spec.target.host.to_string(),
+            user: &login.user,
+        };
+        let sealed = seal(self.runner.sealing_key.public(), &context, secret);
+        Ok(sealed.map_err(|error| Refusal::new(Reason::Unsupported, error.to_string()))?)
+    }
+
     /// Makes one probe, within the time that the spec gives it. `secret` is what `spec.login` logs in with.
     ///
     /// # Errors
     /// When it was not made at all; a probe that fails is an observation.
-    pub async fn probe(&self, spec: ProbeSpec, secret: Option<&Secret>) -> Result<Observation, NotProbed> {
-        let host = spec.target.host.to_string();
-        let sealed = match (secret, &spec.login) {
-            (Some(secret), Some(login)) => {
-                let context = SealContext {
-                    host: &host,
-                    user: &login.user,
-                };
-                let sealed = seal(self.runner.sealing_key.public(), &context, secret);
-                Some(sealed.map_err(|error| Refusal::new(Reason::Unsupported, error.to_string()))?)
-            }
-            _ => None,
-        };
+    pub async fn probe(
+        &self,
+        spec: ProbeSpec,
+        secret: Option<SealedSecret>,
+    ) -> Result<Observation, NotProbed> {
         let order = Order {
             id: "local".to_owned(),
             run_id: String::new(),
             budget: spec.timeout + spec.options.hold.unwrap_or_default(),
             spec,
             experiments: Vec::new(),
-            secret: sealed,
+            secret,
             client_identity: None,
             watches: None,
             traceparent: String::new(),

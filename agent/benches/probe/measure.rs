@@ -80,6 +80,14 @@ pub(crate) fn resident() -> u64 {
     status("VmRSS:")
 }
 
+/// Bytes that are allocated (mallinfo(3)); of memory that was given back none counts.
+#[allow(unsafe_code)]
+pub(crate) fn in_use() -> u64 {
+    // SAFETY: it takes nothing and only reads the allocator's own counts.
+    let counts = unsafe { libc::mallinfo2() };
+    (counts.uordblks + counts.hblkhd) as u64
+}
+
 /// The most bytes that were resident since [`forget_peak`] (proc(5)).
 pub(crate) fn peak() -> u64 {
     status("VmHWM:")

@@ -104,7 +104,9 @@ pub(crate) async fn meet(attack: &Attack, prober: &Prober, pki: &Pki) -> Seen {
     };
     let secret = Secret::new(PASSWORD.to_owned());
     let began = Instant::now();
-    let probing = prober.probe(spec(attack, address, pki), Some(&secret));
+    let spec = spec(attack, address, pki);
+    let sealed = prober.seal(&spec, &secret).ok();
+    let probing = prober.probe(spec, sealed);
     let mut playing = std::pin::pin!(playing);
     let mut probing = std::pin::pin!(probing);
     let observation = tokio::select! {
