@@ -9,6 +9,8 @@ mod forge;
 #[path = "support"]
 mod support {
     #[allow(dead_code)]
+    pub(crate) mod chaos;
+    #[allow(dead_code)]
     pub(crate) mod duet;
     #[allow(dead_code)]
     pub(crate) mod mail_server;
@@ -19,13 +21,22 @@ mod support {
 
 use std::time::Duration;
 
+use parallax_engine::event::Event;
+use parallax_engine::plan::Plan;
+use parallax_engine::session::{Session, SessionConfig, SyncPart};
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::Attempt;
 use parallax_model::signal::{Signal, SignalKind};
+use parallax_model::spec::{ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, StageName};
+use parallax_model::target::Security;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use support::chaos::{Move, Played, a_move, config, play_watched, spec};
 use support::duet::{Duet, Ended, Twist};
 use support::mail_server::{CAPABILITIES, MailServer, Mailbox, News, Quirks};
+use support::watchman::{May, Watchman};
+use support::world::WALL;
 
 /// Commands of a writer behind its login, with some to spare.
 const COMMANDS: usize = 40;
@@ -102,6 +113,9 @@ fn said() -> impl Strategy<Value = &'static str> {
         "* LIST () \"/\" INBOX\r\n",
         "* STATUS INBOX (MESSAGES 0)\r\n",
         "* STATUS x (MESSAGES 0)\r\n",
+        "* 1 FETCH (UID 1 BODY[]<0> {56}\r\nX-Parallax-Probe: parallax-probe-6a1ccb80-00000000.1\r\n\r\n)\r\n",
+        "* 2 FETCH (UID 2 BODY[HEADER] {56}\r\nX-Parallax-Probe: parallax-probe-6a1ccb80-00000000.2\r\n\r\n)\r\n",
+        "* STATUS parallax-probe-6a1ccb80-00000000 (MESSAGES 0)\r\n",
         "* OK still here\r\n",
         "* OK [PERMANENTFLAGS (\\*)] kept\r\n",
         "* OK [UIDVALIDITY 8] anew\r\n",
@@ -240,4 +254,106 @@ fn a_server_that_is_left_alone_brings_both_sessions_to_their_end() {
         );
     }
     assert_eq!(ended.fact(StageName::Sync, "old_removed"), serde_json::json!(2));
+}
+
+const WATCHED: &str = "parallax-probe-6a1ccb80-00000001";
+
+/// Two sessions are too few for these: each part alone, kept quiet in the end, with a server and another session out
+/// of their minds.
+fn part(watches: bool) -> (Session, Plan, Watchman) {
+    let config = config(Security::Tls, None);
+    let spec = ProbeSpec {
+        options: ProbeOptions {
+            hold: Some(Duration::from_secs(2)),
+            ..ProbeOptions::default()
+        },
+        ..spec()
+    };
+    let (plan, part, may) = if watches {
+        let mailbox = WATCHED.to_owned();
+        let plan = Plan::follow_up(ExperimentKind::Watch, &spec, config.endpoint);
+        (plan, SyncPart::Watcher { mailbox }, May::Watch)
+    } else {
+        let plan = Plan::requested(&spec, config.endpoint);
+        (plan, SyncPart::Writer { watcher: None }, May::Write)
+    };
+    let session = Session::new(SessionConfig {
+        plan: plan.clone(),
+        sync: Some(part),
+        hold: spec.options.hold,
+        deadline: Duration::from_secs(90),
+        ..config
+    });
+    let now = WALL.parse::<jiff::Timestamp>().unwrap().as_second();
+    (session, plan, Watchman::new(may, now))
+}
+
+fn a_move_of_a_synchronisation() -> impl Strategy<Value = Move> {
+    let told = (word(), 0_u64..100_000).prop_map(|(signal, at)| {
+        Move::Tell(Event::Told {
+            signal,
+            at: Duration::from_millis(at),
+            uncertainty: Duration::from_millis(at / 10),
+        })
+    });
+    let line = |line: &str| Move::Say(line.as_bytes().to_vec());
+    prop_oneof![
+        5 => vec(said(), 1..3).prop_map(move |lines| line(&lines.concat())),
+        5 => said().prop_map(move |said| line(&format!("{said}$ OK done\r\n"))),
+        2 => told,
+        1 => Just(Move::Tell(Event::TimedOut)),
+        1 => a_move(),
+    ]
+}
+
+/// The moves of a server that lets a synchronisation begin.
+fn able(watches: bool) -> Vec<(Move, u64)> {
+    let say = |text: &str| (Move::Say(text.as_bytes().to_vec()), 5);
+    let mut moves = vec![
+        (Move::Handshake("verified"), 5),
+        say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n"),
+        say("* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n$ OK done\r\n"),
+        say("$ OK [CAPABILITY IMAP4rev1 UIDPLUS IDLE MOVE LITERAL+] in\r\n"),
+    ];
+    if watches {
+        moves.push(say("* 1 EXISTS\r\n$ OK [READ-ONLY] open\r\n"));
+    } else {
+        moves.extend(["$ OK done\r\n"; 3].map(say));
+        moves.push(say("* 0 EXISTS\r\n$ OK [READ-ONLY] open\r\n"));
+        moves.extend(["$ OK done\r\n"; 3].map(say));
+        moves.push(say("* 1 EXISTS\r\n$ OK [APPENDUID 7 1] stored\r\n"));
+    }
+    moves
+}
+
+fn alone(watches: bool, moves: &[(Move, u64)]) -> (Played, Plan) {
+    let (session, plan, watchman) = part(watches);
+    let moves: Vec<_> = able(watches).into_iter().chain(moves.iter().cloned()).collect();
+    (play_watched(session, &moves, true, Some(watchman)), plan)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_server_and_any_partner_end_in_a_whole_attempt(
+        watches in any::<bool>(),
+        moves in vec((a_move_of_a_synchronisation(), 0_u64..2_000), 0..120),
+    ) {
+        let (played, plan) = alone(watches, &moves);
+        let names: Vec<_> = played.attempt.stages.iter().map(|stage| stage.name).collect();
+        prop_assert_eq!(names, plan.stages());
+        prop_assert_eq!(&played.attempt.stages, &played.reported);
+        prop_assert!(whole(&played.attempt));
+    }
+}
+
+#[test]
+fn a_server_that_is_able_brings_both_parts_to_their_work() {
+    for (watches, name) in [(false, StageName::Append), (true, StageName::Idle)] {
+        let (played, _) = alone(watches, &[]);
+        let stages = &played.attempt.stages;
+        let stage = stages.iter().find(|stage| stage.name == name).unwrap();
+        assert!(stage.failed(), "{stage:?}");
+    }
 }
