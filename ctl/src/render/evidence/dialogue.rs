@@ -8,6 +8,9 @@ use super::tls::Certificates;
 use super::{Told, tls};
 use crate::render::words;
 
+/// What a server calls itself, before all else that it may tell: Cyrus tells how it was built.
+const FIRST: [&str; 3] = ["name", "version", "vendor"];
+
 pub(super) fn greeted(facts: &GreetingEvidence, told: &mut Told) {
     if let Some(service) = &facts.service {
         told.beside(format!("speaks {}", words::quote(service)));
@@ -42,9 +45,13 @@ pub(super) fn upgraded(facts: &StarttlsEvidence, certificates: &mut Certificates
 }
 
 pub(super) fn identified(facts: &IdEvidence, told: &mut Told) {
-    let fields: Vec<_> = facts
+    let first = FIRST.iter().filter_map(|name| facts.server.get_key_value(*name));
+    let others = facts
         .server
         .iter()
+        .filter(|(name, _)| !FIRST.contains(&name.as_str()));
+    let fields: Vec<_> = first
+        .chain(others)
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
     told.beside(words::quote(&fields.join(", ")));
@@ -133,4 +140,30 @@ fn token_refused(error: &OauthError) -> String {
         })
         .collect();
     format!("about the token: {}", said.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_before_it_tells_how_it_was_built() {
+        let server = [
+            ("environment", "Built w/Cyrus SASL"),
+            ("name", "Cyrus IMAPD"),
+            ("os", "Linux"),
+            ("version", "3.6.1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut told = Told::default();
+        let facts = IdEvidence {
+            server: server.into(),
+            reply: None,
+        };
+        identified(&facts, &mut told);
+        assert_eq!(
+            told.beside,
+            ["name Cyrus IMAPD, version 3.6.1, environment Built w/Cyrus SASL, os Linux"]
+        );
+    }
 }
