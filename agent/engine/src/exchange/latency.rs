@@ -7,6 +7,7 @@ use parallax_model::fault::{Fault, FaultKind, MailboxFault};
 use parallax_model::millis;
 
 use super::seconds;
+use super::watch::PATIENCE;
 use crate::partner::Sighting;
 
 /// What a change may take to be seen, beyond what the clocks are apart.
@@ -83,8 +84,9 @@ impl Latencies {
     pub(super) fn slow(&self, at: &str) -> Option<Fault> {
         if !self.by_asking.is_empty() {
             let what = format!(
-                "IDLE did not tell another session of {}; it had to ask",
-                listed(&self.by_asking)
+                "IDLE did not tell another session of {} in {}; it had to ask",
+                listed(&self.by_asking),
+                seconds(PATIENCE)
             );
             return Some(fault(MailboxFault::IdleBroken, at, &what));
         }

@@ -16,7 +16,7 @@ use crate::imap::{Command, DataLine, Frame, Status, StatusLine};
 use crate::wire::{Heard, Wire};
 
 /// For IDLE to tell of a change that was announced.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Between two NOOPs.
 const BETWEEN: Duration = Duration::from_secs(1);
