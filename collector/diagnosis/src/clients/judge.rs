@@ -23,6 +23,9 @@ enum Met {
     Unseen(&'static str),
 }
 
+/// What matters for the login alone: Cyrus drops it from the list behind it.
+const FOR_THE_LOGIN: [&str; 1] = ["SASL-IR"];
+
 const UNTIL_LOGIN: &str = "a server may announce it after the login only";
 
 /// Judges one family. What was not seen is neither there nor missing.
@@ -123,6 +126,13 @@ fn met(family: &Family, need: &Need, offer: &Offer, host: &str) -> Met {
 
 fn capability(need: &Need, offer: &Offer) -> Met {
     let has = |there: &Capabilities| need.one_of.iter().any(|one| there.has(one));
+    let spent = need
+        .one_of
+        .iter()
+        .all(|one| FOR_THE_LOGIN.contains(&one.as_str()));
+    if spent && offer.before.as_ref().is_some_and(has) {
+        return Met::Yes;
+    }
     match (&offer.after, &offer.before) {
         (Some(after), _) if has(after) => Met::Yes,
         (Some(_), _) => Met::No(format!("{} is not offered", need.one_of.join(" or "))),
