@@ -5,6 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use parallax_model::target::{Endpoint, Host, Security};
 
 use crate::matrix::{CellId, Matrix};
+use crate::product::Look;
+
+const CERTIFICATE: Look = Look::new("doveconf -n | grep -i ssl")
+    .courier("grep -E '^TLS_' /etc/courier/imapd-ssl")
+    .cyrus("cyr_info conf | grep '^tls_'");
 
 /// A command with the place where it is to be run.
 pub(crate) fn on(place: &str, command: &str) -> String {
@@ -98,6 +103,6 @@ pub(crate) fn certificate_steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String
             matrix.name(id.vantage),
             &certificate(matrix, attempt.address, attempt.endpoint),
         ),
-        on(&attempt.address.to_string(), "doveconf -n | grep -i ssl"),
+        CERTIFICATE.on(matrix, attempt.address),
     ]
 }

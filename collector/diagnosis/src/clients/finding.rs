@@ -9,10 +9,16 @@ use parallax_model::stage::StageName;
 
 use super::Standing;
 use crate::candidate::Candidate;
-use crate::command;
 use crate::fact;
 use crate::matrix::Matrix;
+use crate::product::Look;
 use crate::words;
+
+const OFFER: Look = Look::new(
+    "doveconf -a | grep -E 'auth_mechanisms|imap_capability|ssl_min_protocol|plaintext_auth|allow_cleartext'",
+)
+.courier("grep -E 'IMAP_CAPABILITY|^TLS_' /etc/courier/imapd /etc/courier/imapd-ssl")
+.cyrus("cyr_info conf | grep -E '^sasl_|^tls_|suppress_capabilities|allowplaintext'");
 
 /// Claim: the service is in order, and these families of clients can not log in or work with what it offers.
 /// Disproved by: one of them at work there; and not claimed where something worse, or the certificate, which have
@@ -53,7 +59,7 @@ pub(crate) fn incompatible(
         .filter(|&cell| matrix.usable(cell))
         .map(|cell| matrix.cell(cell).socket())
         .collect();
-    let address = sockets.first().map(|socket| socket.ip().to_string());
+    let address = sockets.first().map(SocketAddr::ip);
     let found = Candidate::new(matrix, FindingKind::ClientIncompatible, 0.8, [])
         .severity(if minor { Severity::Info } else { Severity::Warning })
         .also(vantages.iter().copied())
@@ -66,12 +72,7 @@ pub(crate) fn incompatible(
             matrix.host()
         ))
         .because(fact::first(lines))
-        .next(address.map(|address| {
-            command::on(
-                &address,
-                "doveconf -a | grep -E 'auth_mechanisms|imap_capability|ssl_min_protocol|plaintext_auth|allow_cleartext'",
-            )
-        }))
+        .next(address.map(|address| OFFER.on(matrix, address)))
         .next(["ctl probe -o wide shows every family of clients, and why".to_owned()]);
     Some(found)
 }

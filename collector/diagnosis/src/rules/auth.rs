@@ -9,10 +9,10 @@ use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
-use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::Matrix;
+use crate::product::Look;
 use crate::trouble::{Trouble, TroubleId, What};
 use crate::words;
 
@@ -172,16 +172,16 @@ fn summary(matrix: &Matrix, kind: FindingKind, tried: &[TroubleId]) -> String {
 fn attempt(matrix: &Matrix, id: TroubleId) -> String {
     let line = fact::trouble(matrix, id);
     let first_response = if facts(matrix, &matrix.troubles[id]).is_some_and(|facts| facts.initial_response) {
-        ", secret sent with the command"
+        ", the first response with the command"
     } else {
         ""
     };
     match facts(matrix, &matrix.troubles[id]) {
-        Some(facts) => format!(
+        Some(facts) if !facts.mechanism.is_empty() => format!(
             "{line} (tried once with {}{first_response})",
             words::quote(&facts.mechanism)
         ),
-        None => line,
+        _ => line,
     }
 }
 
@@ -207,22 +207,30 @@ fn advice(matrix: &Matrix, id: TroubleId) -> Option<String> {
 }
 
 fn steps(matrix: &Matrix, kind: FindingKind, tried: &[TroubleId]) -> Vec<String> {
-    let host = tried
-        .iter()
-        .find_map(|&id| matrix.troubles[id].cell)
-        .map(|cell| matrix.cell(cell).attempt.address.to_string())
-        .unwrap_or_default();
-    let command = match kind {
-        FindingKind::ConnectionLimit => "doveadm who; doveconf mail_max_userip_connections",
+    let look = match kind {
+        FindingKind::ConnectionLimit => Look::new("doveadm who; doveconf mail_max_userip_connections")
+            .courier("grep -E 'MAXPERIP|MAXDAEMONS' /etc/courier/imapd /etc/courier/imapd-ssl")
+            .cyrus("cyr_info proc; cyr_info conf | grep maxlogins"),
         FindingKind::AuthBackendUnavailable | FindingKind::ServiceDown => {
-            "journalctl -u dovecot -n 100; doveadm log errors"
+            Look::new("journalctl -u dovecot -n 100; doveadm log errors")
+                .courier("systemctl status courier-authdaemon; journalctl -u 'courier-*' -n 100")
+                .cyrus("journalctl -u cyrus-imapd -u saslauthd -n 100; cyr_info conf | grep '^sasl_'")
         }
         FindingKind::MechanismUnavailable | FindingKind::OauthRequired | FindingKind::LoginDisabled => {
-            "doveconf -a | grep -E 'auth_mechanisms|plaintext_auth|allow_cleartext'"
+            Look::new("doveconf -a | grep -E 'auth_mechanisms|plaintext_auth|allow_cleartext'")
+                .courier("grep -E 'IMAP_CAPABILITY|TLS_REQUIRED' /etc/courier/imapd /etc/courier/imapd-ssl")
+                .cyrus("cyr_info conf | grep -E '^sasl_|allowplaintext'")
         }
-        _ => "doveadm auth test USER; journalctl -u dovecot -n 100",
+        _ => Look::new("doveadm auth test USER; journalctl -u dovecot -n 100")
+            .courier("authtest USER; journalctl -u 'courier-*' -n 100")
+            .cyrus("imtest -a USER localhost; journalctl -u cyrus-imapd -n 100"),
     };
-    vec![command::on(&host, command)]
+    let cell = tried.iter().find_map(|&id| matrix.troubles[id].cell);
+    let address = cell.map(|cell| matrix.cell(cell).attempt.address);
+    address
+        .map(|address| look.on(matrix, address))
+        .into_iter()
+        .collect()
 }
 
 fn look_alikes(found: Candidate, extent: &Extent) -> Candidate {

@@ -12,6 +12,7 @@ use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::Matrix;
+use crate::product::Look;
 use crate::symptom::{self, Stall};
 use crate::trouble::{Trouble, TroubleId};
 use crate::words;
@@ -274,10 +275,10 @@ fn phrase_with(end: End, raw: RawHello, hellos: &[(usize, &RawHelloFacts)]) -> S
 
 fn upgrade(matrix: &Matrix, troubles: &[TroubleId]) -> Option<String> {
     let cell = troubles.iter().find_map(|&id| matrix.troubles[id].cell)?;
-    Some(crate::command::on(
-        &matrix.cell(cell).attempt.address.to_string(),
-        "doveconf -a | grep -E 'ssl_min_protocol|ssl_cipher_list'; openssl version",
-    ))
+    let look = Look::new("doveconf -a | grep -E 'ssl_min_protocol|ssl_cipher_list'; openssl version")
+        .courier("grep -E '^TLS_' /etc/courier/imapd-ssl; openssl version")
+        .cyrus("cyr_info conf | grep '^tls_'; openssl version");
+    Some(look.on(matrix, matrix.cell(cell).attempt.address))
 }
 
 const fn phrase(end: End) -> &'static str {

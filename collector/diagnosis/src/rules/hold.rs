@@ -12,8 +12,13 @@ use crate::candidate::Candidate;
 use crate::command;
 use crate::fact;
 use crate::matrix::{Cell, Matrix};
+use crate::product::Look;
 use crate::trouble::TroubleId;
 use crate::words;
+
+const TIMEOUTS: Look = Look::new("doveconf -a | grep -E 'login_idle|imap_idle|timeout'")
+    .courier("grep TIMEOUT /etc/courier/imapd")
+    .cyrus("cyr_info conf-all | grep timeout");
 
 /// A server must bear this much silence of a client that is logged in (RFC 9051 section 5.4), less a minute.
 const GRANTED_MS: f64 = 29.0 * 60e3;
@@ -140,12 +145,7 @@ pub(crate) fn dismissed(matrix: &Matrix) -> Vec<Candidate> {
     ))
     .because(fact::first(held.iter().map(|one| line(matrix, one))))
     .told_apart_by("an end without BYE")
-    .next(ended.first().map(|one| {
-        command::on(
-            &one.socket.ip().to_string(),
-            "doveconf -a | grep -E 'login_idle|imap_idle|timeout'",
-        )
-    }));
+    .next(ended.first().map(|one| TIMEOUTS.on(matrix, one.socket.ip())));
     vec![found]
 }
 

@@ -8,12 +8,16 @@ use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
-use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
+use crate::product::Look;
 use crate::trouble::TroubleId;
 use crate::words;
+
+const PENALTY: Look = Look::new(
+    "doveadm penalty; doveconf auth_failure_delay; journalctl -u dovecot -n 100 | grep -i 'auth failed'",
+);
 
 /// Claim: the server takes long over one step. From everywhere it is the server; from one place it is how the
 /// server treats that place (a reverse lookup, a penalty) or the way there.
@@ -81,10 +85,7 @@ pub(crate) fn penalised(matrix: &Matrix) -> Vec<Candidate> {
             0.2,
             "whether everybody waits: the user database is slow then",
         )
-        .next([command::on(
-            &matrix.cell(first).attempt.address.to_string(),
-            "doveadm penalty; doveconf auth_failure_delay; journalctl -u dovecot -n 100 | grep -i 'auth failed'",
-        )]);
+        .next([PENALTY.on(matrix, matrix.cell(first).attempt.address)]);
     vec![found]
 }
 

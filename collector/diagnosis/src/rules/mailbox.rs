@@ -8,12 +8,14 @@ use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
-use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
+use crate::product::Look;
 use crate::trouble::{TroubleId, blocks_clients};
 use crate::words;
+
+const QUOTA: Look = Look::new("doveadm quota get -u USER").courier("authtest USER");
 
 /// Claim: the login works and the mailbox does not, for the reason that the server gives.
 /// Disproved by: the same command answered with OK.
@@ -226,10 +228,7 @@ pub(crate) fn nearly_full(matrix: &Matrix) -> Vec<Candidate> {
                 words::quote(&quota.root)
             )
         })))
-        .next([command::on(
-            &matrix.cell(first).attempt.address.to_string(),
-            "doveadm quota get -u USER",
-        )]);
+        .next([QUOTA.on(matrix, matrix.cell(first).attempt.address)]);
     vec![found]
 }
 
@@ -243,17 +242,27 @@ fn quotas<'a>(matrix: &Matrix<'a>, id: CellId) -> &'a [QuotaFacts] {
 
 fn step(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Option<String> {
     let cell = troubles.iter().find_map(|&id| matrix.troubles[id].cell)?;
-    let command = match kind {
-        FindingKind::MailboxMissing => "doveadm mailbox list -u USER",
-        FindingKind::PermissionDenied => "doveadm acl get -u USER INBOX",
-        FindingKind::MailboxCorrupt => "doveadm force-resync -u USER INBOX",
-        FindingKind::OverQuota => "doveadm quota get -u USER",
-        FindingKind::MailboxReadOnly => "doveadm acl get -u USER INBOX; mount | grep -E '\\bro\\b'",
-        FindingKind::SpecialUseMissing => "doveconf -n | grep -B2 special_use; doveadm mailbox list -u USER",
-        _ => "journalctl -u dovecot -n 100; doveadm log errors",
+    let look = match kind {
+        FindingKind::MailboxMissing => {
+            Look::new("doveadm mailbox list -u USER").cyrus("ctl_mboxlist -d | grep USER")
+        }
+        FindingKind::PermissionDenied => {
+            Look::new("doveadm acl get -u USER INBOX").cyrus("ctl_mboxlist -d | grep USER")
+        }
+        FindingKind::MailboxCorrupt => {
+            Look::new("doveadm force-resync -u USER INBOX").cyrus("reconstruct -n user.USER")
+        }
+        FindingKind::OverQuota => QUOTA,
+        FindingKind::MailboxReadOnly => {
+            Look::new("doveadm acl get -u USER INBOX; mount | grep -E '\\bro\\b'")
+                .courier("mount | grep -E '\\bro\\b'")
+                .cyrus("ctl_mboxlist -d | grep USER; mount | grep -E '\\bro\\b'")
+        }
+        FindingKind::SpecialUseMissing => {
+            Look::new("doveconf -n | grep -B2 special_use; doveadm mailbox list -u USER")
+                .cyrus("cyr_info conf | grep -E 'specialuse|^xlist-'; ctl_mboxlist -d | grep USER")
+        }
+        _ => Look::new("journalctl -u dovecot -n 100; doveadm log errors"),
     };
-    Some(command::on(
-        &matrix.cell(cell).attempt.address.to_string(),
-        command,
-    ))
+    Some(look.on(matrix, matrix.cell(cell).attempt.address))
 }

@@ -11,6 +11,7 @@ use crate::command;
 use crate::extent::{self, Extent};
 use crate::fact;
 use crate::matrix::Matrix;
+use crate::product::Look;
 use crate::trouble::{TroubleId, blocks_clients};
 use crate::words;
 
@@ -185,12 +186,11 @@ pub(crate) fn by_hand(matrix: &Matrix, troubles: &[TroubleId]) -> Vec<String> {
         return Vec::new();
     };
     let attempt = matrix.cell(id).attempt;
-    let host = attempt.address.to_string();
     vec![
         command::on(
             matrix.name(id.vantage),
             &command::openssl(matrix, attempt.address, attempt.endpoint),
         ),
-        command::on(&host, "journalctl -u dovecot -n 100; doveconf -n"),
+        Look::new("journalctl -u dovecot -n 100; doveconf -n").on(matrix, attempt.address),
     ]
 }

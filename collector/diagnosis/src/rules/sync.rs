@@ -8,12 +8,19 @@ use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
-use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
+use crate::product::Look;
 use crate::trouble::TroubleId;
 use crate::words;
+
+/// Courier and Cyrus only look once a minute where nothing tells them of changes.
+const NOTIFICATION: Look = Look::new(
+    "doveadm replicator status '*'; sysctl fs.inotify; doveconf -n | grep -E 'notify|replica|mail_location|mail_path'",
+)
+.courier("grep IMAP_ENHANCEDIDLE /etc/courier/imapd; pgrep -a 'gam_server|famd'; sysctl fs.inotify")
+.cyrus("pgrep -a idled; grep -n idled /etc/cyrus.conf; cyr_info conf-all | grep imapidlepoll");
 
 /// Claim: changes that one session makes reach another late, never, or not by IDLE. Writer and watcher are named:
 /// where they stand in two networks, the server's backends may be two as well.
@@ -122,13 +129,17 @@ fn candidate(matrix: &Matrix, kind: FindingKind, watcher: Option<&str>, troubles
 
 fn summary(kind: FindingKind, writer: &str, listener: &str, all: &[&SyncEvidence]) -> String {
     let which = |fits: &dyn Fn(&SyncEvent) -> bool| {
-        let mut events: Vec<String> = all
+        let mut events: Vec<String> = Vec::new();
+        for event in all
             .iter()
             .flat_map(|facts| &facts.events)
             .filter(|event| fits(event))
-            .map(|event| change(&event.event))
-            .collect();
-        events.dedup();
+        {
+            let change = change(&event.event);
+            if !events.contains(&change) {
+                events.push(change);
+            }
+        }
         if events.is_empty() {
             "changes".to_owned()
         } else {
@@ -204,10 +215,7 @@ fn steps(matrix: &Matrix, writers: &[&str], apart: Option<&str>, troubles: &[Tro
         ));
     }
     if let Some(cell) = troubles.iter().find_map(|&id| matrix.troubles[id].cell) {
-        steps.push(command::on(
-            &matrix.cell(cell).attempt.address.to_string(),
-            "doveadm replicator status '*'; sysctl fs.inotify; doveconf -n | grep -E 'notify|replica|mail_location|mail_path'",
-        ));
+        steps.push(NOTIFICATION.on(matrix, matrix.cell(cell).attempt.address));
     }
     steps
 }

@@ -314,7 +314,7 @@ fn evidence(
             capabilities: line.words_of("tls_caps", BEHIND_TLS),
         }))),
         StageName::Greeting => Some(Evidence::Greeting(GreetingEvidence {
-            reply: if here { line.reply("BYE") } else { None },
+            reply: if here { line.reply("BYE") } else { line.banner() },
             service: line.options.get("service").map(|service| (*service).to_owned()),
             ..GreetingEvidence::default()
         })),

@@ -70,6 +70,15 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The greeting of a server that says what it is.
+    pub fn banner(&self) -> Option<ImapReply> {
+        self.options.get("banner").map(|banner| ImapReply {
+            status: "OK".to_owned(),
+            text: banner.replace('_', " "),
+            ..ImapReply::default()
+        })
+    }
+
     pub fn reply(&self, status: &str) -> Option<ImapReply> {
         (self.options.contains_key("code") || self.options.contains_key("text")).then(|| ImapReply {
             source: None,
