@@ -63,6 +63,29 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// The stage whose facts these are.
+    pub const fn stage(&self) -> StageName {
+        match self {
+            Self::Resolve(_) => StageName::Resolve,
+            Self::Connect(_) => StageName::Connect,
+            Self::Tls(_) => StageName::Tls,
+            Self::Greeting(_) => StageName::Greeting,
+            Self::Capability(_) => StageName::Capability,
+            Self::Starttls(_) => StageName::Starttls,
+            Self::Id(_) => StageName::Id,
+            Self::Authenticate(_) => StageName::Authenticate,
+            Self::Namespace(_) => StageName::Namespace,
+            Self::List(_) => StageName::List,
+            Self::Select(_) => StageName::Select,
+            Self::Fetch(_) => StageName::Fetch,
+            Self::Append(_) => StageName::Append,
+            Self::Sync(_) => StageName::Sync,
+            Self::Idle(_) => StageName::Idle,
+            Self::Hold(_) => StageName::Hold,
+            Self::Command(_) => StageName::Logout,
+        }
+    }
+
     /// The facts as the object that stands under `evidence` in the run document.
     pub fn to_map(&self) -> Result<Map<String, Value>, serde_json::Error> {
         let value = match self {

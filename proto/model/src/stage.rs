@@ -133,10 +133,11 @@ impl Stage {
 }
 
 /// The JSON shape of a stage.
+// It is read with the name as it stands there, which may be a newer program's.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Stage")]
-pub(crate) struct StageShape {
-    stage: StageName,
+pub(crate) struct StageShape<N = StageName> {
+    stage: N,
     /// ok, degraded, failed, skipped or not_reached
     outcome: OutcomeName,
     /// milliseconds from the start of the probe
@@ -203,7 +204,7 @@ impl Serialize for Stage {
 
 impl<'de> Deserialize<'de> for Stage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let shape = StageShape::deserialize(deserializer)?;
+        let shape = StageShape::<String>::deserialize(deserializer)?;
         let fault = || {
             shape
                 .fault
@@ -223,13 +224,15 @@ impl<'de> Deserialize<'de> for Stage {
             .map(serde_json::from_value)
             .transpose()
             .map_err(serde::de::Error::custom)?;
-        let evidence = if map.is_empty() {
-            None
-        } else {
-            Some(Evidence::from_map(shape.stage, map).map_err(serde::de::Error::custom)?)
+        // What a newer program's stage has seen, nothing here can name.
+        let evidence = match StageName::known(&shape.stage) {
+            Some(name) if !map.is_empty() => {
+                Some(Evidence::from_map(name, map).map_err(serde::de::Error::custom)?)
+            }
+            Some(_) | None => None,
         };
         Ok(Self {
-            name: shape.stage,
+            name: StageName::from_name(&shape.stage),
             outcome,
             start: millis::to_duration(shape.start_ms),
             duration: millis::to_duration(shape.duration_ms),
@@ -241,10 +244,28 @@ impl<'de> Deserialize<'de> for Stage {
 
 impl JsonSchema for Stage {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        StageShape::schema_name()
+        StageShape::<StageName>::schema_name()
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        StageShape::json_schema(generator)
+        StageShape::<StageName>::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_programs_stage_leaves_the_document_readable() {
+        let json = r#"{"stage":"telepathy","outcome":"ok","start_ms":1.5,"duration_ms":2,"evidence":{"aura":"blue"}}"#;
+        let stage: Stage = serde_json::from_str(json).unwrap();
+        assert_eq!((stage.name, stage.evidence), (StageName::Logout, None));
+        let known = json.replace("telepathy", "greeting").replace("\"blue\"", "{}");
+        assert!(
+            serde_json::from_str::<Stage>(&known).is_err(),
+            "a stage known here has facts known here"
+        );
     }
 }
