@@ -20,8 +20,8 @@ fn fuzz() -> PathBuf {
 }
 
 /// Run documents as `ctl` printed them, and what broke something once.
-fn documents() -> Vec<Vec<u8>> {
-    let entries = fs::read_dir(fuzz().join("inputs/run_document")).unwrap();
+fn committed(target: &str) -> Vec<Vec<u8>> {
+    let entries = fs::read_dir(fuzz().join("inputs").join(target)).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
@@ -31,7 +31,8 @@ fn documents() -> Vec<Vec<u8>> {
 fn messages() -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     let mut put = |which: u8, message: Vec<u8>| messages.push([&[which][..], &message].concat());
-    for run in documents()
+    let documents = committed("run_document");
+    for run in documents
         .iter()
         .filter_map(|json| serde_json::from_slice(json).ok())
     {
@@ -55,11 +56,11 @@ fn messages() -> Vec<Vec<u8>> {
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    match target {
-        "run_document" => documents(),
-        "run_message" => messages(),
-        other => panic!("there is nothing to begin with for {other}"),
+    let mut seeds = committed(target);
+    if target == "run_message" {
+        seeds.extend(messages());
     }
+    seeds
 }
 
 #[test]

@@ -34,18 +34,35 @@ impl TryFrom<v1::Stage> for Stage {
     type Error = WireError;
 
     fn try_from(wire: v1::Stage) -> Result<Self, WireError> {
+        let evidence = wire
+            .evidence
+            .map(Evidence::try_from)
+            .transpose()
+            .map_err(|error| error.inside("evidence"))?;
         Ok(Self {
             name: StageName::from_name(&wire.name),
             outcome: outcome(&wire.outcome, wire.fault.map(Into::into), wire.reason)?,
             start: Duration::from_micros(wire.start_us),
             duration: Duration::from_micros(wire.duration_us),
-            evidence: wire
-                .evidence
-                .map(Evidence::try_from)
-                .transpose()
-                .map_err(|error| error.inside("evidence"))?,
+            evidence: own_evidence(StageName::known(&wire.name), evidence)?,
             tcp: wire.tcp.map(Into::into),
         })
+    }
+}
+
+/// The run document tells evidence by its stage: another stage's is refused, and a newer peer's stage has none here.
+fn own_evidence(name: Option<StageName>, evidence: Option<Evidence>) -> Result<Option<Evidence>, WireError> {
+    let (Some(name), Some(evidence)) = (name, evidence) else {
+        return Ok(None);
+    };
+    let seen_in = evidence.stage();
+    if seen_in == name {
+        Ok(Some(evidence))
+    } else {
+        Err(WireError::new(
+            "evidence",
+            format!("of {seen_in} in a stage that is {name}"),
+        ))
     }
 }
 

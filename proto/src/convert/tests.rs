@@ -75,26 +75,7 @@ fn the_samples_hold_every_kind_of_evidence() {
     let kinds: std::collections::HashSet<_> = seen.iter().collect();
     assert_eq!(kinds.len(), 17);
     for evidence in sample::full_evidence() {
-        let name = |evidence: &Evidence| match evidence {
-            Evidence::Resolve(_) => StageName::Resolve,
-            Evidence::Connect(_) => StageName::Connect,
-            Evidence::Tls(_) => StageName::Tls,
-            Evidence::Greeting(_) => StageName::Greeting,
-            Evidence::Capability(_) => StageName::Capability,
-            Evidence::Starttls(_) => StageName::Starttls,
-            Evidence::Id(_) => StageName::Id,
-            Evidence::Authenticate(_) => StageName::Authenticate,
-            Evidence::Namespace(_) => StageName::Namespace,
-            Evidence::List(_) => StageName::List,
-            Evidence::Select(_) => StageName::Select,
-            Evidence::Fetch(_) => StageName::Fetch,
-            Evidence::Append(_) => StageName::Append,
-            Evidence::Sync(_) => StageName::Sync,
-            Evidence::Idle(_) => StageName::Idle,
-            Evidence::Hold(_) => StageName::Hold,
-            Evidence::Command(_) => StageName::Logout,
-        };
-        let json = Evidence::from_map(name(&evidence), evidence.to_map().unwrap()).unwrap();
+        let json = Evidence::from_map(evidence.stage(), evidence.to_map().unwrap()).unwrap();
         assert_eq!(json, evidence);
     }
 }
@@ -157,6 +138,21 @@ fn an_unknown_outcome_is_a_failure_only_with_a_fault() {
     assert!(with.failed());
     let without = Stage::try_from(wire(None)).unwrap();
     assert!(matches!(without.outcome, Outcome::Skipped(reason) if reason.contains("wobbly")));
+}
+
+#[test]
+fn evidence_belongs_to_its_stage() {
+    let mut wire = v1::Stage::from(&sample::stages()[0]);
+    wire.evidence = Some((&sample::full_evidence()[0]).into());
+    wire.name = "resolve".into();
+    assert!(Stage::try_from(wire.clone()).unwrap().evidence.is_some());
+    wire.name = "logout".into();
+    assert_eq!(
+        Stage::try_from(wire.clone()).unwrap_err().to_string(),
+        "evidence: of resolve in a stage that is logout"
+    );
+    wire.name = "telepathy".into();
+    assert_eq!(Stage::try_from(wire).unwrap().evidence, None);
 }
 
 #[test]
