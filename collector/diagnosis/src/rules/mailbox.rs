@@ -46,6 +46,10 @@ const fn kind(stage: StageName, fault: MailboxFault) -> FindingKind {
         (MailboxFault::TooBig | MailboxFault::AppendMismatch, _) => FindingKind::AppendFailed,
         (_, StageName::Append) => FindingKind::AppendFailed,
         (
+            MailboxFault::Unavailable | MailboxFault::ServerBug | MailboxFault::Refused | MailboxFault::Other,
+            StageName::Sync,
+        ) => FindingKind::AppendFailed,
+        (
             MailboxFault::Unavailable
             | MailboxFault::ServerBug
             | MailboxFault::FetchMismatch
@@ -176,12 +180,19 @@ fn stored(matrix: &Matrix, troubles: &[TroubleId]) -> String {
             _ => None,
         }
     });
+    let intact = facts.is_some_and(|facts| facts.intact == Some(true));
     if faults.contains(&FaultKind::Mailbox(MailboxFault::AppendMismatch)) {
-        let difference = facts
-            .and_then(|facts| facts.difference.as_deref())
-            .map(|difference| format!(": {}", words::quote(difference)))
-            .unwrap_or_default();
-        format!("a stored message does not come back as it was sent{difference}")
+        let difference = facts.and_then(|facts| facts.difference.as_deref());
+        match difference {
+            Some(difference) => format!(
+                "a stored message does not come back as it was sent: {}",
+                words::quote(difference)
+            ),
+            None if intact => "a stored message has another number than APPEND was answered with".to_owned(),
+            None => "a stored message is not found again as it was stored".to_owned(),
+        }
+    } else if facts.is_none() {
+        "what was stored can't be changed, moved or removed as it should".to_owned()
     } else if faults.contains(&FaultKind::Mailbox(MailboxFault::TooBig)) {
         let size = facts.map_or_else(String::new, |facts| format!(" of {} bytes", facts.bytes));
         format!("the server does not take a message{size}: too big, or too many")

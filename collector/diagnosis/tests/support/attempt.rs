@@ -368,6 +368,7 @@ fn evidence(
         StageName::Append => Some(Evidence::Append(AppendEvidence {
             bytes: 1024,
             difference: line.text("difference"),
+            intact: line.options.contains_key("intact").then_some(true),
             reply: if here { line.reply("NO") } else { None },
             ..AppendEvidence::default()
         })),
