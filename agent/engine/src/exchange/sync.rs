@@ -201,6 +201,14 @@ impl Sync {
             return self.refused(line, wire);
         }
         self.take_copied(line);
+        if self.step == Step::Checking && self.facts.flags_kept == Some(false) {
+            let what = format!(
+                "UID STORE at {}: OK, but the message has not all of the flags",
+                wire.peer
+            );
+            let lost = Fault::new(FaultKind::Mailbox(MailboxFault::Other), what);
+            self.spoiled.get_or_insert(lost);
+        }
         match self.step {
             Step::Storing => {
                 self.second.stored(line);
