@@ -32,12 +32,15 @@ impl Second {
         self.said = stored.map(|stored| stored.uid);
     }
 
-    /// Takes the header of a message in the mailbox, and its number if it is this one.
+    /// Takes the header of a message in the mailbox, and its number if it is this one. The last word on it counts.
     pub(super) fn find(&mut self, mailbox: &str, frame: &Frame, line: &DataLine<'_>) {
-        let contents = Contents::from_data(frame, line).unwrap_or_default();
-        let header = contents.bytes.zip(mark(mailbox));
-        if header.and_then(|(header, mark)| number(&header, mark)) == Some(SECOND) {
-            self.uid = contents.uid;
+        let shown = Contents::from_data(frame, line).unwrap_or_default();
+        let (Some(uid), Some(header)) = (shown.uid, &shown.bytes) else {
+            return;
+        };
+        self.uid.take_if(|known| *known == uid);
+        if mark(mailbox).and_then(|mark| number(header, mark)) == Some(SECOND) {
+            self.uid = Some(uid);
         }
     }
 

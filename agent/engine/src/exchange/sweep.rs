@@ -82,15 +82,7 @@ impl Sweep {
                     self.exists = *number;
                 }
             }
-            Step::Looking => {
-                let contents = Contents::from_data(frame, line).unwrap_or_default();
-                if let (Some(uid), Some(header), Some(mark)) = (contents.uid, contents.bytes, mark(&self.at))
-                    && number(&header, mark).is_some()
-                    && self.uids.len() < MESSAGES as usize
-                {
-                    self.uids.push(uid);
-                }
-            }
+            Step::Looking => self.tell_apart(&Contents::from_data(frame, line).unwrap_or_default()),
             Step::Counting => {
                 if let Some(status) = MailboxStatus::from_data(frame, line)
                     && status.name == self.at.as_bytes()
@@ -99,6 +91,18 @@ impl Sweep {
                 }
             }
             Step::Marking | Step::Expunging | Step::Leaving | Step::Deleting => {}
+        }
+    }
+
+    /// The last word on a message counts: one that is shown with the mark and then without is somebody else's.
+    fn tell_apart(&mut self, shown: &Contents) {
+        let (Some(uid), Some(header)) = (shown.uid, &shown.bytes) else {
+            return;
+        };
+        self.uids.retain(|known| *known != uid);
+        let ours = mark(&self.at).is_some_and(|mark| number(header, mark).is_some());
+        if ours && self.uids.len() < MESSAGES as usize {
+            self.uids.push(uid);
         }
     }
 
