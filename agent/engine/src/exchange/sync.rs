@@ -1,5 +1,7 @@
 //! Changes in the probe's own mailbox, and how long another session takes to learn of each.
 
+mod changes;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,13 +12,10 @@ use parallax_model::stage::Outcome;
 use parallax_model::vantage::AgentName;
 
 use super::latency::{Change, Latencies};
-use super::second::{SECOND, Second};
+use super::second::Second;
 use super::sweep::Sweep;
-use super::{Exchange, Lost, Turn, ask, out_of_time, refusal, seconds};
-use crate::handshake::wall;
-use crate::imap::sync::Store;
+use super::{Exchange, Lost, Turn, out_of_time, refusal, seconds};
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
-use crate::own::{ProbeName, message};
 use crate::wire::{Heard, Wire};
 
 /// For the other session to connect, log in and open the mailbox.
@@ -320,94 +319,6 @@ impl Sync {
             Step::ExpungingFirst => self.part(wire),
             Step::Parting | Step::CleaningUp => self.clean_up(wire),
         }
-    }
-
-    fn create(&mut self, wire: &mut Wire) -> Turn {
-        self.step = Step::Creating;
-        let copies = ProbeName::copies(&self.mailbox);
-        let literals = wire.capabilities.literals();
-        let command = Command::create(wire.tag(), copies.as_bytes(), literals);
-        // From here on it may be there, whatever comes of the answer.
-        wire.own.mailboxes.push(copies);
-        ask(command)
-    }
-
-    fn store(&mut self, wire: &mut Wire) -> Turn {
-        self.step = Step::Storing;
-        let message = message(&self.mailbox, SECOND, wall(self.began, wire.now()));
-        let literals = wire.capabilities.literals();
-        ask(Command::append(
-            wire.tag(),
-            self.mailbox.as_bytes(),
-            &message,
-            literals,
-        ))
-    }
-
-    fn flag(&mut self, wire: &mut Wire) -> Turn {
-        let mismatch = |what: &str| {
-            let what = format!("second message stored at {}: {what}", wire.peer);
-            Fault::new(FaultKind::Mailbox(MailboxFault::AppendMismatch), what)
-        };
-        let Some(uid) = self.second.uid else {
-            self.failed = Some(mismatch("nothing with its mark came back"));
-            return self.part(wire);
-        };
-        if let Some(what) = self.second.misnumbered() {
-            self.spoiled.get_or_insert(mismatch(&what));
-        }
-        self.step = Step::Flagging;
-        let flags = self.second.choose_flags(wire.own.keywords);
-        Turn::Ask(Command::store(wire.tag(), &[uid], Store::Add, flags))
-    }
-
-    fn copy(&mut self, wire: &mut Wire) -> Turn {
-        self.step = Step::Copying;
-        let (Some(uid), Some(copies)) = (self.second.uid, wire.own.mailboxes.get(1).cloned()) else {
-            return self.mark_second(wire);
-        };
-        let literals = wire.capabilities.literals();
-        ask(Command::copy(wire.tag(), uid, copies.as_bytes(), literals))
-    }
-
-    fn move_away(&mut self, wire: &mut Wire) -> Turn {
-        let offered = wire.capabilities.has("MOVE") || wire.capabilities.has("IMAP4rev2");
-        let (Some(uid), Some(copies), true) = (self.second.uid, wire.own.mailboxes.get(1).cloned(), offered)
-        else {
-            return self.mark_second(wire);
-        };
-        self.step = Step::Moving;
-        let literals = wire.capabilities.literals();
-        ask(Command::move_to(wire.tag(), uid, copies.as_bytes(), literals))
-    }
-
-    fn mark_second(&mut self, wire: &mut Wire) -> Turn {
-        self.mark(Step::MarkingSecond, self.second.uid, wire)
-    }
-
-    fn mark_first(&mut self, wire: &mut Wire) -> Turn {
-        self.mark(Step::MarkingFirst, wire.own.first, wire)
-    }
-
-    fn mark(&mut self, step: Step, uid: Option<u64>, wire: &mut Wire) -> Turn {
-        let Some(uid) = uid else {
-            return self.part(wire);
-        };
-        self.step = step;
-        Turn::Ask(Command::store(
-            wire.tag(),
-            &[uid],
-            Store::AddSilently,
-            "\\Deleted",
-        ))
-    }
-
-    fn expunge(&mut self, step: Step, uid: Option<u64>, wire: &mut Wire) -> Turn {
-        let Some(uid) = uid else {
-            return self.part(wire);
-        };
-        self.step = step;
-        Turn::Ask(Command::expunge(wire.tag(), &[uid]))
     }
 
     /// The watcher leaves first: a mailbox that is removed under a session may end it.

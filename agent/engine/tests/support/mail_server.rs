@@ -1,69 +1,15 @@
 //! A mail server in memory, for two sessions: as small as the commands of a probe need it, and as wrong as a test
 //! wants it.
 
+mod mailbox;
+mod quirks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How another session's changes reach a session that watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
-    /// During IDLE, after this time.
-    Pushed(Duration),
-    /// In answer to NOOP only.
-    Asked,
-    /// When the mailbox is opened anew.
-    OpenedAnew,
-    /// Never: a replica that is not fed.
-    Never,
-}
-
-/// What goes wrong.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Quirks {
-    /// The command of this number behind the login is refused with NO.
-    pub(crate) refuse: Option<usize>,
-    /// The connection is closed in place of the answer to the command of this number behind the login.
-    pub(crate) cut: Option<usize>,
-    /// Commands that begin like this are answered like that.
-    pub(crate) answers: Vec<(&'static str, &'static str)>,
-    /// A header is put in front of every message stored.
-    pub(crate) rewrites: bool,
-    /// What the session stores itself is not there for it until it asks with NOOP, as at Courier.
-    pub(crate) blind: bool,
-    /// Answers to DONE never come.
-    pub(crate) dies_idle: bool,
-    /// What APPENDUID says is so far from the truth.
-    pub(crate) misnumbers: i64,
-    /// APPENDUID says that it is of another mailbox.
-    pub(crate) other_validity: bool,
-    /// APPEND is answered without APPENDUID.
-    pub(crate) no_numbers: bool,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Message {
-    pub(crate) uid: u64,
-    pub(crate) flags: BTreeSet<String>,
-    pub(crate) bytes: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Mailbox {
-    pub(crate) messages: Vec<Message>,
-    next: u64,
-}
-
-impl Mailbox {
-    pub(crate) fn store(&mut self, bytes: &[u8], flags: &[&str]) -> u64 {
-        self.next += 1;
-        self.messages.push(Message {
-            uid: self.next,
-            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-            bytes: bytes.to_vec(),
-        });
-        self.next
-    }
-}
+pub(crate) use mailbox::Mailbox;
+use mailbox::{Message, fetched, listed, view};
+pub(crate) use quirks::{News, Quirks};
 
 /// What a session gets.
 #[derive(Debug, Clone)]
@@ -438,38 +384,5 @@ impl MailServer {
         }
         connection.view = now;
         news
-    }
-}
-
-fn view(mailbox: &Mailbox) -> Vec<(u64, BTreeSet<String>)> {
-    let messages = mailbox.messages.iter();
-    messages
-        .map(|message| (message.uid, message.flags.clone()))
-        .collect()
-}
-
-fn listed(flags: &BTreeSet<String>) -> String {
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    flags.join(" ")
-}
-
-fn fetched(message: &Message, items: &str) -> String {
-    let text = String::from_utf8(message.bytes.clone()).unwrap();
-    let uid = message.uid;
-    if items.contains("HEADER.FIELDS") {
-        let head = text.split("\r\n\r\n").next().unwrap();
-        let own: Vec<&str> = head
-            .split("\r\n")
-            .filter(|line| line.starts_with("X-Parallax-Probe:"))
-            .collect();
-        let header = format!("{}\r\n\r\n", own.join("\r\n"));
-        format!(
-            "UID {uid} BODY[HEADER.FIELDS (X-PARALLAX-PROBE)] {{{}}}\r\n{header}",
-            header.len()
-        )
-    } else if items.contains("BODY.PEEK") {
-        format!("UID {uid} BODY[]<0> {{{}}}\r\n{text}", text.len())
-    } else {
-        format!("UID {uid} FLAGS ({})", listed(&message.flags))
     }
 }
