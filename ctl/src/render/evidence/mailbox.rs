@@ -172,3 +172,25 @@ fn numbered(numbers: &[(&str, Option<u64>)]) -> Vec<String> {
         .filter_map(|(name, number)| number.map(|number| format!("{name} {number}")))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(facts: &FetchEvidence) -> String {
+        let mut told = Told::default();
+        fetched(facts, &mut told);
+        told.beside.join(", ")
+    }
+
+    #[test]
+    fn headers_that_were_cut_short_are_told_with_both_lengths() {
+        let cut = FetchEvidence {
+            literal_bytes: 12,
+            declared_bytes: Some(100),
+            ..FetchEvidence::default()
+        };
+        assert_eq!(said(&cut), "12 bytes of 100 came");
+        assert_eq!(said(&FetchEvidence::default()), "no message to read");
+    }
+}
