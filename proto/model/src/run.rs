@@ -128,3 +128,16 @@ pub struct AgentSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealing_key: Option<String>,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[test]
+    fn a_number_is_read_as_it_was_written() {
+        for number in [0.9073038322028689, 0.48183792520110524, 1_234_567.891] {
+            let written = serde_json::to_string(&number).unwrap();
+            let read: f64 = serde_json::from_str(&written).unwrap();
+            assert_eq!(read.to_bits(), f64::to_bits(number), "{written}");
+        }
+    }
+}
