@@ -3,7 +3,7 @@ use parallax_model::observation::Family;
 use parallax_model::stage::StageName;
 
 use super::error::WireError;
-use super::read::{every, finite, non_empty, parse, parse_all, required};
+use super::read::{every, non_empty, parse, parse_all, required, share};
 use super::write::{all, by_reference, texts};
 use crate::v1;
 
@@ -31,7 +31,7 @@ impl TryFrom<v1::Finding> for Finding {
         Ok(Self {
             kind: FindingKind::from_name(&wire.kind),
             severity: Severity::from_name(&wire.severity),
-            confidence: finite("confidence", wire.confidence)?,
+            confidence: share("confidence", wire.confidence)?,
             summary: wire.summary,
             scope: required("scope", wire.scope)?,
             stage: non_empty(wire.stage).map(|stage| StageName::from_name(&stage)),
@@ -110,7 +110,7 @@ impl TryFrom<v1::Alternative> for Alternative {
     fn try_from(wire: v1::Alternative) -> Result<Self, WireError> {
         Ok(Self {
             kind: FindingKind::from_name(&wire.kind),
-            confidence: finite("confidence", wire.confidence)?,
+            confidence: share("confidence", wire.confidence)?,
             told_apart_by: wire.told_apart_by,
         })
     }

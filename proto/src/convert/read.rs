@@ -80,6 +80,15 @@ pub(super) fn finite(field: &str, number: f64) -> Result<f64, WireError> {
     }
 }
 
+/// A number from 0 to 1.
+pub(super) fn share(field: &str, number: f64) -> Result<f64, WireError> {
+    if (0.0..=1.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(out_of_range(field, number))
+    }
+}
+
 pub(super) fn some_finite(field: &str, number: Option<f64>) -> Result<Option<f64>, WireError> {
     number.map(|number| finite(field, number)).transpose()
 }

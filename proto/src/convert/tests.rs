@@ -211,6 +211,10 @@ fn what_is_missing_or_out_of_range_is_refused() {
         field(|run| run.findings[0].confidence = f64::INFINITY),
         "findings[0].confidence"
     );
+    assert_eq!(
+        field(|run| run.findings[0].confidence = -1e-260),
+        "findings[0].confidence"
+    );
 }
 
 proptest! {
