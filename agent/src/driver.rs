@@ -80,8 +80,8 @@ pub(crate) async fn drive(
                 connection,
                 until,
             } => {
-                line.handshake(&server_name, connection, around.moment(until))
-                    .await
+                // Apart, so that a session that waits does not keep room for it.
+                Box::pin(line.handshake(&server_name, connection, around.moment(until))).await
             }
             Action::Send { bytes, until } => line.send(&bytes, around.moment(until)).await,
             Action::Receive { until } => line.receive_or_hear(around.moment(until), partner.as_mut()).await,

@@ -1,6 +1,8 @@
 //! The name does not lead to the service.
 
-use crate::{down_under, partial_under, world};
+use parallax_tests::address;
+
+use crate::{PARTIAL, down_under, partial_under, world};
 
 #[test]
 fn a_name_that_does_not_exist_is_down_for_everyone() {
@@ -43,4 +45,22 @@ fn a_silent_resolver_at_one_vantage_point_is_partial() {
         "edge-ams",
         "agent_resolver_down",
     );
+}
+
+#[test]
+fn another_resolver_that_says_something_else_is_named_beside_the_usual_one() {
+    let Some(world) = world() else { return };
+    let elsewhere = address::CONTROL.v4.into();
+    let _other = world.site.other_resolver(elsewhere).unwrap();
+    let resolver = address::MAIL.v4.to_string();
+    let answer = world.probe(&["--resolver", &resolver]).unwrap();
+    let document = answer.expect_status(PARTIAL).document();
+    let finding = document.finding("dns_answers_differ");
+    assert_eq!(finding.affected(), crate::everyone(), "{document}");
+    let because = finding.because();
+    assert!(because.contains(&resolver), "{document}");
+    assert!(because.contains(&elsewhere.to_string()), "{document}");
+    // The service works; that the resolvers disagree is worth a look.
+    assert_eq!(document.with_outcome("degraded"), crate::everyone(), "{document}");
+    assert_eq!(document.verdict(), "partial", "{document}");
 }

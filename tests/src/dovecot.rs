@@ -19,6 +19,9 @@ use crate::wait;
 pub const USER: &str = "anna";
 /// Her password.
 pub const PASSWORD: &str = "walnut-7-river";
+/// As much as a user may keep; hers are a few hundred bytes.
+const ROOM: &str = "10M";
+const NO_ROOM: &str = "100B";
 /// The subjects in her INBOX, oldest first.
 pub const SUBJECTS: [&str; 2] = ["Minutes of the meeting", "Re: Minutes of the meeting"];
 
@@ -38,6 +41,7 @@ impl Dovecot {
     pub fn start(lab: &Lab, credentials: &Credentials) -> Result<Self> {
         let directory = lab.directory().join("dovecot");
         lay_out(&directory)?;
+        configure(&directory, ROOM)?;
         let mut dovecot = Self {
             directory,
             process: None,
@@ -75,6 +79,13 @@ impl Dovecot {
         if let Some(process) = self.process.take() {
             process.kill();
         }
+    }
+
+    /// Starts the server again with less room than the users need, or with enough of it.
+    pub fn fill(&mut self, lab: &Lab, full: bool) -> Result<()> {
+        self.stop();
+        configure(&self.directory, if full { NO_ROOM } else { ROOM })?;
+        self.run(lab)
     }
 
     /// Makes the password database unreadable, or readable again: without it every login fails temporarily.
@@ -132,16 +143,20 @@ impl Drop for Dovecot {
 fn lay_out(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
-    let here = directory.display().to_string();
-    let configuration = CONFIGURATION
-        .replace("{HERE}", &here)
-        .replace("{MAIL_UID}", &MAIL_UID.to_string());
-    std::fs::write(directory.join("dovecot.conf"), configuration)?;
     write_passwords(directory, 0o644)?;
     std::fs::create_dir(directory.join("mail"))?;
     for user in [USER, "bert"] {
         deliver(&directory.join("mail").join(user))?;
     }
+    Ok(())
+}
+
+fn configure(directory: &Path, room: &str) -> Result<()> {
+    let configuration = CONFIGURATION
+        .replace("{HERE}", &directory.display().to_string())
+        .replace("{MAIL_UID}", &MAIL_UID.to_string())
+        .replace("{ROOM}", room);
+    std::fs::write(directory.join("dovecot.conf"), configuration)?;
     Ok(())
 }
 

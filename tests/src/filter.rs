@@ -55,6 +55,8 @@ pub fn rules(kind: Kind) -> Option<&'static str> {
         | Kind::DovecotStopped
         | Kind::WrongService
         | Kind::TlsTooOld
+        | Kind::StarttlsInjectable
+        | Kind::QuotaFull
         | Kind::CertificateExpired
         | Kind::CertificateWrongName
         | Kind::CertificateUntrusted

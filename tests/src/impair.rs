@@ -78,6 +78,8 @@ kinds! {
     CertificateWrongName "certificate_wrong_name" MAIL "the certificate is for another name"
     CertificateUntrusted "certificate_untrusted" MAIL "the certificate is from an unknown authority"
     CertificateSelfSigned "certificate_self_signed" MAIL "the certificate is signed by its own key"
+    StarttlsInjectable "starttls_injectable" MAIL "143 takes what came in clear behind STARTTLS for a command under TLS"
+    QuotaFull "quota_full" MAIL "the user's mailboxes are full"
     AuthBackendDown "auth_backend_down" MAIL "the password database is gone: every login fails temporarily"
     NxDomain "nxdomain" NAMES "the name does not exist"
     NoAddress "no_address" NAMES "the name has no addresses"

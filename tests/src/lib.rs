@@ -12,6 +12,7 @@ pub mod dovecot;
 pub mod filter;
 pub mod host;
 pub mod impair;
+pub mod injectable;
 pub mod interrupt;
 pub mod lab;
 pub mod namespace;

@@ -11,6 +11,7 @@ use crate::dns::{Answering, NameServer};
 use crate::dovecot::Dovecot;
 use crate::filter::{self, Hook};
 use crate::impair::{Fault, Kind, Place};
+use crate::injectable;
 use crate::lab::{Lab, Vantage};
 use crate::namespace::Namespace;
 use crate::old_tls::OldTls;
@@ -116,6 +117,8 @@ impl Site {
             Kind::DovecotStopped => self.dovecot.run(&self.lab),
             Kind::WrongService => self.set_imposter(wrong),
             Kind::TlsTooOld => self.set_old_tls(wrong),
+            Kind::StarttlsInjectable => self.set_injectable(wrong),
+            Kind::QuotaFull => self.dovecot.fill(&self.lab, wrong),
             Kind::CertificateExpired => self.present(wrong, Leaf::Expired),
             Kind::CertificateWrongName => self.present(wrong, Leaf::WrongName),
             Kind::CertificateUntrusted => self.present(wrong, Leaf::Untrusted),
@@ -187,6 +190,18 @@ impl Site {
             Ok(())
         } else {
             self.imposter = None;
+            self.dovecot.run(&self.lab)
+        }
+    }
+
+    fn set_injectable(&mut self, wrong: bool) -> Result<()> {
+        self.imposter = None;
+        if wrong {
+            self.dovecot.stop();
+            let credentials = self.pki.issue(Leaf::Good)?;
+            self.imposter = Some(injectable::serve(&self.lab.mail, &credentials)?);
+            Ok(())
+        } else {
             self.dovecot.run(&self.lab)
         }
     }

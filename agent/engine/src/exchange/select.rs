@@ -8,7 +8,7 @@ use crate::imap::parse::{Reading, mailbox_data};
 use crate::imap::quota::Quota;
 use crate::imap::select::Selected;
 use crate::imap::status::MailboxStatus;
-use crate::imap::{Command, DataLine, Frame, Status, StatusLine};
+use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
 use crate::wire::{Heard, Wire};
 
 const INBOX: &[u8] = b"INBOX";
@@ -95,6 +95,17 @@ impl Select {
     fn opened(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
         self.take_code(line);
         self.reply = Some(wire.evidence(line));
+        let read_only = line
+            .code
+            .as_ref()
+            .is_some_and(|code| code.name == ResponseCode::ReadOnly);
+        if read_only
+            && line.status == Status::Ok
+            && let Some(reply) = &mut self.reply
+        {
+            // What EXAMINE asks for; behind SELECT it would mean something.
+            (reply.cause, reply.next_step, reply.source) = (None, None, None);
+        }
         if line.status != Status::Ok {
             return Turn::failed(refusal::of_mailbox(line, wire));
         }

@@ -20,17 +20,27 @@ const QUOTA: Look = Look::new("doveadm quota get -u USER").courier("authtest USE
 /// Claim: the login works and the mailbox does not, for the reason that the server gives.
 /// Disproved by: the same command answered with OK.
 pub(crate) fn faulty(matrix: &Matrix) -> Vec<Candidate> {
-    let mut groups: BTreeMap<(FindingKind, StageName), Vec<TroubleId>> = BTreeMap::new();
+    let mut groups: BTreeMap<(FindingKind, Option<StageName>), Vec<TroubleId>> = BTreeMap::new();
     for (id, trouble) in matrix.troubles.iter().enumerate() {
         if let (Some(FaultKind::Mailbox(fault)), Some(stage)) = (trouble.kind(), trouble.stage)
             && super::sync::kind(FaultKind::Mailbox(fault)).is_none()
         {
-            groups.entry((kind(stage, fault), stage)).or_default().push(id);
+            // A quota that is used up shows wherever it is asked for, and is one cause.
+            let (kind, at) = match kind(stage, fault) {
+                FindingKind::OverQuota => (FindingKind::OverQuota, None),
+                other => (other, Some(stage)),
+            };
+            groups.entry((kind, at)).or_default().push(id);
         }
     }
     groups
         .into_iter()
-        .map(|((kind, stage), troubles)| candidate(matrix, kind, stage, &troubles))
+        .filter_map(|((kind, _), mut troubles)| {
+            // What failed tells more than what was merely seen.
+            troubles.sort_by_key(|&id| matrix.troubles[id].failure().is_none());
+            let stage = matrix.troubles[*troubles.first()?].stage?;
+            Some(candidate(matrix, kind, stage, &troubles))
+        })
         .collect()
 }
 
@@ -76,6 +86,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, stage: StageName, troubles: &[T
     });
     let (cause, advice) = cause.unwrap_or_default();
     let found = Candidate::new(matrix, kind, extent.stated(), troubles.iter().copied())
+        .stage(stage)
         .segment(Segment::Service)
         .summary(format!(
             "{}: {phrase}",

@@ -1,5 +1,6 @@
 //! A resolver that was asked beside the vantage point's own, and says something else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use parallax_model::evidence::{OtherAnswer, ResolveEvidence};
@@ -18,26 +19,69 @@ use crate::words;
 /// of them is right does not follow: both may be, where answers depend on who asks.
 /// Disproved by: equal answers; what is wrong with an address shows where it is tried.
 pub(crate) fn disagree(matrix: &Matrix) -> Vec<Candidate> {
-    matrix
-        .answered()
-        .filter_map(|vantage| {
-            let troubles = matrix.troubles_where(|trouble| {
-                trouble.vantage == vantage
-                    && trouble.stage == Some(StageName::Resolve)
-                    && trouble.failure().is_none()
-                    && trouble.kind() == Some(FaultKind::Dns(DnsFault::AnswersDiffer))
-            });
-            (!troubles.is_empty()).then(|| candidate(matrix, vantage, &troubles))
-        })
+    let mut groups: BTreeMap<Answers, Vec<usize>> = BTreeMap::new();
+    for vantage in matrix.answered() {
+        if !differing(matrix, vantage).is_empty() {
+            groups
+                .entry(Answers::at(matrix, vantage))
+                .or_default()
+                .push(vantage);
+        }
+    }
+    groups
+        .into_values()
+        .map(|vantages| candidate(matrix, &vantages))
         .collect()
 }
 
-fn candidate(matrix: &Matrix, vantage: usize, troubles: &[TroubleId]) -> Candidate {
-    let name = matrix.name(vantage);
-    let facts = matrix.vantage(vantage).resolve();
+/// What two resolvers said. Vantage points that were told the same have the same disagreement.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Answers {
+    own: BTreeSet<IpAddr>,
+    other: Option<(SocketAddr, BTreeSet<IpAddr>, Option<FaultKind>)>,
+}
+
+impl Answers {
+    fn at(matrix: &Matrix, vantage: usize) -> Self {
+        let facts = matrix.vantage(vantage).resolve();
+        let other = facts.and_then(|facts| facts.other.as_ref());
+        Self {
+            own: facts
+                .map(|facts| facts.addresses.iter().copied().collect())
+                .unwrap_or_default(),
+            other: other.map(|other| {
+                let addresses = other.addresses.iter().copied().collect();
+                let fault = other.fault.as_ref().map(|fault| fault.kind);
+                (other.resolver, addresses, fault)
+            }),
+        }
+    }
+}
+
+fn differing(matrix: &Matrix, vantage: usize) -> Vec<TroubleId> {
+    matrix.troubles_where(|trouble| {
+        trouble.vantage == vantage
+            && trouble.stage == Some(StageName::Resolve)
+            && trouble.failure().is_none()
+            && trouble.kind() == Some(FaultKind::Dns(DnsFault::AnswersDiffer))
+    })
+}
+
+fn candidate(matrix: &Matrix, vantages: &[usize]) -> Candidate {
+    let troubles: Vec<TroubleId> = vantages
+        .iter()
+        .flat_map(|&vantage| differing(matrix, vantage))
+        .collect();
+    let serving = vantages
+        .iter()
+        .copied()
+        .find(|&vantage| matrix.cells_of(vantage).any(|id| matrix.served(id)));
+    // Told the same, one speaks for all of them.
+    let speaker = serving.unwrap_or(vantages[0]);
+    let name = matrix.name(speaker);
+    let facts = matrix.vantage(speaker).resolve();
     let other = facts.and_then(|facts| facts.other.as_ref());
-    let served = matrix.cells_of(vantage).any(|id| matrix.served(id));
-    let confidence = if served { 0.9 } else { 0.6 };
+    let confidence = if serving.is_some() { 0.9 } else { 0.6 };
     let found = Candidate::new(
         matrix,
         FindingKind::DnsAnswersDiffer,
@@ -48,16 +92,17 @@ fn candidate(matrix: &Matrix, vantage: usize, troubles: &[TroubleId]) -> Candida
     .stage(StageName::Resolve)
     .segment(Segment::Unknown)
     .summary(format!(
-        "two resolvers asked at {name} do not agree on {}",
+        "two resolvers asked at {} do not agree on {}",
+        words::list(&matrix.names(vantages)),
         matrix.host()
     ))
-    .because(troubles.iter().map(|&id| fact::trouble(matrix, id)))
+    .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
     .because(facts.map(|facts| own(matrix, name, facts)))
     .because(other.map(|other| others(matrix, name, other)))
-    .because(served.then(|| format!("{name}: an address of its own resolver serves the target")))
+    .because(serving.map(|_| format!("{name}: an address of its own resolver serves the target")))
     .told_apart_by("each resolver's addresses tried from the same place")
     .next(steps(matrix, name, facts, other));
-    if served {
+    if serving.is_some() {
         found
     } else {
         found.or(
