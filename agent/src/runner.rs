@@ -248,6 +248,7 @@ impl Probe<'_> {
             clock: None,
             resolve: None,
             attempts,
+            network: parallax_model::path::NetworkFacts::default(),
         }
     }
 

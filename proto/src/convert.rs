@@ -16,6 +16,7 @@ mod imap;
 mod mailbox;
 mod network;
 mod observation;
+mod path;
 mod read;
 mod run;
 #[cfg(test)]

@@ -25,15 +25,13 @@ impl Plan {
     /// session that watches another one must, and it has asked for its login itself.
     pub fn follow_up(kind: ExperimentKind, spec: &ProbeSpec, endpoint: Endpoint) -> Self {
         let depth = match kind {
-            ExperimentKind::ControlPort => Depth::Connect,
+            ExperimentKind::ControlPort | ExperimentKind::ControlTarget => Depth::Connect,
             ExperimentKind::RawHello | ExperimentKind::Resumption | ExperimentKind::StarttlsInjection => {
                 Depth::Tls
             }
-            ExperimentKind::Repeat
-            | ExperimentKind::OtherPort
-            | ExperimentKind::ForcedAddress
-            | ExperimentKind::Hold => spec.depth.min(Depth::Greeting),
             ExperimentKind::Watch => Depth::Sync,
+            _ if kind.varies_tls() => Depth::Tls,
+            _ => spec.depth.min(Depth::Greeting),
         };
         let plan = Self::to(depth, endpoint);
         match kind {

@@ -288,6 +288,7 @@ fn broken_off(runner: &Runner) -> Observation {
         clock: None,
         resolve: Some(stage),
         attempts: Vec::new(),
+        network: parallax_model::path::NetworkFacts::default(),
     }
 }
 

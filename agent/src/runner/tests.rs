@@ -216,6 +216,7 @@ async fn an_experiment_is_a_follow_up_and_resolves_nothing() {
         agent: "fra-1".parse().unwrap(),
         address: "127.0.0.1".parse().unwrap(),
         endpoint,
+        variation: parallax_model::experiment::Variation::default(),
     }];
     let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
     assert_eq!(observation.resolve, None);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parallax_model::evidence::Evidence;
-use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind};
+use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind, Variation};
 use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
 use parallax_model::stage::StageName;
 use parallax_model::target::{Endpoint, Security};
@@ -69,6 +69,7 @@ fn forced_addresses(matrix: &Matrix) -> Vec<Experiment> {
         agent: matrix.vantage(vantage).seen.agent.clone(),
         address,
         endpoint,
+        variation: Variation::default(),
     };
     if let Some(&works) = serving.first() {
         let attempt = matrix.cell(works).attempt;
@@ -125,6 +126,7 @@ fn control_ports(matrix: &Matrix) -> Vec<Experiment> {
                     agent: matrix.vantage(id.vantage).seen.agent.clone(),
                     address: column.address,
                     endpoint,
+                    variation: Variation::default(),
                 }),
         );
     }
@@ -181,6 +183,7 @@ fn raw_hellos(matrix: &Matrix) -> Vec<Experiment> {
             agent: matrix.vantage(id.vantage).seen.agent.clone(),
             address: column.address,
             endpoint: column.endpoint,
+            variation: Variation::default(),
         }));
     }
     wishes
@@ -226,6 +229,7 @@ fn injections(matrix: &Matrix) -> Vec<Experiment> {
                 agent: matrix.vantage(cell.vantage).seen.agent.clone(),
                 address: column.address,
                 endpoint: column.endpoint,
+                variation: Variation::default(),
             })
         })
         .collect()
@@ -251,6 +255,7 @@ fn repeats(matrix: &Matrix) -> Vec<Experiment> {
                 agent: matrix.vantage(only.vantage).seen.agent.clone(),
                 address: column.address,
                 endpoint: column.endpoint,
+                variation: Variation::default(),
             });
         }
     }

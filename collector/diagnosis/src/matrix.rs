@@ -86,22 +86,9 @@ impl<'a> Cell<'a> {
     /// Whether it was made to learn about the way and the host. A session that is held, that watches another or that
     /// tries something with TLS is no word on reachability.
     pub(crate) fn asks_of_the_path(&self) -> bool {
-        match self.attempt.experiment {
-            None
-            | Some(
-                ExperimentKind::Repeat
-                | ExperimentKind::ControlPort
-                | ExperimentKind::OtherPort
-                | ExperimentKind::ForcedAddress,
-            ) => true,
-            Some(
-                ExperimentKind::RawHello
-                | ExperimentKind::StarttlsInjection
-                | ExperimentKind::Resumption
-                | ExperimentKind::Hold
-                | ExperimentKind::Watch,
-            ) => false,
-        }
+        self.attempt
+            .experiment
+            .is_none_or(ExperimentKind::answers_reachability)
     }
 
     /// The connect stage's facts.

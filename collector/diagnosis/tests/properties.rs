@@ -354,6 +354,7 @@ fn observation() -> impl Strategy<Value = Observation> {
                 }),
                 resolve,
                 attempts,
+                network: parallax_model::path::NetworkFacts::default(),
             },
         )
 }

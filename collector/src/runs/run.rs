@@ -379,6 +379,9 @@ impl Run {
             summary,
             findings,
             clients,
+            changes: Vec::new(),
+            compared_with: None,
+            experiments: Vec::new(),
         }))
     }
 }

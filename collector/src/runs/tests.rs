@@ -171,6 +171,7 @@ fn done(agent: &str, attempts: Vec<Attempt>) -> Report {
         clock: None,
         resolve: None,
         attempts,
+        network: parallax_model::path::NetworkFacts::default(),
     }))
 }
 

@@ -166,6 +166,7 @@ pub(super) fn observation(agent: &str, outcome: Outcome) -> Observation {
         clock: None,
         resolve: None,
         attempts,
+        network: parallax_model::path::NetworkFacts::default(),
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn read(args: &ProbeArgs, target: &Target, depth: Depth) -> Result<Pr
         examine: examinations(&args.examine, target, depth)?,
         hold: args.hold,
         sync_with: args.sync_with.clone(),
+        path: parallax_model::spec::PathChoice::default(),
     })
 }
 

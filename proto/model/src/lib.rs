@@ -14,6 +14,7 @@ pub mod identity;
 mod kinds;
 pub mod millis;
 pub mod observation;
+pub mod path;
 pub mod run;
 pub mod selector;
 pub mod signal;

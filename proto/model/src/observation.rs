@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::ExperimentKind;
 use crate::kinds::kinds;
 use crate::millis;
+use crate::path::NetworkFacts;
 use crate::stage::{Outcome, Stage, StageName};
 use crate::target::{Endpoint, Security};
 use crate::vantage::{AgentName, Labels};
@@ -256,6 +257,9 @@ pub struct Observation {
     pub resolve: Option<Stage>,
     /// One attempt for each address and endpoint, then the follow-ups.
     pub attempts: Vec<Attempt>,
+    /// What was seen of the network beneath them.
+    #[serde(flatten)]
+    pub network: NetworkFacts,
 }
 
 impl Observation {
@@ -276,6 +280,7 @@ impl Observation {
             clock: None,
             resolve: None,
             attempts: Vec::new(),
+            network: NetworkFacts::default(),
         }
     }
 

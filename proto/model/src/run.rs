@@ -1,5 +1,6 @@
 //! A run: one question put to many agents, and the document that tells its answer.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,11 +9,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::client::ClientReport;
+use crate::experiment::ExperimentRecord;
 use crate::finding::{Conclusion, Finding, Verdict};
+use crate::kinds::kinds;
 use crate::millis;
 use crate::observation::Observation;
 use crate::spec::Depth;
 use crate::target::{Endpoint, Target};
+use crate::vantage::AgentName;
 
 /// The name and version of the run document's shape.
 pub const RUN_SCHEMA: &str = "parallax.run/v1";
@@ -70,6 +74,59 @@ pub struct RunDocument {
     /// Which mail clients could work with what was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<ClientReport>,
+    /// What the diagnosis ordered to tell explanations apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub experiments: Vec<ExperimentRecord>,
+    /// The last good run of the same target that this one was compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_with: Option<RunRef>,
+    /// What is otherwise than in that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// Names a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunRef {
+    /// UUID version 7.
+    pub run_id: Uuid,
+    /// When it began, RFC 3339 UTC.
+    #[schemars(with = "String")]
+    pub started_at: Timestamp,
+}
+
+kinds! {
+    /// What changed between two runs.
+    ChangeKind, fallback Outcome {
+        /// Whether it works.
+        Outcome = "outcome",
+        /// What the name leads to.
+        Addresses = "addresses",
+        /// The server's certificate.
+        Certificate = "certificate",
+        /// What the server offers.
+        Capabilities = "capabilities",
+        /// The way there.
+        Path = "path",
+        /// How long it takes.
+        Latency = "latency",
+    }
+}
+
+/// What one vantage point saw otherwise than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// The vantage point.
+    pub agent: AgentName,
+    /// What changed.
+    pub what: ChangeKind,
+    /// The address that it concerns, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// As it was, in words.
+    pub before: String,
+    /// As it is, in words.
+    pub after: String,
 }
 
 impl RunDocument {

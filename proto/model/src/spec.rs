@@ -94,6 +94,25 @@ kinds! {
     }
 }
 
+kinds! {
+    /// When the way to a target is traced. Not at all, unless it is said: a follow-up traces only what it is for.
+    PathChoice, fallback Never {
+        /// Not at all.
+        Never = "never",
+        /// Where something on the way fails.
+        Auto = "auto",
+        /// Always.
+        Always = "always",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
+impl Default for PathChoice {
+    fn default() -> Self {
+        Self::Never
+    }
+}
+
 /// What a probe does beyond its depth, on request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProbeOptions {
@@ -106,6 +125,8 @@ pub struct ProbeOptions {
     /// The agent whose session watches what this probe writes, at depth `sync`; without one, a second session of
     /// the same agent.
     pub sync_with: Option<AgentName>,
+    /// When the way to the target is traced.
+    pub path: PathChoice,
 }
 
 impl ProbeOptions {

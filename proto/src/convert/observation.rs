@@ -1,4 +1,5 @@
 use parallax_model::observation::{ClockFacts, Observation, Reason, VantageOutcome};
+use parallax_model::path::NetworkFacts;
 
 use super::error::WireError;
 use super::read::{every, finite, labels, non_empty, optional, parse};
@@ -19,6 +20,7 @@ impl From<Observation> for v1::Observation {
             clock: observation.clock.map(Into::into),
             resolve: observation.resolve.map(Into::into),
             attempts: all(observation.attempts),
+            network: (observation.network != NetworkFacts::default()).then(|| observation.network.into()),
         }
     }
 }
@@ -36,6 +38,7 @@ impl TryFrom<v1::Observation> for Observation {
             clock: optional("clock", wire.clock)?,
             resolve: optional("resolve", wire.resolve)?,
             attempts: every("attempts", wire.attempts)?,
+            network: optional("network", wire.network)?.unwrap_or_default(),
         })
     }
 }

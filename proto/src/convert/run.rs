@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use parallax_model::finding::Verdict;
-use parallax_model::run::{RUN_SCHEMA, RunDocument, RunSummary};
+use parallax_model::run::{Change, ChangeKind, RUN_SCHEMA, RunDocument, RunRef, RunSummary};
 use parallax_model::spec::Depth;
 
 use super::error::WireError;
-use super::read::{every, microsecond, parse, required, unreadable};
+use super::read::{every, microsecond, non_empty, optional, parse, required, unreadable};
 use super::write::{all, by_reference, micros};
 use crate::v1;
 
@@ -23,6 +23,9 @@ impl From<RunDocument> for v1::Run {
             summary: run.summary,
             findings: all(run.findings),
             clients: all(run.clients),
+            experiments: all(run.experiments),
+            compared_with: run.compared_with.map(Into::into),
+            changes: all(run.changes),
         }
     }
 }
@@ -44,6 +47,59 @@ impl TryFrom<v1::Run> for RunDocument {
             summary: wire.summary,
             findings: every("findings", wire.findings)?,
             clients: every("clients", wire.clients)?,
+            experiments: every("experiments", wire.experiments)?,
+            compared_with: optional("compared_with", wire.compared_with)?,
+            changes: every("changes", wire.changes)?,
+        })
+    }
+}
+
+impl From<RunRef> for v1::RunRef {
+    fn from(run: RunRef) -> Self {
+        Self {
+            run_id: run.run_id.to_string(),
+            started_at_us: run.started_at.as_microsecond(),
+        }
+    }
+}
+
+impl TryFrom<v1::RunRef> for RunRef {
+    type Error = WireError;
+
+    fn try_from(wire: v1::RunRef) -> Result<Self, WireError> {
+        Ok(Self {
+            run_id: parse("run_id", &wire.run_id, "a UUID")?,
+            started_at: microsecond("started_at_us", wire.started_at_us)?,
+        })
+    }
+}
+
+impl From<Change> for v1::Change {
+    fn from(change: Change) -> Self {
+        Self {
+            agent: change.agent.into(),
+            what: change.what.to_string(),
+            address: change
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            before: change.before,
+            after: change.after,
+        }
+    }
+}
+
+impl TryFrom<v1::Change> for Change {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Change) -> Result<Self, WireError> {
+        let address = non_empty(wire.address).map(|address| parse("address", &address, "an IP address"));
+        Ok(Self {
+            agent: parse("agent", &wire.agent, "an agent's name")?,
+            what: ChangeKind::from_name(&wire.what),
+            address: address.transpose()?,
+            before: wire.before,
+            after: wire.after,
         })
     }
 }

@@ -15,7 +15,9 @@ use parallax_model::evidence::{
     RawHelloFacts, ResolveEvidence, SelectEvidence, SrvRecord, StarttlsEvidence, StatusFacts, SyncEvent,
     SyncEvidence, TcpInfo, TlsEvidence, TlsaFacts, TlsaRecord,
 };
-use parallax_model::experiment::{Experiment, ExperimentKind};
+use parallax_model::experiment::{
+    Experiment, ExperimentKind, ExperimentOutcome, ExperimentRecord, Variation,
+};
 use parallax_model::fault::{Fault, FaultKind, TcpFault, TlsFault};
 use parallax_model::finding::{
     Alternative, Finding, FindingKind, Location, Scope, Segment, Severity, Verdict,
@@ -23,7 +25,12 @@ use parallax_model::finding::{
 use parallax_model::observation::{
     Attempt, ClockFacts, Family, Observation, Purpose, Reason, Speaker, TranscriptLine, VantageOutcome,
 };
-use parallax_model::run::{AgentSummary, RUN_SCHEMA, RunDocument, RunSummary, RunTarget};
+use parallax_model::path::{
+    ControlFacts, Flow, Hop, HopReply, NetworkFacts, Path, PathEnd, PathProtocol, Payload, Sweep,
+};
+use parallax_model::run::{
+    AgentSummary, Change, ChangeKind, RUN_SCHEMA, RunDocument, RunRef, RunSummary, RunTarget,
+};
 use parallax_model::spec::{Depth, Examination, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Host, Security, Target};
@@ -71,6 +78,7 @@ pub(super) fn specs() -> Vec<ProbeSpec> {
                 examine: Examination::ALL.to_vec(),
                 hold: Some(Duration::from_secs(600)),
                 sync_with: Some("nyc-1".parse().unwrap()),
+                path: parallax_model::spec::PathChoice::default(),
             },
         },
         ProbeSpec {
@@ -97,6 +105,18 @@ pub(super) fn experiments() -> Vec<Experiment> {
             agent: "fra-1".parse().unwrap(),
             address: v4(),
             endpoint: endpoint(),
+            variation: if kind == ExperimentKind::Repeat {
+                Variation::default()
+            } else {
+                Variation {
+                    source: Some(v6()),
+                    server_name: Some("other.example.org".into()),
+                    mss: Some(536),
+                    resolver: Some("[2001:db8::53]:53".parse().unwrap()),
+                    after_ms: Some(1500),
+                    repeat: Some(5),
+                }
+            },
         })
         .collect()
 }
@@ -142,6 +162,7 @@ pub(super) fn observations() -> Vec<Observation> {
                     by: None,
                 },
             ],
+            network: network(),
         },
         Observation {
             agent: "a".parse().unwrap(),
@@ -152,8 +173,81 @@ pub(super) fn observations() -> Vec<Observation> {
             clock: None,
             resolve: None,
             attempts: vec![],
+            network: NetworkFacts::default(),
         },
     ]
+}
+
+fn network() -> NetworkFacts {
+    let hop = |ttl, reply| Hop {
+        ttl,
+        addresses: vec![],
+        rtt: None,
+        reply,
+        reply_ttl: None,
+        asked: None,
+        mss: None,
+        mtu: None,
+    };
+    let full = Hop {
+        addresses: vec![v4(), v6()],
+        rtt: Some(Duration::from_micros(301)),
+        reply_ttl: Some(64),
+        asked: Some(2),
+        mss: Some(1400),
+        mtu: Some(1280),
+        ..hop(1, HopReply::TimeExceeded)
+    };
+    NetworkFacts {
+        paths: vec![
+            Path {
+                address: v4(),
+                port: 993,
+                protocol: PathProtocol::Tcp,
+                reached: true,
+                hops: vec![full, hop(2, HopReply::Unreachable("admin_prohibited".into()))],
+                source: Some("10.1.0.2:40000".parse().unwrap()),
+                experiment: Some(ExperimentKind::PathControl),
+                payload: Payload::Syn,
+                bytes: Some(1500),
+                answer_ttl: Some(61),
+                ended: PathEnd::Reached,
+                start: Duration::from_micros(1_000_001),
+                duration: Duration::from_micros(250_000),
+            },
+            Path {
+                address: v6(),
+                port: 143,
+                protocol: PathProtocol::Udp,
+                reached: false,
+                hops: vec![],
+                source: None,
+                experiment: None,
+                payload: Payload::Udp,
+                bytes: None,
+                answer_ttl: None,
+                ended: PathEnd::Policy,
+                start: Duration::ZERO,
+                duration: Duration::ZERO,
+            },
+        ],
+        sweeps: vec![Sweep {
+            address: v4(),
+            port: 993,
+            source: Some(v4()),
+            flows: vec![Flow {
+                source_port: 40_016,
+                replies: vec![HopReply::SynAck, HopReply::None],
+                leaf: Some("00112233aabbccdd".into()),
+            }],
+        }],
+        source_addresses: vec![v4(), v6()],
+        control: Some(ControlFacts {
+            target: "collector.example.org:7143".into(),
+            rtt: Some(Duration::from_micros(1_200)),
+            fault: Some(fault()),
+        }),
+    }
 }
 
 /// Every stage, every outcome, every kind of evidence full and bare.
@@ -450,6 +544,9 @@ pub(super) fn runs() -> Vec<RunDocument> {
         summary: "one of two".into(),
         findings,
         clients,
+        experiments: vec![],
+        compared_with: None,
+        changes: vec![],
     };
     vec![
         document(
@@ -464,6 +561,36 @@ pub(super) fn runs() -> Vec<RunDocument> {
             }],
         ),
         document(None, vec![], vec![], vec![]),
+        RunDocument {
+            experiments: vec![
+                ExperimentRecord {
+                    round: 1,
+                    experiment: experiments().remove(0),
+                    because: "packets_dropped or host_down".into(),
+                    outcome: ExperimentOutcome::Done,
+                    changed: Some("packets_dropped 0.6 -> 0.9".into()),
+                },
+                ExperimentRecord {
+                    round: 2,
+                    experiment: experiments().remove(1),
+                    because: String::new(),
+                    outcome: ExperimentOutcome::Refused,
+                    changed: None,
+                },
+            ],
+            compared_with: Some(RunRef {
+                run_id: id(),
+                started_at: Timestamp::from_microsecond(5).unwrap(),
+            }),
+            changes: vec![Change {
+                agent: "fra-1".parse().unwrap(),
+                what: ChangeKind::Certificate,
+                address: Some(v6()),
+                before: "until June".into(),
+                after: "until May".into(),
+            }],
+            ..document(None, vec![], vec![], vec![])
+        },
     ]
 }
 

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use parallax_model::credential::Mechanism;
-use parallax_model::spec::{Depth, Examination, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
+use parallax_model::spec::{
+    Depth, Examination, FamilyChoice, LoginSpec, PathChoice, ProbeOptions, ProbeSpec,
+};
 
 use super::error::WireError;
 use super::read::{non_empty, optional, parse, parse_all, required, unreadable};
@@ -84,6 +86,7 @@ impl From<ProbeOptions> for v1::ProbeOptions {
             examine: texts(options.examine),
             hold_ms: options.hold.map(millis).unwrap_or_default(),
             sync_with: options.sync_with.map(Into::into).unwrap_or_default(),
+            path: options.path.to_string(),
         }
     }
 }
@@ -104,6 +107,7 @@ impl TryFrom<v1::ProbeOptions> for ProbeOptions {
             examine: examine.collect::<Result<_, _>>()?,
             hold: (wire.hold_ms > 0).then(|| Duration::from_millis(wire.hold_ms.into())),
             sync_with: sync_with.transpose()?,
+            path: PathChoice::from_name(&wire.path),
         })
     }
 }

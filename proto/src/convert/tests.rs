@@ -96,7 +96,7 @@ fn every_name_comes_back_as_it_was_sent() {
             round_trip::<Observation, v1::Observation>(observation.clone());
         }
     }
-    let [_, mut run] = sample::runs().try_into().unwrap();
+    let [_, _, mut run] = sample::runs().try_into().unwrap();
     for (&verdict, &depth) in Verdict::ALL.iter().zip(Depth::ALL.iter().cycle()) {
         (run.verdict, run.depth) = (verdict, depth);
         round_trip::<RunDocument, v1::Run>(run.clone());

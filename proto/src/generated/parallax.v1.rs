@@ -57,6 +57,9 @@ pub struct ProbeOptions {
     /// The agent whose session watches what this probe writes; empty: a second session of the same agent.
     #[prost(string, tag = "4")]
     pub sync_with: ::prost::alloc::string::String,
+    /// When the way is traced: `never`, `auto` (where something fails), `always`; empty: never.
+    #[prost(string, tag = "5")]
+    pub path: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoginSpec {
@@ -77,6 +80,25 @@ pub struct Experiment {
     pub address: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
     pub endpoint: ::core::option::Option<Endpoint>,
+    /// What is varied beside the kind; empty or 0: nothing.
+    /// The local address.
+    #[prost(string, tag = "5")]
+    pub source: ::prost::alloc::string::String,
+    /// The name in the ClientHello.
+    #[prost(string, tag = "6")]
+    pub server_name: ::prost::alloc::string::String,
+    /// The largest segment that we take, bytes.
+    #[prost(uint32, tag = "7")]
+    pub mss: u32,
+    /// The resolver that is asked, address:port.
+    #[prost(string, tag = "8")]
+    pub resolver: ::prost::alloc::string::String,
+    /// How long to wait before, from the start of the order.
+    #[prost(uint32, tag = "9")]
+    pub after_ms: u32,
+    /// How many times, one after another.
+    #[prost(uint32, tag = "10")]
+    pub repeat: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Observation {
@@ -102,6 +124,110 @@ pub struct Observation {
     pub resolve: ::core::option::Option<Stage>,
     #[prost(message, repeated, tag = "8")]
     pub attempts: ::prost::alloc::vec::Vec<Attempt>,
+    #[prost(message, optional, tag = "9")]
+    pub network: ::core::option::Option<NetworkFacts>,
+}
+/// What a vantage point saw of the network beneath its attempts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NetworkFacts {
+    #[prost(message, repeated, tag = "1")]
+    pub paths: ::prost::alloc::vec::Vec<Path>,
+    #[prost(message, repeated, tag = "2")]
+    pub sweeps: ::prost::alloc::vec::Vec<Sweep>,
+    /// What it can send from.
+    #[prost(string, repeated, tag = "3")]
+    pub source_addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "4")]
+    pub control: ::core::option::Option<ControlFacts>,
+}
+/// The way of one flow to one port.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Path {
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+    /// `tcp`, `udp`.
+    #[prost(string, tag = "3")]
+    pub protocol: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub reached: bool,
+    #[prost(message, repeated, tag = "5")]
+    pub hops: ::prost::alloc::vec::Vec<Hop>,
+    /// Local address:port.
+    #[prost(string, optional, tag = "6")]
+    pub source: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "7")]
+    pub experiment: ::core::option::Option<::prost::alloc::string::String>,
+    /// `syn`, `udp`, `client_hello`, `client_hello_control`, `starttls`.
+    #[prost(string, tag = "8")]
+    pub payload: ::prost::alloc::string::String,
+    /// Size of the IP packet where it was varied.
+    #[prost(uint32, optional, tag = "9")]
+    pub bytes: ::core::option::Option<u32>,
+    /// Time to live with which the target's own answer arrived.
+    #[prost(uint32, optional, tag = "10")]
+    pub answer_ttl: ::core::option::Option<u32>,
+    /// `reached`, `unreachable`, `silent`, `loop`, `hop_limit`, `deadline`, `not_sent`, `unsupported`, `policy`.
+    #[prost(string, tag = "11")]
+    pub ended: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "12")]
+    pub start_us: u64,
+    #[prost(uint64, tag = "13")]
+    pub duration_us: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hop {
+    #[prost(uint32, tag = "1")]
+    pub ttl: u32,
+    #[prost(string, repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint64, optional, tag = "3")]
+    pub rtt_us: ::core::option::Option<u64>,
+    /// `none`, `time_exceeded`, `syn_ack`, `rst`, `unreachable:CODE`, `packet_too_big`, `answered`, `not_sent:ERRNO`.
+    #[prost(string, tag = "4")]
+    pub reply: ::prost::alloc::string::String,
+    #[prost(uint32, optional, tag = "5")]
+    pub reply_ttl: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "6")]
+    pub asked: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "7")]
+    pub mss: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "8")]
+    pub mtu: ::core::option::Option<u32>,
+}
+/// The same question from several source ports.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Sweep {
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+    #[prost(string, optional, tag = "3")]
+    pub source: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "4")]
+    pub flows: ::prost::alloc::vec::Vec<Flow>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Flow {
+    #[prost(uint32, tag = "1")]
+    pub source_port: u32,
+    /// As in Hop, one for each pass.
+    #[prost(string, repeated, tag = "2")]
+    pub replies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// 16 hexadecimal digits of the certificate's SHA-256.
+    #[prost(string, optional, tag = "3")]
+    pub leaf: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// The agent's own control target.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlFacts {
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(uint64, optional, tag = "2")]
+    pub rtt_us: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "3")]
+    pub fault: ::core::option::Option<Fault>,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct ClockFacts {
@@ -1435,6 +1561,55 @@ pub struct Run {
     pub findings: ::prost::alloc::vec::Vec<Finding>,
     #[prost(message, repeated, tag = "11")]
     pub clients: ::prost::alloc::vec::Vec<ClientReport>,
+    #[prost(message, repeated, tag = "12")]
+    pub experiments: ::prost::alloc::vec::Vec<ExperimentRecord>,
+    /// The last good run of the same target that this one was compared with.
+    #[prost(message, optional, tag = "13")]
+    pub compared_with: ::core::option::Option<RunRef>,
+    #[prost(message, repeated, tag = "14")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+}
+/// An experiment that the diagnosis ordered, and what it changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExperimentRecord {
+    #[prost(uint32, tag = "1")]
+    pub round: u32,
+    #[prost(message, optional, tag = "2")]
+    pub experiment: ::core::option::Option<Experiment>,
+    /// What it was to tell apart.
+    #[prost(string, tag = "3")]
+    pub because: ::prost::alloc::string::String,
+    /// `done`, `refused`, `missing`.
+    #[prost(string, tag = "4")]
+    pub outcome: ::prost::alloc::string::String,
+    /// How the findings changed with its round; empty: not at all.
+    #[prost(string, tag = "5")]
+    pub changed: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunRef {
+    /// UUID version 7.
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    /// Microseconds since the Unix epoch.
+    #[prost(int64, tag = "2")]
+    pub started_at_us: i64,
+}
+/// What one vantage point saw otherwise than before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Change {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    /// `outcome`, `addresses`, `certificate`, `capabilities`, `path`, `latency`.
+    #[prost(string, tag = "2")]
+    pub what: ::prost::alloc::string::String,
+    /// Empty where it does not concern one address.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub before: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub after: ::prost::alloc::string::String,
 }
 /// What the evidence says of one family of mail clients.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -119,6 +119,7 @@ impl Case {
             clock,
             resolve: Some(resolve),
             attempts,
+            network: parallax_model::path::NetworkFacts::default(),
         }
     }
 

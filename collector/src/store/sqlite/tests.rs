@@ -59,6 +59,9 @@ fn run(id: u128) -> RunDocument {
         verdict: Verdict::Healthy,
         summary: "well".into(),
         findings: Vec::new(),
+        changes: Vec::new(),
+        compared_with: None,
+        experiments: Vec::new(),
     }
 }
 

@@ -14,10 +14,6 @@ use crate::render::words;
 /// What an attempt varies, in words.
 pub(super) fn heading(kind: ExperimentKind, by: Option<&AgentName>) -> String {
     match kind {
-        ExperimentKind::Repeat
-        | ExperimentKind::ControlPort
-        | ExperimentKind::OtherPort
-        | ExperimentKind::ForcedAddress => format!("asked again: {kind}"),
         ExperimentKind::RawHello => "examined: TLS by hand, old versions included".to_owned(),
         ExperimentKind::StarttlsInjection => {
             "examined: a command sent in clear together with STARTTLS".to_owned()
@@ -28,6 +24,7 @@ pub(super) fn heading(kind: ExperimentKind, by: Option<&AgentName>) -> String {
             Some(agent) => format!("watched what the first session wrote, from {agent}"),
             None => "watched what the first session wrote".to_owned(),
         },
+        _ => format!("asked again: {kind}"),
     }
 }
 

@@ -226,6 +226,7 @@ fn observation() -> Observation {
         clock: None,
         resolve: Some(resolve()),
         attempts: vec![rejected_login(), closed_control_port()],
+        network: parallax_model::path::NetworkFacts::default(),
     }
 }
 
