@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parallax_engine::action::{Action, Connection};
+use parallax_engine::action::{Action, Connection, Dial};
 use parallax_engine::event::Event;
 use parallax_engine::imap::Outgoing;
 use parallax_engine::session::Session;
@@ -65,6 +65,7 @@ pub(crate) async fn drive(
 ) -> Attempt {
     let mut line = Line {
         peer,
+        dial: Dial::default(),
         around,
         channel: Channel::None,
         tcp: None,
@@ -74,7 +75,7 @@ pub(crate) async fn drive(
     let mut turn: Option<Turn> = None;
     loop {
         let event = match session.next(around.now()) {
-            Action::Connect { until } => line.connect(around.moment(until)).await,
+            Action::Connect { dial, until } => line.connect(dial, around.moment(until)).await,
             Action::Handshake {
                 server_name,
                 connection,
@@ -124,6 +125,8 @@ pub(crate) async fn drive(
 /// A session's connection.
 struct Line<'a> {
     peer: SocketAddr,
+    /// How its connections are opened.
+    dial: Dial,
     around: &'a Surroundings,
     channel: Channel,
     /// The account of a connection that never opened.
@@ -144,8 +147,9 @@ enum Channel {
 }
 
 impl Line<'_> {
-    async fn connect(&mut self, until: Instant) -> Event {
-        match tcp::connect(self.peer, until).await {
+    async fn connect(&mut self, dial: Dial, until: Instant) -> Event {
+        self.dial = dial;
+        match tcp::connect(self.peer, dial, until).await {
             Ok(open) => {
                 self.channel = Channel::Plain(open.stream);
                 Event::Connected(open.evidence)
@@ -172,7 +176,7 @@ impl Line<'_> {
         };
         let ended = if self.resumes {
             let again = async {
-                let open = tcp::connect(self.peer, until).await;
+                let open = tcp::connect(self.peer, self.dial, until).await;
                 open.map(|open| open.stream).map_err(|not| not.fault)
             };
             tls::resume(stream, wish, until, again).await

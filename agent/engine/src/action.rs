@@ -1,5 +1,6 @@
 //! What the engine wants done. Closed: this enum and [`Event`](crate::event::Event) are the whole border.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use parallax_model::observation::Attempt;
@@ -20,6 +21,15 @@ pub enum Connection {
     Strict,
 }
 
+/// How a TCP connection is opened, where not as usual.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dial {
+    /// The address of this host that it comes from; without one, the kernel's choice.
+    pub source: Option<IpAddr>,
+    /// The largest segment announced and sent (the MSS option of RFC 9293 section 3.7.1), in bytes.
+    pub mss: Option<u16>,
+}
+
 /// The next thing to do for a session. All times count from the start of the probe.
 #[derive(Debug)]
 #[allow(
@@ -29,6 +39,8 @@ pub enum Connection {
 pub enum Action {
     /// Open a TCP connection to the session's address and port; answer with `Connected` or `ConnectFailed`.
     Connect {
+        /// How it is opened.
+        dial: Dial,
         /// Give up then.
         until: Duration,
     },

@@ -96,7 +96,7 @@ impl Session {
                 State::Between => self.advance(),
                 State::Waiting(wait) if self.now >= wait.until => self.late(wait),
                 State::Waiting(wait) => {
-                    return wait.action(self.config.reference.to_string(), self.connection);
+                    return wait.action(&self.config, self.connection);
                 }
                 State::Over => return Action::Finish(self.attempt()),
             }
@@ -215,7 +215,10 @@ impl Session {
         }
         if name == StageName::Connect {
             let wait = self.wait(Awaited::Connection, self.config.budgets.connect);
-            return self.ready.push_back(Action::Connect { until: wait.until });
+            return self.ready.push_back(Action::Connect {
+                dial: self.config.dial,
+                until: wait.until,
+            });
         }
         self.begin(name);
     }

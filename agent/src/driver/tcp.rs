@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use parallax_engine::action::Dial;
 use parallax_model::evidence::{ConnectEvidence, IcmpError, TcpInfo};
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -52,7 +53,7 @@ pub(crate) async fn read(stream: &TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// Opens a connection. Whatever comes of it, what the kernel knows is kept.
-pub(crate) async fn connect(peer: SocketAddr, until: Instant) -> Result<Open, Box<NotOpen>> {
+pub(crate) async fn connect(peer: SocketAddr, dial: Dial, until: Instant) -> Result<Open, Box<NotOpen>> {
     let mut evidence = ConnectEvidence {
         interface: None,
         syn_retransmits: None,
@@ -61,7 +62,7 @@ pub(crate) async fn connect(peer: SocketAddr, until: Instant) -> Result<Open, Bo
         errno: None,
         icmp: None,
     };
-    let (stream, begun) = match begin(peer) {
+    let (stream, begun) = match begin(peer, dial) {
         Ok(begun) => begun,
         Err(error) => return Err(no_socket(&error, evidence)),
     };
@@ -83,12 +84,18 @@ pub(crate) async fn connect(peer: SocketAddr, until: Instant) -> Result<Open, Bo
 
 /// Makes the socket and sends the first segment. Between two hosts without a way between them the answer may be
 /// there before `connect` returns; its error comes second.
-fn begin(peer: SocketAddr) -> io::Result<(TcpStream, io::Result<()>)> {
+fn begin(peer: SocketAddr, dial: Dial) -> io::Result<(TcpStream, io::Result<()>)> {
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     keep_icmp_errors(socket.as_fd(), true);
     // A dialogue waits for every answer; holding small segments back would only lengthen it.
     let _ = socket.set_tcp_nodelay(true);
+    if let Some(source) = dial.source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    if let Some(mss) = dial.mss {
+        socket.set_tcp_mss(mss.into())?;
+    }
     let begun = match socket.connect(&peer.into()) {
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
         other => other,

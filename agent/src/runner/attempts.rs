@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parallax_engine::action::Dial;
 use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig, SyncPart};
 use parallax_model::credential::{Credential, Mechanism};
@@ -205,6 +206,7 @@ impl Errand {
             tlsa: self.tlsa.clone(),
             sync: self.sync.clone(),
             hold: self.hold,
+            dial: Dial::default(),
             budgets: probe.runner.budgets,
         }
     }

@@ -11,6 +11,7 @@ use parallax_model::observation::Purpose;
 use parallax_model::target::{Endpoint, Host};
 use parallax_model::vantage::AgentName;
 
+use crate::action::Dial;
 use crate::budgets::Budgets;
 use crate::plan::Plan;
 
@@ -49,6 +50,8 @@ pub struct SessionConfig {
     pub sync: Option<SyncPart>,
     /// How long to keep the session open and quiet.
     pub hold: Option<Duration>,
+    /// How the connection is opened.
+    pub dial: Dial,
     /// How long each wait may be.
     pub budgets: Budgets,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::SessionConfig;
 use crate::action::{Action, Connection};
 use crate::budgets::Budgets;
 use crate::exchange::Lost;
@@ -57,12 +58,15 @@ impl Wait {
     }
 
     /// The action whose answer is due, for a caller that asks again before it has one. Nothing is sent twice.
-    pub(super) fn action(self, server_name: String, connection: Connection) -> Action {
+    pub(super) fn action(self, config: &SessionConfig, connection: Connection) -> Action {
         let until = self.until;
         match self.what {
-            Awaited::Connection => Action::Connect { until },
+            Awaited::Connection => Action::Connect {
+                dial: config.dial,
+                until,
+            },
             Awaited::Handshake => Action::Handshake {
-                server_name,
+                server_name: config.reference.to_string(),
                 connection,
                 until,
             },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallax_engine::action::{Action, Connection};
+use parallax_engine::action::{Action, Connection, Dial};
 use parallax_engine::budgets::Budgets;
 use parallax_engine::event::Event;
 use parallax_engine::imap::Outgoing;
@@ -103,6 +103,7 @@ impl<'s> Player<'s> {
             tlsa: None,
             sync: script.part.clone(),
             hold: script.hold,
+            dial: Dial::default(),
             budgets: Budgets::default(),
         });
         Self {
@@ -126,7 +127,7 @@ impl<'s> Player<'s> {
         loop {
             self.now += Duration::from_millis(1);
             match self.session.next(self.now) {
-                Action::Connect { until } => self.connect(until),
+                Action::Connect { until, .. } => self.connect(until),
                 Action::Handshake {
                     connection, until, ..
                 } => {

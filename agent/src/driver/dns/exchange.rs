@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
 use hickory_proto::rr::RecordType;
+use parallax_engine::action::Dial;
 use parallax_model::evidence::{DnsQuery, IcmpError};
 use parallax_model::fault::{DnsFault, Fault, FaultKind, TcpFault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -160,7 +161,7 @@ async fn open(resolver: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 async fn by_tcp(question: &Question, resolver: SocketAddr, until: Instant) -> Came {
-    let mut open = match tcp::connect(resolver, until).await {
+    let mut open = match tcp::connect(resolver, Dial::default(), until).await {
         Ok(open) => open,
         Err(not) => {
             let kind = match not.fault.kind {
