@@ -14,6 +14,7 @@ mod experiment;
 mod extent;
 mod fact;
 mod matrix;
+mod overlay;
 mod product;
 mod repeats;
 mod rule;

@@ -19,6 +19,9 @@ use parallax_model::fault::{
 };
 use parallax_model::finding::{Severity, Verdict};
 use parallax_model::observation::{Attempt, ClockFacts, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::path::{
+    ControlFacts, Flow, Hop, HopReply, NetworkFacts, Path, PathEnd, PathProtocol, Payload, Sweep,
+};
 use parallax_model::spec::Depth;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Security, Target};
@@ -331,6 +334,90 @@ fn resolve() -> impl Strategy<Value = Stage> {
     })
 }
 
+/// Paths and sweeps of any shape, to the places that attempts go to.
+fn network() -> impl Strategy<Value = NetworkFacts> {
+    let reply = select(vec![
+        HopReply::None,
+        HopReply::TimeExceeded,
+        HopReply::SynAck,
+        HopReply::Rst,
+        HopReply::Unreachable("admin_prohibited\u{1b}".into()),
+        HopReply::Answered,
+        HopReply::NotSent("EPERM".into()),
+    ]);
+    let hop = (reply.clone(), prop::collection::vec(address(), 0..2));
+    let path = (
+        address(),
+        select(vec![993_u16, 143, 7]),
+        select(PathProtocol::ALL),
+        prop::collection::vec(hop, 0..5),
+        prop::option::of(58..64_u8),
+        select(Payload::ALL),
+    )
+        .prop_map(|(address, port, protocol, hops, answer_ttl, payload)| Path {
+            address,
+            port,
+            protocol,
+            reached: false,
+            hops: hops
+                .into_iter()
+                .zip(1..)
+                .map(|((reply, addresses), ttl)| Hop {
+                    ttl,
+                    addresses,
+                    rtt: None,
+                    reply,
+                    reply_ttl: None,
+                    asked: None,
+                    mss: None,
+                    mtu: None,
+                })
+                .collect(),
+            source: None,
+            experiment: None,
+            payload,
+            bytes: None,
+            answer_ttl,
+            ended: PathEnd::Silent,
+            start: Duration::ZERO,
+            duration: Duration::ZERO,
+        });
+    let flows = prop::collection::vec(prop::collection::vec(reply, 0..3), 0..17);
+    let sweep = (address(), select(vec![993_u16, 143]), flows).prop_map(|(address, port, flows)| Sweep {
+        address,
+        port,
+        source: None,
+        flows: flows
+            .into_iter()
+            .zip(40_000..)
+            .map(|(replies, source_port)| Flow {
+                source_port,
+                replies,
+                leaf: None,
+            })
+            .collect(),
+    });
+    let control = prop::option::of(prop::option::of(fault())).prop_map(|tried| {
+        tried.map(|fault| ControlFacts {
+            target: "10.0.71.2:7143\u{1b}".into(),
+            rtt: None,
+            fault,
+        })
+    });
+    (
+        prop::collection::vec(path, 0..4),
+        prop::collection::vec(sweep, 0..2),
+        prop::collection::vec(address(), 0..3),
+        control,
+    )
+        .prop_map(|(paths, sweeps, source_addresses, control)| NetworkFacts {
+            paths,
+            sweeps,
+            source_addresses,
+            control,
+        })
+}
+
 fn observation() -> impl Strategy<Value = Observation> {
     (
         select(vec!["ams", "fra", "lon", "par"]),
@@ -339,9 +426,10 @@ fn observation() -> impl Strategy<Value = Observation> {
         prop::option::of(any::<f64>()),
         prop::option::of(resolve()),
         prop::collection::vec(attempt(), 0..4),
+        network(),
     )
         .prop_map(
-            |(agent, outcome, reason, offset_ms, resolve, attempts)| Observation {
+            |(agent, outcome, reason, offset_ms, resolve, attempts, network)| Observation {
                 agent: agent.parse().unwrap(),
                 labels: Labels::new(),
                 outcome: outcome
@@ -354,7 +442,7 @@ fn observation() -> impl Strategy<Value = Observation> {
                 }),
                 resolve,
                 attempts,
-                network: parallax_model::path::NetworkFacts::default(),
+                network,
             },
         )
 }

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::attempt::{self, Setting};
 use super::chain::ChainSpec;
 use super::expect::Expected;
+use super::path;
 
 /// One case file. See `tests/cases/README.md` for the shorthand.
 #[derive(Debug, Deserialize)]
@@ -87,7 +88,7 @@ impl Case {
             ],
         };
         let mut attempts = Vec::new();
-        for (key, value) in seen {
+        for (key, value) in seen.iter().filter(|(key, _)| !path::is_one(key)) {
             if let Some((purpose, experiment, socket, endpoint)) = attempt_key(key) {
                 let text = value.as_str().expect(key);
                 attempts.push(attempt::build(
@@ -119,7 +120,7 @@ impl Case {
             clock,
             resolve: Some(resolve),
             attempts,
-            network: parallax_model::path::NetworkFacts::default(),
+            network: path::network(number, seen),
         }
     }
 

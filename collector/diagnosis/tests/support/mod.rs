@@ -5,3 +5,4 @@ pub mod case;
 pub mod chain;
 pub mod expect;
 pub mod line;
+pub mod path;

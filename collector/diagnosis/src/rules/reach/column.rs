@@ -24,7 +24,7 @@ pub(super) struct Sign {
 }
 
 /// One address and port as the vantage points see it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct View<'m, 'a> {
     pub(super) matrix: &'m Matrix<'a>,
     pub(super) address: IpAddr,

@@ -3,6 +3,7 @@
 mod claim;
 mod column;
 mod family;
+mod placed;
 mod rejection;
 mod reset;
 mod silence;
@@ -20,9 +21,9 @@ pub(crate) fn unreachable(matrix: &Matrix) -> Vec<Candidate> {
     let mut claims: Vec<Claim> = Vec::new();
     for column in matrix.columns() {
         let view = View::new(matrix, &column);
-        let found = silence::claim(&view)
+        let found = silence::claims(&view)
             .into_iter()
-            .chain(reset::claim(&view))
+            .chain(reset::claims(&view))
             .chain(rejection::claims(&view));
         for claim in found {
             match claims.iter_mut().find(|other| other.is_the_same(&claim)) {

@@ -9,6 +9,7 @@ use super::claim::Claim;
 use super::column::{View, vantages};
 use crate::command;
 use crate::matrix::CellId;
+use crate::overlay::{self, Place};
 use crate::rules::local::on_link;
 use crate::symptom::{Icmp, IcmpClass, Reach};
 
@@ -192,10 +193,21 @@ fn location(view: &View, meaning: Meaning, cells: &[CellId], from: &BTreeSet<IpA
             before: Some(view.address),
         };
     }
-    Location {
-        segment: segment(view, cells, from),
-        after: None,
-        before: sender,
+    let places: Vec<Place> = cells
+        .iter()
+        .filter_map(|&id| overlay::sender(view.matrix, id, self::sender(view, id)?))
+        .collect();
+    match places.first() {
+        Some(first) if places.iter().all(|place| place.segment == first.segment) => Location {
+            segment: first.segment,
+            after: first.after,
+            before: sender,
+        },
+        Some(_) | None => Location {
+            segment: segment(view, cells, from),
+            after: None,
+            before: sender,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use super::column::{View, vantages};
 use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
+use crate::overlay::{self, Answerer, Place};
 
 /// A reset that is this much quicker than the host is known to be can't be the host's.
 const QUICKER: Duration = Duration::from_micros(1500);
@@ -19,21 +20,95 @@ const NEAR_HOST: Duration = Duration::from_millis(5);
 /// A reset within this time never left the agent's host, if the host asked is known to be further.
 const ON_THE_HOST: Duration = Duration::from_micros(300);
 
-/// Claim: where nobody connects, the host itself says that nothing listens; where others do connect, or where the
-/// host is known to answer slower than this reset came, somebody else refuses in its name.
-/// Disproved by: a connection (then it is not closed), or a reset that takes as long as the host's own.
-pub(super) fn claim(view: &View) -> Option<Claim> {
+/// Claim: a reset that comes from nearer than the host, by its hop, its time to live or its time, is somebody else's;
+/// one from as far as the host is the host's own; where others do connect, somebody refuses in its name. Without any
+/// of these it is likely the host that says that nothing listens, and no more than that.
+/// Disproved by: a connection (then it is not closed), or a reset from as far away as the host's own.
+pub(super) fn claims(view: &View) -> Vec<Claim> {
+    let mut nearer: Vec<(Place, Vec<CellId>)> = Vec::new();
+    let mut left = Vec::new();
+    let mut own = 0;
+    for &id in &view.reset {
+        match overlay::answerer(view.matrix, id) {
+            Answerer::Nearer(place) => match nearer.iter_mut().find(|(known, _)| known.may_be(&place)) {
+                Some((known, cells)) => {
+                    known.lines.extend(place.lines);
+                    cells.push(id);
+                }
+                None => nearer.push((place, vec![id])),
+            },
+            Answerer::Host => {
+                own += 1;
+                left.push(id);
+            }
+            Answerer::Unknown => left.push(id),
+        }
+    }
+    let rest = View {
+        reset: left,
+        ..view.clone()
+    };
+    let mut claims: Vec<Claim> = nearer
+        .into_iter()
+        .map(|(place, cells)| in_between(view, place, &cells))
+        .collect();
+    claims.extend(by_time(&rest, own > 0));
+    claims
+}
+
+fn by_time(view: &View, from_the_host: bool) -> Option<Claim> {
     if view.reset.is_empty() {
         return None;
     }
     let near = nearness(view);
-    if near == Nearness::OnTheAgent {
+    if near == Nearness::OnTheAgent && !from_the_host {
         Some(by_the_agent(view))
-    } else if !view.witnesses.is_empty() || near == Nearness::OnTheWay {
-        Some(by_another(view, near))
+    } else if !view.witnesses.is_empty() || near == Nearness::OnTheWay && !from_the_host {
+        Some(by_another(view, near, from_the_host))
     } else {
-        Some(closed(view))
+        Some(closed(view, from_the_host))
     }
+}
+
+/// Somebody between the agent and the host refuses in the host's name, and the paths say where.
+fn in_between(view: &View, place: Place, cells: &[CellId]) -> Claim {
+    let at_home = place.at_home;
+    let phrase = match place.after {
+        Some(after) => {
+            format!("{after} or what is right behind it refuses with a reset in the server's name")
+        }
+        None if at_home => {
+            "a reset comes from the agent's host or its first hop, in the server's name".to_owned()
+        }
+        None => "a reset from nearer than the host refuses the connection".to_owned(),
+    };
+    let mut claim = Claim::new(view, FindingKind::RejectedWithReset, 0.88, cells)
+        .at(place.location())
+        .phrase(phrase)
+        .told_apart_by("how far away the reset is made, beside the host's own answers");
+    claim.because.extend(place.lines);
+    claim.because.push(format!(
+        "the reset for port {} comes from nearer than the host's own answers",
+        view.endpoint.port
+    ));
+    if let Some(after) = place.after {
+        claim = claim.next([command::on(
+            &after.to_string(),
+            &command::filter(view.endpoint.port),
+        )]);
+    }
+    let claim = claim.or(
+        if at_home {
+            FindingKind::AgentLocalFirewall
+        } else {
+            FindingKind::PortClosed
+        },
+        if at_home { 0.1 } else { 0.04 },
+        "the filter rules at the named hop",
+    );
+    claim
+        .next(on_agent(view).filter(|_| at_home))
+        .next_on_the_path(view)
 }
 
 /// How far away the reset was made, from its time beside the host's own answers.
@@ -87,26 +162,19 @@ fn by_the_agent(view: &View) -> Claim {
     claim
 }
 
-fn by_another(view: &View, near: Nearness) -> Claim {
-    let single = vantages(&view.reset).len() == 1;
+fn by_another(view: &View, near: Nearness, from_the_host: bool) -> Claim {
     let confidence = match (near, view.witnesses.len()) {
+        (_, _) if from_the_host => 0.55,
         (Nearness::OnTheWay, _) => 0.85,
         (_, 0 | 1) => 0.65,
         (_, _) => 0.75,
     };
-    let segment = match (near, single) {
-        (Nearness::OnTheWay, true) | (Nearness::Unknown, true) => Segment::VantageEdge,
-        (Nearness::AtTheHost | Nearness::OnTheWay | Nearness::OnTheAgent | Nearness::Unknown, _) => {
-            Segment::Unknown
-        }
-    };
-    let (banned, balancer) = if near == Nearness::AtTheHost {
-        (0.2, 0.15)
+    let (banned, balancer) = if from_the_host || near == Nearness::AtTheHost {
+        (0.25, 0.15)
     } else {
         (0.1, 0.1)
     };
     let mut claim = Claim::new(view, FindingKind::RejectedWithReset, confidence, &view.reset)
-        .at(Location::segment(segment))
         .phrase("a reset refuses the connection, and it is not the server's own")
         .told_apart_by("whether anybody connects to the same address")
         .or(
@@ -129,23 +197,34 @@ fn by_another(view: &View, near: Nearness) -> Claim {
     claim
 }
 
-fn closed(view: &View) -> Claim {
+fn closed(view: &View, from_the_host: bool) -> Claim {
     let affected = vantages(&view.reset).len();
     let confidence = match (affected, view.matrix.single()) {
+        (1, _) if from_the_host => 0.8,
+        (_, _) if from_the_host => 0.92,
         (1, true) => 0.6,
         (1, false) => 0.55,
-        (_, _) => 0.9,
+        (_, _) => 0.75,
+    };
+    let segment = if from_the_host {
+        Segment::Service
+    } else {
+        Segment::Unknown
     };
     let port = view.endpoint.port;
     let host = view.address.to_string();
     Claim::new(view, FindingKind::PortClosed, confidence, &view.reset)
-        .at(Location::segment(Segment::Service))
+        .at(Location::segment(segment))
         .phrase("nothing listens there, the host answers with a reset")
         .told_apart_by("whether anybody connects to the same address")
         .or(
             FindingKind::RejectedWithReset,
-            if affected > 1 { 0.08 } else { 0.3 },
-            "whether the reset comes as late as the host's own answers, and from everywhere",
+            match (from_the_host, affected) {
+                (true, _) => 0.05,
+                (false, 1) => 0.3,
+                (false, _) => 0.2,
+            },
+            "how far away the reset is made, beside the host's answers on another port",
         )
         .next([
             command::on(&host, &command::listening(port)),

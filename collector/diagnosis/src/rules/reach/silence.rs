@@ -6,17 +6,30 @@ use parallax_model::finding::{FindingKind, Location, Segment};
 
 use super::claim::Claim;
 use super::column::{View, vantages};
-use super::rejection;
+use super::{placed, rejection};
+use crate::candidate::Blame;
 use crate::command;
+use crate::matrix::CellId;
+use crate::symptom::Reach;
+use crate::words;
 
-/// Claim: packets are dropped. Where the host answers others it is on the way of those it does not answer; where
-/// it answers nobody on this port but somebody on another, it is at the site or the host; where it answers nobody
-/// on anything, the host may be down.
+/// Claim: packets are dropped. Where paths tell how far they come, it is there; else, where the host answers others it
+/// is on the way of those it does not answer; where it answers nobody on this port but somebody on another, it is at
+/// the site or the host or on the way; where it answers nobody on anything, the host may be down.
 /// Disproved by: any answer on this port, or an ICMP error (one of those outweighs any number of silent siblings,
 /// since routers limit their rate).
-pub(super) fn claim(view: &View) -> Option<Claim> {
+pub(super) fn claims(view: &View) -> Vec<Claim> {
+    let (offline, silent): (Vec<CellId>, Vec<CellId>) = view
+        .silent
+        .iter()
+        .partition(|id| without_network(view, id.vantage));
+    let mut claims: Vec<Claim> = network_down(view, &offline).into_iter().collect();
+    let view = &View {
+        silent,
+        ..view.clone()
+    };
     if view.silent.is_empty() {
-        return None;
+        return claims;
     }
     let answered: BTreeSet<usize> = view
         .witnesses
@@ -24,18 +37,64 @@ pub(super) fn claim(view: &View) -> Option<Claim> {
         .copied()
         .chain(vantages(&view.reset))
         .collect();
+    if answered.is_empty() && rejection::speaks_for_the_silent(view) {
+        return claims;
+    }
+    let (groups, unplaced) = placed::groups(view);
+    claims.extend(groups.iter().map(|group| placed::claim(view, group, &answered)));
+    let rest = View {
+        silent: unplaced,
+        ..view.clone()
+    };
+    if !rest.silent.is_empty() {
+        claims.push(without_paths(&rest, &answered));
+    }
+    claims
+}
+
+/// Whether the agent's own control target is as silent as this one.
+fn without_network(view: &View, vantage: usize) -> bool {
+    let vantage = view.matrix.vantage(vantage);
+    let control = vantage.seen.network.control.as_ref();
+    control.is_some_and(|control| control.fault.is_some())
+        && vantage.cells.iter().all(|cell| cell.reach != Reach::Connected)
+}
+
+fn network_down(view: &View, offline: &[CellId]) -> Option<Claim> {
+    let first = offline.first()?;
+    let control = view.matrix.vantage(first.vantage).seen.network.control.as_ref()?;
+    let target = words::quote(&control.target);
+    let mut claim = Claim::new(view, FindingKind::AgentNetworkDown, 0.85, offline)
+        .at(Location::segment(Segment::VantageEdge))
+        .phrase(format!(
+            "its own network fails, the control target {target} does not answer either"
+        ))
+        .told_apart_by("whether the agent reaches anything else")
+        .or(
+            FindingKind::PacketsDropped,
+            0.1,
+            "whether the agent reaches anything else",
+        )
+        .next_on_the_path(view);
+    claim.because.push(format!(
+        "{}: the control target {target} does not answer either",
+        view.matrix.name(first.vantage)
+    ));
+    claim.blame = Blame::Agent;
+    Some(claim)
+}
+
+fn without_paths(view: &View, answered: &BTreeSet<usize>) -> Claim {
     if !answered.is_empty() {
-        Some(on_the_way(view, &answered))
-    } else if rejection::speaks_for_the_silent(view) {
-        None
+        on_the_way(view, answered)
     } else if view.lives() {
-        Some(one_port(view))
+        one_port(view)
     } else if view.sibling_is_down() {
-        Some(as_its_sibling(view))
+        as_its_sibling(view)
     } else if view.signs.is_empty() {
-        Some(unknown(view))
+        unknown(view)
     } else {
-        Some(dead(view))
+        dead(view)
     }
 }
 
@@ -46,34 +105,24 @@ fn on_the_way(view: &View, answered: &BTreeSet<usize>) -> Claim {
     let all_of_it = !port_only
         && view.signs_at(&affected).next().is_some()
         && view.signs_at(answered).any(|sign| sign.alive);
-    let mut confidence = match (affected.len(), answered.len()) {
-        (1, 1) => 0.65,
-        (_, 1) => 0.7,
-        (_, _) => 0.8,
+    let confidence = match (affected.len(), answered.len()) {
+        (1, 1) => 0.6,
+        (1, _) | (_, 1) => 0.65,
+        (_, _) => 0.75,
     };
-    if port_only {
-        confidence += 0.05;
-    }
-    let side = if single { "on its side" } else { "on the way" };
     let phrase = if port_only {
-        format!("packets to this port are dropped {side}, another port of the host answers")
+        "packets to this port are dropped on the way, another port of the host answers"
     } else if all_of_it {
-        format!("packets are dropped {side}, whatever the port")
+        "packets are dropped on the way, whatever the port"
     } else {
-        format!("packets are dropped {side}")
-    };
-    let segment = if single {
-        Segment::VantageEdge
-    } else {
-        Segment::Unknown
+        "packets are dropped on the way"
     };
     let found = Claim::new(view, FindingKind::PacketsDropped, confidence, &view.silent)
-        .at(Location::segment(segment))
         .phrase(phrase)
         .told_apart_by("any answer to a packet from there")
         .or(
             FindingKind::SourceBanned,
-            if all_of_it { 0.2 } else { 0.15 },
+            if single { 0.25 } else { 0.15 },
             "another source address at the same place, or the ban list on the mail host",
         )
         .next_on_the_path(view);
@@ -94,21 +143,13 @@ fn on_the_way(view: &View, answered: &BTreeSet<usize>) -> Claim {
 
 fn one_port(view: &View) -> Claim {
     let several = vantages(&view.silent).len() > 1;
-    let segment = if several {
-        Segment::SiteEdge
-    } else {
-        Segment::Unknown
-    };
     Claim::new(
         view,
         FindingKind::PacketsDropped,
-        if several { 0.8 } else { 0.6 },
+        if several { 0.75 } else { 0.6 },
         &view.silent,
     )
-    .at(Location::segment(segment))
-    .phrase(
-        "packets to this port are dropped before the host or by it, while the host answers on another port",
-    )
+    .phrase("packets to this port are dropped on the way or by the host, which answers on another port")
     .told_apart_by("whether the host answers on another port")
     .or(
         FindingKind::ServerOverloaded,
@@ -126,18 +167,12 @@ fn one_port(view: &View) -> Claim {
 
 fn dead(view: &View) -> Claim {
     let several = vantages(&view.silent).len() > 1;
-    let segment = if several {
-        Segment::Service
-    } else {
-        Segment::Unknown
-    };
     Claim::new(
         view,
         FindingKind::HostDown,
         if several { 0.5 } else { 0.4 },
         &view.silent,
     )
-    .at(Location::segment(segment))
     .phrase("the host does not answer on any port that was tried")
     .told_apart_by("any answer of the host, for instance to a ping from its own network")
     .or(

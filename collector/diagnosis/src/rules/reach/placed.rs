@@ -1,0 +1,279 @@
+//! Connections that nothing answers, where paths tell how far the packets come.
+
+use std::collections::BTreeSet;
+
+use parallax_model::finding::{FindingKind, Segment};
+
+use super::claim::Claim;
+use super::column::{View, vantages};
+use crate::candidate::Blame;
+use crate::command;
+use crate::matrix::CellId;
+use crate::overlay::{self, Place};
+
+const CAPTURE: &str = "a packet capture on the mail host: whether the SYNs arrive";
+const SOURCE: &str = "another source address at the same place, or the ban list on the mail host";
+
+/// Attempts that are lost at one place.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) place: Place,
+    pub(super) cells: Vec<CellId>,
+}
+
+/// Attempts sorted by where they are lost, and those of which that is not known.
+pub(super) fn groups(view: &View) -> (Vec<Group>, Vec<CellId>) {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut unplaced = Vec::new();
+    for &id in &view.silent {
+        let Some(place) = overlay::silence(view.matrix, id) else {
+            unplaced.push(id);
+            continue;
+        };
+        match groups.iter_mut().find(|group| group.place.may_be(&place)) {
+            Some(group) => {
+                group.place.lines.extend(place.lines);
+                group.cells.push(id);
+            }
+            None => groups.push(Group {
+                place,
+                cells: vec![id],
+            }),
+        }
+    }
+    let nobody_passes = view.witnesses.is_empty() && view.reset.is_empty();
+    if nobody_passes && groups.iter().all(|group| at_an_edge(view, group)) {
+        groups = groups.into_iter().reduce(joined).into_iter().collect();
+    }
+    if let [only] = groups.as_mut_slice()
+        && only.cells.len() > unplaced.len()
+    {
+        only.cells.append(&mut unplaced);
+    }
+    (groups, unplaced)
+}
+
+/// Whether it looks like a fault of one vantage point's own first hop, or of a router of which several faces are seen.
+fn at_an_edge(view: &View, group: &Group) -> bool {
+    !group.place.at_home && group.place.ttl > 0 && !group.place.at_the_target(view.address)
+}
+
+/// Everybody's packets are lost, each behind a hop of his own: one cause behind them all is likelier than many.
+fn joined(mut one: Group, other: Group) -> Group {
+    one.place.segment = Segment::Transit;
+    if one.place.before != other.place.before {
+        one.place.before = None;
+    }
+    one.place.lines.extend(other.place.lines);
+    one.cells.extend(other.cells);
+    one
+}
+
+/// Claim: packets vanish behind the last hop that still answers for this port, before the next that answers for others.
+/// Where others come through that hop to the host, something refuses this source: a ban, or the way back to it. Where
+/// the hop before the host is the last for every protocol, the host may be down.
+/// Disproved by: any answer from behind that hop to a packet for this port.
+pub(super) fn claim(view: &View, group: &Group, answered: &BTreeSet<usize>) -> Claim {
+    let place = &group.place;
+    let single = vantages(&group.cells).len() == 1;
+    let claim = if place.at_home && single {
+        at_home(view, group)
+    } else if place.translated {
+        backend(view, group, !answered.is_empty())
+    } else if place.others_pass && place.at_the_target(view.address) {
+        source(view, group)
+    } else if answered.is_empty() && !view.lives() && last_for_everything(view, group) {
+        dead(view, group)
+    } else {
+        dropped(view, group, answered)
+    };
+    let mut claim = claim.at(place.location());
+    claim.because.extend(place.lines.iter().cloned());
+    claim.because.extend(bounds(view, place));
+    claim
+}
+
+/// "after 10.0.1.1: it answers for this port, 10.0.9.2 behind it does not"
+fn bounds(view: &View, place: &Place) -> Option<String> {
+    let port = view.endpoint.port;
+    match (place.after, place.before) {
+        (Some(after), Some(before)) => Some(format!(
+            "after {after}: it answers for port {port}, {before} behind it does not"
+        )),
+        (Some(after), None) => Some(format!("after {after}: nobody behind it answers for port {port}")),
+        (None, Some(before)) => Some(format!("{before} answers, though not for port {port}")),
+        (None, None) => None,
+    }
+}
+
+fn at_home(view: &View, group: &Group) -> Claim {
+    let mut claim = Claim::new(view, FindingKind::AgentLocalFirewall, 0.55, &group.cells)
+        .phrase("packets to this port do not come as far as the first hop, those to another do")
+        .told_apart_by("the filter rules and a packet capture on the agent's host")
+        .or(
+            FindingKind::PacketsDropped,
+            0.4,
+            "a packet capture on the agent's host: whether the SYNs leave it, then the first hop's ingress filter",
+        )
+        .next_on_the_path(view);
+    claim.blame = Blame::Agent;
+    claim
+}
+
+fn backend(view: &View, group: &Group, others_are_answered: bool) -> Claim {
+    let (kind, other) = if others_are_answered {
+        (FindingKind::OneBackendBroken, FindingKind::SourceBanned)
+    } else {
+        (FindingKind::PacketsDropped, FindingKind::HostDown)
+    };
+    Claim::new(view, kind, 0.6, &group.cells)
+        .phrase("a balancer at the address itself lets the packets go on, and nothing answers from behind it")
+        .told_apart_by("the same from several source ports and addresses")
+        .or(other, 0.3, SOURCE)
+        .next(at(view, &view.address.to_string()))
+}
+
+fn source(view: &View, group: &Group) -> Claim {
+    let affected = vantages(&group.cells);
+    let port_only = view.signs_at(&affected).any(|sign| sign.alive);
+    let phrase = if port_only {
+        "the last hop before the host still answers, the host answers others and not this source on this port"
+    } else {
+        "the last hop before the host still answers, the host answers others and not this source"
+    };
+    Claim::new(view, FindingKind::SourceBanned, 0.6, &group.cells)
+        .phrase(phrase)
+        .told_apart_by(SOURCE)
+        .or(FindingKind::PacketsDropped, 0.2, CAPTURE)
+        .or(
+            FindingKind::ReturnPathLost,
+            0.12,
+            "a packet capture on the mail host: whether SYN-ACKs leave it for this source",
+        )
+        .or(
+            FindingKind::AgentLocalFirewall,
+            0.05,
+            "a packet capture on the agent's host: whether SYN-ACKs arrive there",
+        )
+        .next([
+            command::on(
+                &view.address.to_string(),
+                "fail2ban-client status; nft list ruleset",
+            ),
+            command::on(
+                &view.address.to_string(),
+                &command::capture(view.address, view.endpoint.port),
+            ),
+        ])
+        .next_on_the_path(view)
+}
+
+/// Whether every path ends at the same hop, and that is as near to the host as anybody comes.
+fn last_for_everything(view: &View, group: &Group) -> bool {
+    let known = group
+        .cells
+        .iter()
+        .filter_map(|&id| Some((id, overlay::silence(view.matrix, id)?)));
+    let mut hops = BTreeSet::new();
+    let mut who = BTreeSet::new();
+    for (id, place) in known {
+        if overlay::distance_of_siblings(view.matrix, id).is_some_and(|host| host == place.ttl + 1) {
+            return true;
+        }
+        if place.ttl < 2 || place.before.is_some() {
+            return false;
+        }
+        who.insert(id.vantage);
+        hops.insert(place.after);
+    }
+    who.len() > 1 && hops.len() == 1
+}
+
+fn dead(view: &View, group: &Group) -> Claim {
+    Claim::new(view, FindingKind::HostDown, 0.5, &group.cells)
+        .phrase("every path ends at the last hop before the host, which answers on nothing that was tried")
+        .told_apart_by("any answer of the host, for instance to a ping from its own network")
+        .or(
+            FindingKind::PacketsDropped,
+            0.35,
+            "a vantage point inside the site, or a packet capture on the host: whether anything arrives",
+        )
+        .or(
+            FindingKind::ReturnPathLost,
+            0.1,
+            "a packet capture on the host: whether answers leave it",
+        )
+        .next(at(view, &view.address.to_string()))
+        .next_on_the_path(view)
+}
+
+fn dropped(view: &View, group: &Group, answered: &BTreeSet<usize>) -> Claim {
+    let place = &group.place;
+    let affected = vantages(&group.cells);
+    let port_only = view.signs_at(&affected).any(|sign| sign.alive);
+    let at_the_target = place.at_the_target(view.address);
+    let confidence = match (place.before.is_some(), at_the_target) {
+        (true, true) => 0.7,
+        (true, false) => 0.85,
+        (false, _) if answered.is_empty() && !view.lives() => 0.55,
+        (false, _) => 0.75,
+    };
+    let what = if port_only {
+        "packets to this port"
+    } else {
+        "packets"
+    };
+    let phrase = match (place.after, place.before) {
+        (_, _) if at_the_target => format!(
+            "{what} are dropped by the last hop before the host, or by the host's own filter, or their answers are"
+        ),
+        (Some(after), Some(before)) => format!("{what} are dropped between {after} and {before}"),
+        (Some(after), None) => format!("{what} are dropped behind {after}"),
+        (None, Some(before)) => format!("{what} are dropped before {before}"),
+        (None, None) => format!("{what} are dropped"),
+    };
+    let found = Claim::new(view, FindingKind::PacketsDropped, confidence, &group.cells)
+        .phrase(phrase)
+        .told_apart_by("any answer to this port from behind the last hop that answers");
+    let found = look_alikes(found, place, view, answered);
+    let look_at = place
+        .after
+        .map_or_else(Vec::new, |after| at(view, &after.to_string()));
+    found.next(look_at).next_on_the_path(view)
+}
+
+fn look_alikes(found: Claim, place: &Place, view: &View, answered: &BTreeSet<usize>) -> Claim {
+    if place.at_the_target(view.address) {
+        found
+            .or(
+                FindingKind::ServerOverloaded,
+                0.1,
+                "repeating over minutes: a full accept queue lets some connections through",
+            )
+            .or(
+                FindingKind::ReturnPathLost,
+                0.08,
+                "a packet capture on the mail host: whether SYN-ACKs leave it",
+            )
+    } else if !answered.is_empty() {
+        found
+            .or(FindingKind::SourceBanned, 0.08, SOURCE)
+            .or(FindingKind::ReturnPathLost, 0.05, CAPTURE)
+    } else if view.lives() {
+        found.or(FindingKind::ReturnPathLost, 0.05, CAPTURE)
+    } else {
+        found.or(
+            FindingKind::HostDown,
+            0.3,
+            "a vantage point inside the site: whether the host answers there",
+        )
+    }
+}
+
+fn at(view: &View, place: &str) -> Vec<String> {
+    let (address, port) = (view.address, view.endpoint.port);
+    vec![command::on(
+        place,
+        &format!("{}; {}", command::route(address), command::filter(port)),
+    )]
+}
