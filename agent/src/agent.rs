@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::driver::tls::{AnchorError, Trust, read_anchors};
 use crate::identity::{self, NoIdentity, Wanted};
 use crate::link::{Link, Road};
+use crate::network::LocalNetwork;
 use crate::policy::Policy;
 use crate::runner::Runner;
 use crate::telemetry::Telemetry;
@@ -38,6 +39,8 @@ pub struct AgentOptions {
     pub ca_files: Vec<PathBuf>,
     /// What may be touched.
     pub policy: Policy,
+    /// Where it stands in its own network.
+    pub network: LocalNetwork,
     /// Probes at a time; an order beyond is refused.
     pub max_probes: usize,
 }
@@ -107,7 +110,8 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         Trust::new(&anchors),
         sealing_key,
         options.max_probes,
-    );
+    )
+    .within(options.network);
     let link = Link {
         telemetry: telemetry.clone(),
         road: Road::Dial(dialer.clone()),

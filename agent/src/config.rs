@@ -13,12 +13,13 @@ use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
 use crate::agent::{AgentOptions, DEFAULT_PROBES};
+use crate::network::LocalNetwork;
 use crate::policy::Policy;
 
 pub use args::{Args, Command, RunArgs};
 pub use file::ConfigError;
 
-use file::File;
+use file::{File, NetworkTable};
 
 /// A complete configuration. A token is not part of it: it is used once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +48,8 @@ pub struct Config {
     pub labels: Labels,
     /// What may be touched.
     pub policy: Policy,
+    /// Where the agent stands in its own network.
+    pub network: LocalNetwork,
 }
 
 impl Config {
@@ -78,10 +81,12 @@ impl Config {
         if max_probes == 0 {
             return Err(ConfigError::value("max-probes", "0", "a number from 1"));
         }
+        let collector: CollectorAddress = collector
+            .parse()
+            .map_err(|error| ConfigError::wrong("collector", &error))?;
+        let network = network(args, file.network, &collector)?;
         Ok(Self {
-            collector: collector
-                .parse()
-                .map_err(|error| ConfigError::wrong("collector", &error))?,
+            collector,
             name: name
                 .map(|name| name.parse().map_err(|error| ConfigError::wrong("name", &error)))
                 .transpose()?,
@@ -101,6 +106,7 @@ impl Config {
             log_filter: args.log_filter.clone().or(file.log_filter),
             labels,
             policy: file.policy,
+            network,
         })
     }
 
@@ -130,6 +136,7 @@ impl Config {
             state_dir: self.state_dir,
             ca_files: self.ca_files,
             policy: self.policy,
+            network: self.network,
             max_probes: self.max_probes,
         })
     }
@@ -151,6 +158,41 @@ pub fn default_state_dir() -> PathBuf {
 
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// What is not said of the network follows from the collector: whoever reaches it has a network that works.
+fn network(
+    args: &RunArgs,
+    table: NetworkTable,
+    collector: &CollectorAddress,
+) -> Result<LocalNetwork, ConfigError> {
+    let given = args.control_target.as_ref().or(table.control_target.as_ref());
+    let control_target = match given {
+        Some(target) => target
+            .parse()
+            .map_err(|_| ConfigError::value("control-target", target, "HOST:PORT"))?,
+        None => collector.clone(),
+    };
+    let source_addresses = if args.source_address.is_empty() {
+        table.source_addresses
+    } else {
+        args.source_address.clone()
+    };
+    if let Some(address) = source_addresses
+        .iter()
+        .find(|address| address.is_unspecified() || address.is_multicast())
+    {
+        let said = address.to_string();
+        return Err(ConfigError::value(
+            "source-address",
+            &said,
+            "an address of this host",
+        ));
+    }
+    Ok(LocalNetwork {
+        source_addresses,
+        control_target: Some(control_target),
+    })
 }
 
 fn label(text: &str) -> Result<(String, String), ConfigError> {

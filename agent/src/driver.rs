@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parallax_engine::action::{Action, Connection, Dial};
+use parallax_engine::action::{Action, Connection, Dial, Hello};
 use parallax_engine::event::Event;
 use parallax_engine::imap::Outgoing;
 use parallax_engine::session::Session;
@@ -78,11 +78,13 @@ pub(crate) async fn drive(
             Action::Connect { dial, until } => line.connect(dial, around.moment(until)).await,
             Action::Handshake {
                 server_name,
+                hello,
                 connection,
                 until,
             } => {
+                let until = around.moment(until);
                 // Apart, so that a session that waits does not keep room for it.
-                Box::pin(line.handshake(&server_name, connection, around.moment(until))).await
+                Box::pin(line.handshake((&server_name, &hello), connection, until)).await
             }
             Action::Send { bytes, until } => line.send(&bytes, around.moment(until)).await,
             Action::Receive { until } => line.receive_or_hear(around.moment(until), partner.as_mut()).await,
@@ -164,12 +166,18 @@ impl Line<'_> {
         }
     }
 
-    async fn handshake(&mut self, server_name: &str, connection: Connection, until: Instant) -> Event {
+    async fn handshake(
+        &mut self,
+        (server_name, hello): (&str, &Hello),
+        connection: Connection,
+        until: Instant,
+    ) -> Event {
         let Channel::Plain(stream) = std::mem::replace(&mut self.channel, Channel::None) else {
             return Event::Failed(no_connection());
         };
         let wish = Wish {
             server_name,
+            hello,
             connection,
             trust: &self.around.trust,
             client: self.around.client.as_ref(),

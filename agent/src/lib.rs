@@ -12,6 +12,7 @@ mod driver;
 mod identity;
 mod link;
 mod login_gate;
+mod network;
 mod order;
 mod partner;
 mod policy;
@@ -22,6 +23,7 @@ mod telemetry;
 
 pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, run, run_in_process};
 pub use identity::NoIdentity;
+pub use network::LocalNetwork;
 pub use parallax_engine::budgets::Budgets;
 pub use policy::{Forbidden, Network, Policy, PolicyError, Rule};
 pub use prober::{NotProbed, Prober};

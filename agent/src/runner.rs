@@ -11,6 +11,7 @@ use parallax_model::credential::{ClientIdentity, Credential, Mechanism, SealCont
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::path::NetworkFacts;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::{AgentName, Labels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -18,18 +19,23 @@ use tokio::time::Instant;
 
 use crate::driver::Surroundings;
 use crate::driver::dns::Files;
+use crate::driver::tcp;
 use crate::driver::tls::Trust;
 use crate::login_gate::LoginGate;
+use crate::network::LocalNetwork;
 use crate::order::{Order, Refusal};
 use crate::partner::Heard;
 use crate::policy::Policy;
 use crate::report::Reports;
-use crate::runner::attempts::{Errand, Job};
+use crate::runner::attempts::Errand;
 
 mod attempts;
+mod control;
+mod follow_up;
 mod further;
 mod resolve;
 mod sync;
+mod varied;
 
 /// Addresses of one name that are tried; a name with more has them for balance, and some tell as much as all.
 const ADDRESSES: usize = 16;
@@ -44,6 +50,8 @@ pub(crate) struct Runner {
     pub(crate) sealing_key: SealingKey,
     /// How long each wait of a session may be.
     pub(crate) budgets: Budgets,
+    /// Where this agent stands in its own network.
+    pub(crate) network: LocalNetwork,
     permits: Arc<Semaphore>,
 }
 
@@ -78,8 +86,14 @@ impl Runner {
             files: Files::default(),
             sealing_key,
             budgets: Budgets::default(),
+            network: LocalNetwork::default(),
             permits: Arc::new(Semaphore::new(probes)),
         }
+    }
+
+    /// The same where more is known of its network.
+    pub(crate) fn within(self, network: LocalNetwork) -> Self {
+        Self { network, ..self }
     }
 
     /// Takes an order in, or says why not. What the policy says of addresses shows only when they are known.
@@ -207,37 +221,6 @@ impl Probe<'_> {
         })
     }
 
-    /// Nothing is resolved: an experiment says where it goes. Its outcome is about the question before it.
-    async fn follow_ups(&self) -> Result<Observation, Refusal> {
-        let host = &self.order.spec.target.host;
-        let mut errands = Vec::new();
-        let mut forbidden = None;
-        for experiment in &self.order.experiments {
-            let (kind, address, endpoint) = (experiment.kind, experiment.address, experiment.endpoint);
-            match self
-                .runner
-                .policy
-                .admits_experiment(kind, host, address, endpoint.port)
-            {
-                Ok(()) => {
-                    let errand = Errand::follow_up(kind, address, endpoint, &self.order.spec);
-                    errands.push(Job::alone(errand));
-                }
-                Err(reason) => forbidden = Some(reason.to_string()),
-            }
-        }
-        if errands.is_empty()
-            && let Some(reason) = forbidden
-        {
-            return Err(Refusal::new(Reason::Policy, reason));
-        }
-        let attempts = attempts::make(self, errands).await;
-        Ok(Observation {
-            note: forbidden,
-            ..self.observation(VantageOutcome::Ok, attempts)
-        })
-    }
-
     fn observation(&self, outcome: VantageOutcome, attempts: Vec<Attempt>) -> Observation {
         Observation {
             agent: self.runner.name.clone(),
@@ -247,9 +230,24 @@ impl Probe<'_> {
             note: None,
             clock: None,
             resolve: None,
+            network: NetworkFacts {
+                source_addresses: self.source_addresses(&attempts),
+                ..NetworkFacts::default()
+            },
             attempts,
-            network: parallax_model::path::NetworkFacts::default(),
         }
+    }
+
+    /// What these attempts could have been sent from, where there is a choice.
+    fn source_addresses(&self, attempts: &[Attempt]) -> Vec<IpAddr> {
+        let connects = attempts
+            .iter()
+            .filter_map(|attempt| attempt.stages.first()?.evidence.as_ref());
+        let used = connects.filter_map(|evidence| match evidence {
+            Evidence::Connect(facts) => Some(facts.local?.ip()),
+            _ => None,
+        });
+        self.runner.network.sources(used, tcp::beside)
     }
 
     /// One errand for each address and endpoint that the policy allows, and what is left out.

@@ -30,6 +30,36 @@ pub struct Dial {
     pub mss: Option<u16>,
 }
 
+/// What a ClientHello says, where not as usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// The name in it.
+    pub name: NameShown,
+    /// Leaves the protocol out (ALPN, RFC 7301).
+    pub without_alpn: bool,
+    /// Offers post-quantum key exchange first, as new clients do: then it needs more than one segment.
+    pub large: bool,
+}
+
+/// The server name in a ClientHello (RFC 6066 section 3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum NameShown {
+    /// The host asked for; an address is not sent.
+    #[default]
+    Host,
+    /// None.
+    Nothing,
+    /// Another one. Whatever certificate it brings is none of the host's.
+    Other(String),
+}
+
+impl NameShown {
+    /// Whether the server is asked for what it shows to the host's clients.
+    pub const fn is_the_hosts(&self) -> bool {
+        matches!(self, Self::Host)
+    }
+}
+
 /// The next thing to do for a session. All times count from the start of the probe.
 #[derive(Debug)]
 #[allow(
@@ -48,6 +78,8 @@ pub enum Action {
     Handshake {
         /// The name for SNI and for the certificate; an address sends no SNI.
         server_name: String,
+        /// What the ClientHello says.
+        hello: Hello,
         /// What the connection is for.
         connection: Connection,
         /// Give up then.

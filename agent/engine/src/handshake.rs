@@ -43,6 +43,21 @@ pub struct Judgement {
     pub completed: bool,
 }
 
+impl Judgement {
+    /// The same of a handshake that asked for `name` in the host's place: the certificate is what it is, and no fault of
+    /// the host.
+    pub(crate) fn of_another(mut self, name: Option<&str>) -> Self {
+        self.verified = None;
+        self.evidence.verified = false;
+        self.evidence.server_name = name.map(str::to_owned);
+        self.evidence.certificate_faults.clear();
+        if self.completed {
+            self.outcome = Outcome::Ok;
+        }
+        self
+    }
+}
+
 /// Judges a handshake with `host` at the time `at`: all that is wrong with the chain goes into the facts, the worst
 /// of it into the outcome.
 pub fn judge(facts: HandshakeFacts, host: &Host, at: Timestamp, tlsa: Option<&[TlsaRecord]>) -> Judgement {

@@ -17,7 +17,7 @@ use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
 use parallax_model::observation::{Attempt, AttemptOutcome};
 use parallax_model::stage::{Outcome, StageName};
 
-use crate::action::{Action, Connection};
+use crate::action::{Action, Connection, NameShown};
 use crate::event::{Event, HandshakeFacts};
 use crate::exchange::{self, Exchange, LoginRequest, Lost, Part, out_of_time, seconds};
 use crate::handshake::{judge, wall};
@@ -77,8 +77,8 @@ impl Session {
             state: State::Between,
             connected: false,
             connection: match config.login {
-                Some(_) => Connection::Strict,
-                None => Connection::Evidence,
+                Some(_) if config.hello.name.is_the_hosts() => Connection::Strict,
+                Some(_) | None => Connection::Evidence,
             },
             now: config.started,
             config,
@@ -296,6 +296,11 @@ impl Session {
         });
         let at = wall(self.config.wall, self.now);
         let judgement = judge(facts, &self.config.reference, at, tlsa.as_deref());
+        let judgement = match &self.config.hello.name {
+            NameShown::Host => judgement,
+            NameShown::Nothing => judgement.of_another(None),
+            NameShown::Other(name) => judgement.of_another(Some(name)),
+        };
         let turn = match &mut self.exchange {
             Some(exchange) => exchange.secured(judgement, &mut self.wire),
             None => return,

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -56,6 +57,17 @@ pub struct RunArgs {
     /// More trust anchors for the targets' certificates (PEM); may be repeated
     #[arg(long, env = "PARALLAX_CA_FILE", value_name = "FILE", value_delimiter = ',')]
     pub ca_file: Vec<PathBuf>,
+    /// Address of this host that probes may be sent from, beside the usual ones; may be repeated
+    #[arg(
+        long,
+        env = "PARALLAX_SOURCE_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    pub source_address: Vec<IpAddr>,
+    /// What answers whenever this host's network works [default: the collector]
+    #[arg(long, env = "PARALLAX_CONTROL_TARGET", value_name = "HOST:PORT")]
+    pub control_target: Option<String>,
     /// Probes at a time [default: 32]
     #[arg(long, env = "PARALLAX_MAX_PROBES", value_name = "N")]
     pub max_probes: Option<usize>,

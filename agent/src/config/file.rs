@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -79,6 +80,15 @@ pub(super) struct File {
     pub(super) log_filter: Option<String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) policy: Policy,
+    pub(super) network: NetworkTable,
+}
+
+/// What a file says under `[network]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NetworkTable {
+    pub(super) source_addresses: Vec<IpAddr>,
+    pub(super) control_target: Option<String>,
 }
 
 impl File {

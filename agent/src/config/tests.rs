@@ -38,6 +38,10 @@ tier = "prod"
 allow = ["*.example.org:143,993"]
 deny = ["10.0.0.0/8"]
 experiments = false
+
+[network]
+source_addresses = ["10.1.0.3", "fd00:1::3"]
+control_target = "gateway.example:7144"
 "#;
 
 #[test]
@@ -48,6 +52,11 @@ fn what_is_printed_says_the_same_when_it_is_read_again() {
     assert_eq!(load(&["--config", &printed]).unwrap(), config);
     assert_eq!(config.labels["site"], "fra");
     assert!(!config.policy.experiments);
+    assert_eq!(config.network.source_addresses.len(), 2);
+    assert_eq!(
+        config.network.control_target.unwrap().to_string(),
+        "gateway.example:7144"
+    );
 }
 
 #[test]
@@ -69,6 +78,26 @@ fn the_policy_is_the_default_when_nothing_is_said() {
 }
 
 #[test]
+fn whoever_reaches_the_collector_has_a_network_unless_something_else_is_to_say_so() {
+    let config = load(&["--collector", "collector.example"]).unwrap();
+    assert_eq!(config.network.control_target.as_ref(), Some(&config.collector));
+    let words = [
+        "--collector",
+        "x",
+        "--control-target",
+        "10.0.0.1:53",
+        "--source-address",
+        "10.1.0.3",
+    ];
+    let network = load(&words).unwrap().network;
+    assert_eq!(network.control_target.unwrap().to_string(), "10.0.0.1:53");
+    assert_eq!(
+        network.source_addresses,
+        ["10.1.0.3".parse::<std::net::IpAddr>().unwrap()]
+    );
+}
+
+#[test]
 fn nonsense_is_one_line_that_names_its_place() {
     let cases = [
         ("collecter = \"x\"\n", "line 1"),
@@ -80,6 +109,14 @@ fn nonsense_is_one_line_that_names_its_place() {
         ("collector = \"a b\"\n", "collector"),
         ("collector = \"x\"\nname = \"a b\"\n", "name"),
         ("collector = \"x\"\nmax_probes = 0\n", "max-probes"),
+        (
+            "collector = \"x\"\n[network]\ncontrol_target = \"a b\"\n",
+            "control-target",
+        ),
+        (
+            "collector = \"x\"\n[network]\nsource_addresses = [\"0.0.0.0\"]\n",
+            "source-address",
+        ),
         ("", "--collector"),
     ];
     for (text, place) in cases {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use parallax_engine::action::Connection;
+use parallax_engine::action::{Connection, Hello, NameShown};
 use parallax_engine::event::{ChannelBinding, HandshakeFacts};
 use parallax_engine::imap::limits;
 use parallax_model::credential::ClientIdentity;
@@ -35,6 +35,7 @@ pub(crate) use trust::{AnchorError, Trust, read_anchors};
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
     pub(crate) server_name: &'a str,
+    pub(crate) hello: &'a Hello,
     pub(crate) connection: Connection,
     pub(crate) trust: &'a Trust,
     /// To be shown over a strict connection, where the server asks.
@@ -60,7 +61,10 @@ struct Setting {
     config: Arc<ClientConfig>,
     recorder: Arc<Recorder>,
     asked: Arc<Asked>,
+    /// Whom the certificate must name.
     reference: ServerName<'static>,
+    /// Whom the ClientHello asks for.
+    shown: ServerName<'static>,
     connection: Connection,
 }
 
@@ -122,13 +126,17 @@ enum Broken {
 impl Setting {
     fn new(wish: Wish<'_>, resumption: Resumption) -> Result<Self, Fault> {
         let other = |what: String| Fault::new(FaultKind::Tls(TlsFault::Other), what);
-        let reference = ServerName::try_from(wish.server_name.to_owned()).map_err(|_| {
-            other(format!(
-                "{:?} can not be the name of a TLS server",
-                wish.server_name
-            ))
-        })?;
+        let named = |name: &str| {
+            ServerName::try_from(name.to_owned())
+                .map_err(|_| other(format!("{name:?} can not be the name of a TLS server")))
+        };
+        let reference = named(wish.server_name)?;
         let strict = wish.connection == Connection::Strict;
+        let shown = match &wish.hello.name {
+            // The library judges a chain by the name that it sends.
+            NameShown::Other(name) if !strict => named(name)?,
+            NameShown::Host | NameShown::Nothing | NameShown::Other(_) => reference.clone(),
+        };
         if strict && !wish.trust.has_anchors() {
             return Err(other("this agent has no trust anchor".to_owned()));
         }
@@ -138,25 +146,32 @@ impl Setting {
             None => Asked::default(),
         };
         let (recorder, asked) = (Arc::new(Recorder::new(name::provider(), judge)), Arc::new(asked));
-        let mut config = ClientConfig::builder_with_provider(name::provider())
+        let offered = if wish.hello.large {
+            name::post_quantum_provider()
+        } else {
+            name::provider()
+        };
+        let mut config = ClientConfig::builder_with_provider(offered)
             .with_safe_default_protocol_versions()
             .map_err(|error| other(format!("prepare TLS: {error}")))?
             .dangerous()
             .with_custom_certificate_verifier(recorder.clone())
             .with_client_cert_resolver(asked.clone());
-        config.alpn_protocols = vec![b"imap".to_vec()];
+        config.alpn_protocols = alpn(wish.hello);
+        config.enable_sni = wish.hello.name != NameShown::Nothing;
         config.resumption = resumption;
         Ok(Self {
             config: Arc::new(config),
             recorder,
             asked,
             reference,
+            shown,
             connection: wish.connection,
         })
     }
 
     async fn handshake(&self, tcp: TcpStream, until: Instant) -> Ended {
-        let mut tls = match ClientConnection::new(self.config.clone(), self.reference.clone()) {
+        let mut tls = match ClientConnection::new(self.config.clone(), self.shown.clone()) {
             Ok(tls) => tls,
             Err(error) => {
                 let what = format!("prepare TLS: {error}");
@@ -205,6 +220,23 @@ impl Setting {
             && self.recorder.has_seen()
     }
 }
+
+/// What is offered by ALPN (RFC 7301).
+fn alpn(hello: &Hello) -> Vec<Vec<u8>> {
+    if hello.without_alpn {
+        return Vec::new();
+    }
+    let mut offered = vec![b"imap".to_vec()];
+    if hello.large {
+        // Names that nobody knows and everybody must ignore (RFC 8701): with them the hello exceeds a segment on every
+        // path, whatever the name of the host and the library's mind.
+        offered.extend(FILLING.map(|mark| vec![mark; usize::from(u8::MAX)]));
+    }
+    offered
+}
+
+/// Values reserved for what has no meaning (RFC 8701 section 2).
+const FILLING: [u8; 2] = [0x0a, 0x1a];
 
 fn never_begun(tcp: TcpStream, fault: Fault) -> Ended {
     let facts = HandshakeFacts {

@@ -66,6 +66,7 @@ impl Orders {
     pub(crate) fn capabilities() -> Vec<String> {
         let experiments = ExperimentKind::ALL
             .iter()
+            .filter(|kind| !kind.is_path())
             .map(|kind| format!("experiment:{kind}"));
         let mut capabilities = vec!["probe".to_owned(), "credential:sealed".to_owned()];
         capabilities.extend(experiments);

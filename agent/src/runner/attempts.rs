@@ -5,23 +5,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use parallax_engine::action::Dial;
+use parallax_engine::action::{Dial, Hello};
 use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig, SyncPart};
 use parallax_model::credential::{Credential, Mechanism};
 use parallax_model::evidence::{ResolveEvidence, TlsaRecord};
-use parallax_model::experiment::ExperimentKind;
+use parallax_model::experiment::{Experiment, ExperimentKind};
 use parallax_model::fault::{AgentFault, Fault, FaultKind};
 use parallax_model::observation::Attempt;
 use parallax_model::spec::ProbeSpec;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::Endpoint;
 use tokio::task::{Id, JoinSet};
-use tokio::time::timeout_at;
+use tokio::time::{sleep_until, timeout_at};
 
 use crate::driver;
 use crate::partner::Partner;
-use crate::runner::{Probe, peer, purpose};
+use crate::runner::varied::Series;
+use crate::runner::{Probe, peer, purpose, varied};
 
 /// A session ends itself at its deadline; one that has not by then never will.
 const GRACE: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ pub(super) struct Errand {
     tlsa: Option<Vec<TlsaRecord>>,
     sync: Option<SyncPart>,
     hold: Option<Duration>,
+    dial: Dial,
+    hello: Hello,
 }
 
 /// An attempt to make, and the session that it is made beside.
@@ -45,6 +48,10 @@ pub(super) struct Errand {
 pub(super) struct Job {
     pub(super) errand: Errand,
     pub(super) partner: Option<Partner>,
+    /// How long to wait before, from the start of the order.
+    pub(super) after: Duration,
+    /// Those that it is not made beside.
+    pub(super) series: Option<Series>,
 }
 
 impl Job {
@@ -52,6 +59,24 @@ impl Job {
         Self {
             errand,
             partner: None,
+            after: Duration::ZERO,
+            series: None,
+        }
+    }
+
+    pub(super) fn beside(errand: Errand, partner: Partner) -> Self {
+        Self {
+            partner: Some(partner),
+            ..Self::alone(errand)
+        }
+    }
+
+    /// The same once more.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            after: self.after,
+            series: self.series.clone(),
+            ..Self::alone(self.errand.clone())
         }
     }
 }
@@ -68,6 +93,8 @@ impl Errand {
             tlsa: None,
             sync: None,
             hold: spec.options.hold,
+            dial: Dial::default(),
+            hello: Hello::default(),
         }
     }
 
@@ -83,6 +110,13 @@ impl Errand {
             hold: None,
             ..Self::requested(address, endpoint, spec)
         }
+    }
+
+    /// With what an experiment varies.
+    pub(super) fn varied_by(mut self, experiment: &Experiment) -> Self {
+        self.dial = varied::dial(experiment);
+        self.hello = varied::hello(experiment);
+        self
     }
 
     pub(super) const fn address(&self) -> IpAddr {
@@ -138,13 +172,15 @@ struct Underway {
 
 /// Makes the attempts, all at once; they come back in the order of the errands.
 ///
-/// A watcher whose writer never named a mailbox has made no attempt.
+/// A watcher whose writer never named a mailbox has made no attempt, and neither has who waited in a series for the
+/// whole time.
 pub(super) async fn make(probe: &Probe<'_>, jobs: Vec<Job>) -> Vec<Attempt> {
     let mut tasks = JoinSet::new();
     let mut underway = HashMap::new();
-    for (position, Job { errand, partner }) in jobs.into_iter().enumerate() {
+    for (position, job) in jobs.into_iter().enumerate() {
         let stages = Arc::new(Mutex::new(Vec::new()));
-        let id = spawn(&mut tasks, probe, (errand.clone(), partner), stages.clone());
+        let errand = job.errand.clone();
+        let id = spawn(&mut tasks, probe, job, stages.clone());
         let known = Underway {
             position,
             errand,
@@ -160,13 +196,24 @@ pub(super) async fn make(probe: &Probe<'_>, jobs: Vec<Job>) -> Vec<Attempt> {
 fn spawn(
     tasks: &mut JoinSet<Option<Attempt>>,
     probe: &Probe<'_>,
-    (errand, mut partner): (Errand, Option<Partner>),
+    job: Job,
     stages: Arc<Mutex<Vec<Stage>>>,
 ) -> Id {
+    let Job {
+        errand,
+        mut partner,
+        after,
+        series,
+    } = job;
     let (around, reports) = (probe.around.clone(), probe.reports.clone());
     let mut config = errand.config(probe);
     let place = (errand.address, errand.endpoint);
-    let task = async move {
+    let attempt = async move {
+        sleep_until(around.began + after).await;
+        config.started = around.began.elapsed();
+        if errand.experiment == Some(ExperimentKind::Serial) && config.started >= config.deadline {
+            return None;
+        }
         if errand.experiment == Some(ExperimentKind::Watch)
             && let Some(writer) = &mut partner
         {
@@ -184,7 +231,10 @@ fn spawn(
         let session = Session::new(config);
         Some(driver::drive(session, errand.peer(), &around, partner, report).await)
     };
-    tasks.spawn(task).id()
+    match series {
+        Some(series) => tasks.spawn(async move { series.alone(attempt).await }).id(),
+        None => tasks.spawn(attempt).id(),
+    }
 }
 
 impl Errand {
@@ -206,7 +256,8 @@ impl Errand {
             tlsa: self.tlsa.clone(),
             sync: self.sync.clone(),
             hold: self.hold,
-            dial: Dial::default(),
+            dial: self.dial,
+            hello: self.hello.clone(),
             budgets: probe.runner.budgets,
         }
     }
@@ -252,7 +303,9 @@ impl Underway {
     /// The attempt as far as it came, with the stage that did not end.
     fn broken_off(&self, fault: Fault, probe: &Probe<'_>) -> Option<Attempt> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if self.errand.experiment == Some(ExperimentKind::Watch) && stages.is_empty() {
+        if stages.is_empty()
+            && let Some(ExperimentKind::Watch | ExperimentKind::Serial) = self.errand.experiment
+        {
             return None;
         }
         let now = probe.around.began.elapsed();

@@ -1,6 +1,6 @@
 //! The name of a target becomes addresses, and what else DNS says of it where that was asked for.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use parallax_engine::resolve::{self, Asked, Other, Source};
@@ -16,6 +16,18 @@ use crate::runner::Probe;
 impl Probe<'_> {
     /// All questions are put at once; the stage takes as long as the addresses do.
     pub(super) async fn resolve(&self) -> (Stage, Vec<IpAddr>) {
+        let (stage, addresses) = self.compared_with(self.order.spec.options.resolver).await;
+        self.reports.stage(None, stage.clone());
+        (stage, addresses)
+    }
+
+    /// The same once more beside another resolver, for an experiment.
+    pub(super) async fn ask_again(&self, resolver: Option<SocketAddr>) -> Option<Stage> {
+        let (stage, _) = self.compared_with(Some(resolver?)).await;
+        Some(stage)
+    }
+
+    async fn compared_with(&self, resolver: Option<SocketAddr>) -> (Stage, Vec<IpAddr>) {
         let spec = &self.order.spec;
         let began = self.around.began;
         let start = began.elapsed();
@@ -24,17 +36,18 @@ impl Probe<'_> {
             let found = self.look_up(until).await;
             (found, began.elapsed().saturating_sub(start))
         };
-        let ((found, duration), other, further) =
-            tokio::join!(addresses, self.ask_other(until), self.ask_further(until));
+        let ((found, duration), other, further) = tokio::join!(
+            addresses,
+            self.ask_other(resolver, until),
+            self.ask_further(until)
+        );
         let asked = Asked {
             source: found.source,
             queries: found.queries,
             other,
             further,
         };
-        let (stage, addresses) = resolve::conclude(spec, asked, start, duration);
-        self.reports.stage(None, stage.clone());
-        (stage, addresses)
+        resolve::conclude(spec, asked, start, duration)
     }
 
     /// What is worth a word of where the mail domain says that its services are.
@@ -56,11 +69,9 @@ impl Probe<'_> {
         }
     }
 
-    async fn ask_other(&self, until: Instant) -> Option<Other> {
+    async fn ask_other(&self, resolver: Option<SocketAddr>, until: Instant) -> Option<Other> {
         let spec = &self.order.spec;
-        let (resolver, Host::Name(name), None) =
-            (spec.options.resolver?, &spec.target.host, Source::given(spec))
-        else {
+        let (resolver, Host::Name(name), None) = (resolver?, &spec.target.host, Source::given(spec)) else {
             return None;
         };
         let files = &self.runner.files;

@@ -84,10 +84,10 @@ impl Probe<'_> {
                 watchers.push(self.watcher((address, endpoint), credential, writer));
                 partner
             };
-            jobs.push(Job {
-                errand: errand.with_part(SyncPart::Writer { watcher }),
-                partner: Some(partner),
-            });
+            jobs.push(Job::beside(
+                errand.with_part(SyncPart::Writer { watcher }),
+                partner,
+            ));
         }
         jobs.extend(watchers);
         (jobs, exchange)
@@ -107,10 +107,7 @@ impl Probe<'_> {
     ) -> Job {
         let spec = &self.order.spec;
         let errand = Errand::follow_up(ExperimentKind::Watch, address, endpoint, spec);
-        Job {
-            errand: errand.with_login(credential.cloned(), spec),
-            partner: Some(writer),
-        }
+        Job::beside(errand.with_login(credential.cloned(), spec), writer)
     }
 
     /// Watches what another agent writes, once it names a mailbox: nothing is connected to before that.

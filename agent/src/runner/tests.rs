@@ -16,12 +16,12 @@ use super::*;
 use crate::partner::Word;
 use crate::report::Report;
 
-fn runner(policy: Policy) -> Runner {
+pub(super) fn runner(policy: Policy) -> Runner {
     let who = ("fra-1".parse().unwrap(), Labels::new());
     Runner::new(who, policy, Trust::new(&[]), SealingKey::generate().unwrap(), 2)
 }
 
-fn order(target: &str, depth: Depth) -> Order {
+pub(super) fn order(target: &str, depth: Depth) -> Order {
     Order {
         id: "order".into(),
         run_id: "run".into(),
@@ -45,7 +45,7 @@ fn order(target: &str, depth: Depth) -> Order {
     }
 }
 
-async fn run(runner: &Runner, order: &Order) -> Result<Observation, Refusal> {
+pub(super) async fn run(runner: &Runner, order: &Order) -> Result<Observation, Refusal> {
     let (_partner, heard) = mpsc::channel(1);
     run_beside(runner, order, heard).await.0
 }
@@ -80,7 +80,7 @@ async fn run_beside(
 }
 
 /// A mail server that knows just enough, and counts the logins it is sent.
-async fn mail_server(logins: Arc<AtomicUsize>) -> SocketAddr {
+pub(super) async fn mail_server(logins: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

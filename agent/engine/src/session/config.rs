@@ -11,7 +11,7 @@ use parallax_model::observation::Purpose;
 use parallax_model::target::{Endpoint, Host};
 use parallax_model::vantage::AgentName;
 
-use crate::action::Dial;
+use crate::action::{Dial, Hello};
 use crate::budgets::Budgets;
 use crate::plan::Plan;
 
@@ -52,6 +52,9 @@ pub struct SessionConfig {
     pub hold: Option<Duration>,
     /// How the connection is opened.
     pub dial: Dial,
+    /// What its ClientHello says. Where that does not ask for the host, the certificate is noted and not judged, and
+    /// nobody logs in.
+    pub hello: Hello,
     /// How long each wait may be.
     pub budgets: Budgets,
 }

@@ -42,6 +42,7 @@ impl Session {
                     let wait = self.wait(Awaited::Handshake, self.config.budgets.tls);
                     return self.ready.push_back(Action::Handshake {
                         server_name: self.config.reference.to_string(),
+                        hello: self.config.hello.clone(),
                         connection: self.connection,
                         until: wait.until,
                     });

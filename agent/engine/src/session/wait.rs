@@ -67,6 +67,7 @@ impl Wait {
             },
             Awaited::Handshake => Action::Handshake {
                 server_name: config.reference.to_string(),
+                hello: config.hello.clone(),
                 connection,
                 until,
             },

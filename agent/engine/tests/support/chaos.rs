@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallax_engine::action::{Action, Dial};
+use parallax_engine::action::{Action, Dial, Hello};
 use parallax_engine::budgets::Budgets;
 use parallax_engine::event::Event;
 use parallax_engine::plan::Plan;
@@ -178,6 +178,7 @@ pub(crate) fn config(security: Security, mechanism: Option<Mechanism>) -> Sessio
         tlsa: None,
         sync: None,
         hold: None,
+        hello: Hello::default(),
         dial: Dial::default(),
         budgets: Budgets::default(),
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parallax_engine::action::{Action, Dial};
+use parallax_engine::action::{Action, Dial, Hello};
 use parallax_engine::budgets::Budgets;
 use parallax_engine::event::Event;
 use parallax_engine::plan::Plan;
@@ -164,6 +164,7 @@ impl Duet {
             tlsa: None,
             sync: Some(part),
             hold: None,
+            hello: Hello::default(),
             dial: Dial::default(),
             budgets: Budgets::default(),
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallax_engine::action::{Action, Connection, Dial};
+use parallax_engine::action::{Action, Connection, Dial, Hello};
 use parallax_engine::budgets::Budgets;
 use parallax_engine::event::Event;
 use parallax_engine::imap::Outgoing;
@@ -103,6 +103,7 @@ impl<'s> Player<'s> {
             tlsa: None,
             sync: script.part.clone(),
             hold: script.hold,
+            hello: Hello::default(),
             dial: Dial::default(),
             budgets: Budgets::default(),
         });

@@ -15,6 +15,28 @@ pub(crate) fn holder(address: IpAddr) -> Option<String> {
         .next()
 }
 
+/// The other addresses that the interface holds which holds this one: of its family, and of more than the link.
+pub(crate) fn beside(address: IpAddr) -> Vec<IpAddr> {
+    let Some(interface) = holder(address) else {
+        return Vec::new();
+    };
+    let Ok(interfaces) = getifaddrs() else {
+        return Vec::new();
+    };
+    interfaces
+        .filter(|other| other.interface_name == interface)
+        .filter_map(|other| ip_of(other.address.as_ref()?))
+        .filter(|other| *other != address && other.is_ipv4() == address.is_ipv4() && !of_the_link(other))
+        .collect()
+}
+
+fn of_the_link(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
     v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))

@@ -23,6 +23,21 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     PROVIDER.get_or_init(make).clone()
 }
 
+/// The same with a post-quantum group first, as new clients offer it.
+pub(super) fn post_quantum_provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    let make = || {
+        let usual = provider();
+        let mut groups = vec![aws_lc_rs::kx_group::X25519MLKEM768];
+        groups.extend(&usual.kx_groups);
+        Arc::new(CryptoProvider {
+            kx_groups: groups,
+            ..usual.as_ref().clone()
+        })
+    };
+    PROVIDER.get_or_init(make).clone()
+}
+
 pub(super) const fn version(version: ProtocolVersion) -> Option<&'static str> {
     match version {
         ProtocolVersion::TLSv1_0 => Some("TLSv1.0"),

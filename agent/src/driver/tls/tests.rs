@@ -89,6 +89,7 @@ fn evidence() -> Wish<'static> {
 fn wish(connection: Connection, trust: Trust) -> Wish<'static> {
     Wish {
         server_name: NAME,
+        hello: Box::leak(Box::default()),
         connection,
         trust: Box::leak(Box::new(trust)),
         client: None,
@@ -307,4 +308,124 @@ async fn a_second_handshake_is_resumed_where_the_server_gives_tickets() {
     let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
     assert_eq!((facts.kind.as_deref(), facts.failure), (Some("resumed"), None));
     assert_eq!(facts.chain.len(), 1, "the chain of the first handshake");
+}
+
+/// What a server reads in the first flight.
+struct FirstFlight {
+    bytes: Vec<u8>,
+    server_name: Option<String>,
+    alpn: Vec<Vec<u8>>,
+}
+
+/// The ClientHello that arrives for this wish, read by another implementation of it.
+async fn arriving(hello: Hello) -> FirstFlight {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tcp = server(|mut tcp| async move {
+        let mut bytes = Vec::new();
+        let mut acceptor = rustls::server::Acceptor::default();
+        let accepted = loop {
+            let mut piece = [0; 4096];
+            let length = tcp.read(&mut piece).await.unwrap();
+            bytes.extend_from_slice(&piece[..length]);
+            acceptor.read_tls(&mut &piece[..length]).unwrap();
+            if let Some(accepted) = acceptor.accept().map_err(|(error, _)| error).unwrap() {
+                break accepted;
+            }
+        };
+        let seen = accepted.client_hello();
+        let alpn = seen.alpn().map(|offered| offered.map(<[u8]>::to_vec).collect());
+        let flight = FirstFlight {
+            server_name: seen.server_name().map(str::to_owned),
+            alpn: alpn.unwrap_or_default(),
+            bytes,
+        };
+        assert!(tell.send(flight).is_ok());
+    })
+    .await;
+    let wish = Wish {
+        hello: &hello,
+        ..evidence()
+    };
+    let ended = handshake(tcp, wish, soon()).await;
+    assert!(ended.stream.is_none());
+    told.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_usual_hello_names_the_host_and_the_protocol_and_fits_a_small_segment() {
+    let usual = arriving(Hello::default()).await;
+    assert_eq!(usual.server_name.as_deref(), Some(NAME));
+    assert_eq!(usual.alpn, [b"imap"]);
+    assert!(usual.bytes.len() < 536, "{}", usual.bytes.len());
+}
+
+#[tokio::test]
+async fn a_hello_without_a_name_or_with_another_shows_nothing_of_the_host() {
+    let contains = |bytes: &[u8]| bytes.windows(NAME.len()).any(|window| window == NAME.as_bytes());
+    let nameless = Hello {
+        name: NameShown::Nothing,
+        ..Hello::default()
+    };
+    let nameless = arriving(nameless).await;
+    assert_eq!(nameless.server_name, None);
+    assert!(!contains(&nameless.bytes));
+    let other = Hello {
+        name: NameShown::Other("www.example.com".to_owned()),
+        ..Hello::default()
+    };
+    let other = arriving(other).await;
+    assert_eq!(other.server_name.as_deref(), Some("www.example.com"));
+    assert!(!contains(&other.bytes));
+    assert_eq!(other.alpn, [b"imap"]);
+}
+
+#[tokio::test]
+async fn a_hello_without_a_protocol_differs_in_nothing_else() {
+    let silent = Hello {
+        without_alpn: true,
+        ..Hello::default()
+    };
+    let silent = arriving(silent).await;
+    assert_eq!(silent.server_name.as_deref(), Some(NAME));
+    assert!(silent.alpn.is_empty());
+}
+
+#[tokio::test]
+async fn a_large_hello_needs_two_segments_and_a_server_that_can_reads_it() {
+    let large = Hello {
+        large: true,
+        ..Hello::default()
+    };
+    let seen = arriving(large.clone()).await;
+    assert_eq!(seen.server_name.as_deref(), Some(NAME));
+    assert_eq!(seen.alpn[0], b"imap");
+    assert!((1_500..2_500).contains(&seen.bytes.len()), "{}", seen.bytes.len());
+    let pki = Pki::new();
+    let mut config = config(pki.leaf(&[NAME], 2020..2099));
+    config.alpn_protocols = vec![b"imap".to_vec()];
+    let wish = Wish {
+        hello: &large,
+        ..evidence()
+    };
+    let ended = handshake(serve(config).await, wish, soon()).await;
+    let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
+    assert_eq!((facts.failure, facts.alpn.as_deref()), (None, Some("imap")));
+    assert!(facts.verified);
+}
+
+#[tokio::test]
+async fn a_strict_connection_judges_by_the_host_whatever_name_is_shown() {
+    let pki = Pki::new();
+    let config = config(pki.leaf(&["www.example.com"], 2020..2099));
+    let other = Hello {
+        name: NameShown::Other("www.example.com".to_owned()),
+        ..Hello::default()
+    };
+    let wish = Wish {
+        hello: &other,
+        ..wish(Connection::Strict, pki.trust())
+    };
+    let ended = handshake(serve(config).await, wish, soon()).await;
+    let facts = ended.seen.judge(&pki.trust(), SystemTime::now());
+    assert!(!facts.verified);
 }

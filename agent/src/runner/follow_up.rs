@@ -1,0 +1,101 @@
+//! A round of experiments: bounded questions that would part two explanations. None of them logs in.
+
+use std::net::SocketAddr;
+
+use parallax_model::experiment::{Experiment, ExperimentKind};
+use parallax_model::observation::{Observation, Reason, VantageOutcome};
+use parallax_model::path::NetworkFacts;
+
+use crate::order::Refusal;
+use crate::runner::attempts::{self, Errand, Job};
+use crate::runner::{Probe, varied};
+
+/// What is to be done.
+#[derive(Debug, Default)]
+struct Round {
+    jobs: Vec<Job>,
+    /// Whether the agent's control target is asked.
+    control: bool,
+    resolver: Option<SocketAddr>,
+    left_out: Vec<String>,
+}
+
+impl Round {
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && !self.control && self.resolver.is_none()
+    }
+}
+
+impl Probe<'_> {
+    /// Nothing is resolved, unless that is the question: an experiment says where it goes. Its outcome is about the
+    /// question before it.
+    pub(super) async fn follow_ups(&self) -> Result<Observation, Refusal> {
+        let mut round = Round::default();
+        for experiment in &self.order.experiments {
+            if let Err(reason) = self.take_in(experiment, &mut round) {
+                round.left_out.push(reason);
+            }
+        }
+        if round.is_empty()
+            && let Some(reason) = round.left_out.first()
+        {
+            return Err(Refusal::new(Reason::Policy, reason));
+        }
+        let (attempts, control, resolve) = tokio::join!(
+            attempts::make(self, round.jobs),
+            self.ask_control_target(round.control),
+            self.ask_again(round.resolver),
+        );
+        Ok(Observation {
+            note: (!round.left_out.is_empty()).then(|| round.left_out.join("; ")),
+            resolve,
+            network: NetworkFacts {
+                control,
+                ..NetworkFacts::default()
+            },
+            ..self.observation(VantageOutcome::Ok, attempts)
+        })
+    }
+
+    /// Adds an experiment to a round, or says why it is left out.
+    fn take_in(&self, experiment: &Experiment, round: &mut Round) -> Result<(), String> {
+        let (kind, address, endpoint) = (experiment.kind, experiment.address, experiment.endpoint);
+        match kind {
+            ExperimentKind::ControlTarget => {
+                if self.runner.network.control_target.is_none() {
+                    return Err("this agent has no control target".to_owned());
+                }
+                round.control = true;
+                return Ok(());
+            }
+            ExperimentKind::OtherResolver => {
+                let resolver = experiment
+                    .variation
+                    .resolver
+                    .ok_or("other_resolver names no resolver")?;
+                round.resolver = Some(resolver);
+                return Ok(());
+            }
+            ExperimentKind::OtherSource if experiment.variation.source.is_none() => {
+                return Err("other_source names no source address".to_owned());
+            }
+            _ => {}
+        }
+        if let Some(source) = experiment.variation.source
+            && source.is_ipv4() != address.is_ipv4()
+        {
+            return Err(format!("{address} can not be reached from {source}"));
+        }
+        let spec = &self.order.spec;
+        self.runner
+            .policy
+            .admits_experiment(kind, &spec.target.host, address, endpoint.port)
+            .map_err(|forbidden| forbidden.to_string())?;
+        let errand = Errand::follow_up(kind, address, endpoint, spec).varied_by(experiment);
+        round.jobs.extend(varied::jobs(experiment, errand));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
