@@ -17,6 +17,7 @@ pub mod hello;
 pub mod imap;
 mod own;
 mod partner;
+pub mod path;
 pub mod plan;
 pub mod resolve;
 pub mod sasl;

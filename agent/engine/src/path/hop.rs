@@ -1,0 +1,121 @@
+//! What came from one distance, as it is told.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use parallax_model::path::{Hop, HopReply};
+
+use crate::path::{Answer, IcmpAnswer};
+
+/// What came from one distance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The best answer: any outweighs silence.
+    pub(super) answer: Answer,
+    /// How often it was asked.
+    pub(super) times: u8,
+    /// When it was asked first.
+    pub(super) first: Duration,
+}
+
+impl Asked {
+    /// Of the first packet to a distance, before anything came back.
+    pub(super) const fn at(first: Duration) -> Self {
+        Self {
+            answer: Answer::Silence,
+            times: 0,
+            first,
+        }
+    }
+
+    /// Takes what came of one packet.
+    pub(super) fn note(&mut self, answer: Answer) {
+        self.times += 1;
+        if self.answer == Answer::Silence {
+            self.answer = answer;
+        }
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.answer == Answer::Silence
+    }
+
+    /// The router that said that the packet's time to live was over.
+    pub(super) fn router(&self) -> Option<IpAddr> {
+        match &self.answer {
+            Answer::Icmp(icmp) if icmp.is_time_exceeded() => Some(icmp.error.from),
+            _ => None,
+        }
+    }
+
+    /// The hop at this distance of a path to `target`.
+    pub(super) fn hop(&self, ttl: u8, target: IpAddr) -> Hop {
+        let silent = Hop {
+            ttl,
+            addresses: Vec::new(),
+            rtt: None,
+            reply: HopReply::None,
+            reply_ttl: None,
+            asked: (self.times > 1).then_some(self.times.into()),
+            mss: None,
+            mtu: None,
+        };
+        match &self.answer {
+            Answer::Silence => silent,
+            Answer::NotSent(errno) => Hop {
+                reply: HopReply::NotSent(errno.clone()),
+                ..silent
+            },
+            Answer::SynAck { rtt } => of_target(silent, target, *rtt, HopReply::SynAck),
+            Answer::Reset { rtt } => of_target(silent, target, *rtt, HopReply::Rst),
+            Answer::Icmp(icmp) => Hop {
+                addresses: vec![icmp.error.from],
+                rtt: Some(icmp.rtt),
+                reply: reply(icmp),
+                reply_ttl: icmp.reply_ttl,
+                mss: icmp.mss,
+                mtu: icmp.mtu,
+                ..silent
+            },
+        }
+    }
+}
+
+fn of_target(hop: Hop, target: IpAddr, rtt: Duration, reply: HopReply) -> Hop {
+    Hop {
+        addresses: vec![target],
+        rtt: Some(rtt),
+        reply,
+        ..hop
+    }
+}
+
+fn reply(icmp: &IcmpAnswer) -> HopReply {
+    if icmp.is_time_exceeded() {
+        HopReply::TimeExceeded
+    } else if icmp.is_too_big() {
+        HopReply::PacketTooBig
+    } else {
+        HopReply::Unreachable(icmp.error.name.clone())
+    }
+}
+
+impl Answer {
+    /// How long it took, where something came.
+    pub(super) const fn rtt(&self) -> Option<Duration> {
+        match self {
+            Self::Icmp(IcmpAnswer { rtt, .. }) | Self::SynAck { rtt } | Self::Reset { rtt } => Some(*rtt),
+            Self::Silence | Self::NotSent(_) => None,
+        }
+    }
+
+    /// Whether the target itself answered. An error in the target's name that says that the time to live was over
+    /// does not count: somebody in front of the target wrote it.
+    pub(super) fn is_of(&self, target: IpAddr) -> bool {
+        match self {
+            Self::SynAck { .. } | Self::Reset { .. } => true,
+            Self::Icmp(icmp) => icmp.error.from == target.to_canonical() && !icmp.is_time_exceeded(),
+            Self::Silence | Self::NotSent(_) => false,
+        }
+    }
+}
