@@ -25,8 +25,10 @@ use crate::partner::{Partner, Word};
 
 pub(crate) mod dns;
 mod errno;
+mod errqueue;
 #[cfg(any(target_os = "linux", test))]
 mod icmp;
+pub(crate) mod path;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 

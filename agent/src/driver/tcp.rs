@@ -1,6 +1,6 @@
 //! A TCP connection, and the kernel's own account of it.
 //!
-//! The only place that calls the kernel without a safe wrapper: the error queue and `TCP_INFO` have none.
+//! The only place that calls the kernel without a safe wrapper: `TCP_INFO` has none.
 
 #![allow(unsafe_code)]
 
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use parallax_engine::action::Dial;
-use parallax_model::evidence::{ConnectEvidence, IcmpError, TcpInfo};
+use parallax_model::evidence::{ConnectEvidence, TcpInfo};
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
@@ -173,13 +173,7 @@ fn local(stream: &TcpStream) -> Option<SocketAddr> {
 
 #[cfg(not(target_os = "linux"))]
 mod kernel {
-    use super::{BorrowedFd, IcmpError, TcpInfo};
-
-    pub(crate) fn keep_icmp_errors(_: BorrowedFd<'_>, _: bool) {}
-
-    pub(crate) fn icmp_error(_: BorrowedFd<'_>) -> Option<IcmpError> {
-        None
-    }
+    use super::{BorrowedFd, TcpInfo};
 
     pub(crate) fn info(_: BorrowedFd<'_>) -> Option<TcpInfo> {
         None
@@ -188,105 +182,11 @@ mod kernel {
 
 #[cfg(target_os = "linux")]
 mod kernel {
-    use std::mem::{MaybeUninit, size_of, size_of_val};
+    use std::mem::size_of;
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use super::{BorrowedFd, IcmpError, TcpInfo};
-    use crate::driver::icmp;
-
-    /// More entries than one connection attempt can bring.
-    const ENTRIES: usize = 16;
-
-    /// Whether ICMP errors are kept in the socket's error queue (`IP_RECVERR` of ip(7), `IPV6_RECVERR` of ipv6(7)).
-    pub(crate) fn keep_icmp_errors(socket: BorrowedFd<'_>, keep: bool) {
-        let options = [
-            (libc::SOL_IP, libc::IP_RECVERR),
-            (libc::SOL_IPV6, libc::IPV6_RECVERR),
-        ];
-        for (level, option) in options {
-            let value = libc::c_int::from(keep);
-            // SAFETY: the descriptor is borrowed and so open, the value lives through the call and its length is
-            // its own. A socket of the other family refuses the option, which changes nothing.
-            unsafe {
-                libc::setsockopt(
-                    socket.as_raw_fd(),
-                    level,
-                    option,
-                    (&raw const value).cast(),
-                    size_of_val(&value) as libc::socklen_t,
-                );
-            }
-        }
-    }
-
-    /// The last ICMP error in the socket's error queue, which is empty afterwards.
-    pub(crate) fn icmp_error(socket: BorrowedFd<'_>) -> Option<IcmpError> {
-        let mut last = None;
-        for _ in 0..ENTRIES {
-            match entry(socket) {
-                Entry::Icmp(error) => last = Some(error),
-                Entry::Other => {}
-                Entry::Empty => break,
-            }
-        }
-        last
-    }
-
-    enum Entry {
-        Icmp(IcmpError),
-        Other,
-        Empty,
-    }
-
-    fn entry(socket: BorrowedFd<'_>) -> Entry {
-        let mut data = [0_u8; 64];
-        // Of u64, so that control message headers in it are aligned.
-        let mut control = [0_u64; 64];
-        let mut part = libc::iovec {
-            iov_base: data.as_mut_ptr().cast(),
-            iov_len: data.len(),
-        };
-        // SAFETY: msghdr is plain data for which all zeroes is a value: no name, no buffers.
-        let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = size_of_val(&control) as _;
-        // SAFETY: the descriptor is open; every pointer in `message` is to a live local buffer of the length beside
-        // it.
-        let received = unsafe {
-            libc::recvmsg(
-                socket.as_raw_fd(),
-                &raw mut message,
-                libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
-            )
-        };
-        if received < 0 {
-            return Entry::Empty;
-        }
-        // SAFETY: the kernel filled `message`; the CMSG functions stay inside its control buffer, which is alive.
-        let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-        while !header.is_null() {
-            // SAFETY: not null, so it points to a whole, aligned header inside the control buffer.
-            let cmsg = unsafe { header.read() };
-            let of_errors = matches!(
-                (cmsg.cmsg_level, cmsg.cmsg_type),
-                (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR)
-            );
-            // SAFETY: both offsets stay within the control message that `header` points to.
-            let start = unsafe { libc::CMSG_DATA(header) }.cast_const();
-            let length = (cmsg.cmsg_len as usize).saturating_sub(start as usize - header as usize);
-            if of_errors {
-                // SAFETY: the kernel wrote `length` bytes of data from `start`, inside the control buffer.
-                let bytes = unsafe { std::slice::from_raw_parts(start, length) };
-                return icmp::from_queue(bytes).map_or(Entry::Other, Entry::Icmp);
-            }
-            // SAFETY: as with the first header.
-            header = unsafe { libc::CMSG_NXTHDR(&raw const message, header) };
-        }
-        Entry::Other
-    }
+    use super::{BorrowedFd, TcpInfo};
 
     /// `struct tcp_info` of linux/tcp.h as far as it is read here; older kernels fill less of it.
     #[repr(C)]
@@ -399,7 +299,8 @@ mod kernel {
     }
 }
 
-pub(crate) use kernel::{icmp_error, info, keep_icmp_errors};
+pub(crate) use crate::driver::errqueue::{icmp_error, keep_icmp_errors};
+pub(crate) use kernel::info;
 
 #[cfg(test)]
 mod tests;
