@@ -20,7 +20,7 @@ pub struct Policy {
     pub allow: Vec<Rule>,
     /// Networks never to be touched, whatever `allow` says; compared with the resolved address.
     pub deny: Vec<Network>,
-    /// Whether a follow-up may touch a control port of an allowed target.
+    /// Whether the way to an allowed target may be traced, and a control port of it touched.
     pub experiments: bool,
 }
 
@@ -97,7 +97,8 @@ impl Policy {
         }
     }
 
-    /// Whether a follow-up may touch a port: a control port of an allowed target may be any.
+    /// Whether a follow-up may touch a port. What asks for the way to an allowed target is bound to no port: a control
+    /// port may be any, and so may the one to which packets are sent that are not to arrive.
     pub fn admits_experiment(
         &self,
         kind: ExperimentKind,
@@ -105,7 +106,7 @@ impl Policy {
         address: IpAddr,
         port: u16,
     ) -> Result<(), Forbidden> {
-        if kind != ExperimentKind::ControlPort {
+        if kind != ExperimentKind::ControlPort && !kind.is_path() {
             return self.admits(host, address, port);
         }
         self.denied(address)?;

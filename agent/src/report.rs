@@ -39,15 +39,31 @@ pub(crate) enum Report {
 pub(crate) struct Reports {
     order: Arc<str>,
     sender: mpsc::UnboundedSender<(Arc<str>, Report)>,
+    /// Who in this agent hears of the attempts' stages too.
+    listener: Option<mpsc::UnboundedSender<(SocketAddr, Stage)>>,
 }
 
 impl Reports {
     /// The news of one order, among those of others. Their number is bounded by the stages of a probe.
     pub(crate) fn of_order(order: Arc<str>, sender: mpsc::UnboundedSender<(Arc<str>, Report)>) -> Self {
-        Self { order, sender }
+        Self {
+            order,
+            sender,
+            listener: None,
+        }
+    }
+
+    /// The same news, of which somebody here hears the stages of attempts.
+    pub(crate) fn overheard(mut self) -> (Self, mpsc::UnboundedReceiver<(SocketAddr, Stage)>) {
+        let (listener, stages) = mpsc::unbounded_channel();
+        self.listener = Some(listener);
+        (self, stages)
     }
 
     pub(crate) fn stage(&self, place: Option<(IpAddr, Endpoint)>, stage: Stage) {
+        if let (Some(listener), Some((address, endpoint))) = (&self.listener, place) {
+            let _ = listener.send((SocketAddr::new(address, endpoint.port), stage.clone()));
+        }
         let stage = Box::new(stage);
         let _ = self
             .sender

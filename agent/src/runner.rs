@@ -12,6 +12,7 @@ use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
 use parallax_model::path::NetworkFacts;
+use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::{AgentName, Labels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -28,11 +29,14 @@ use crate::partner::Heard;
 use crate::policy::Policy;
 use crate::report::Reports;
 use crate::runner::attempts::Errand;
+use crate::runner::reflex::Reflex;
 
 mod attempts;
 mod control;
 mod follow_up;
 mod further;
+pub(crate) mod path;
+mod reflex;
 mod resolve;
 mod sync;
 mod varied;
@@ -52,6 +56,7 @@ pub(crate) struct Runner {
     pub(crate) budgets: Budgets,
     /// Where this agent stands in its own network.
     pub(crate) network: LocalNetwork,
+    pace: path::Pace,
     permits: Arc<Semaphore>,
 }
 
@@ -87,6 +92,7 @@ impl Runner {
             sealing_key,
             budgets: Budgets::default(),
             network: LocalNetwork::default(),
+            pace: path::Pace::default(),
             permits: Arc::new(Semaphore::new(probes)),
         }
     }
@@ -127,6 +133,7 @@ impl Runner {
     ) -> Result<Ran, Refusal> {
         let (began, began_at) = (Instant::now(), crate::clock::now());
         let deadline = order.time(budget);
+        let (reports, stages) = reports.overheard();
         let probe = Probe {
             runner: self,
             order,
@@ -143,7 +150,7 @@ impl Runner {
         let observation = if order.watches.is_some() {
             probe.watch(heard).await?
         } else if order.experiments.is_empty() {
-            probe.requested(heard).await?
+            probe.requested(heard, stages).await?
         } else {
             probe.follow_ups().await?
         };
@@ -186,7 +193,11 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    async fn requested(&self, heard: mpsc::Receiver<Heard>) -> Result<Observation, Refusal> {
+    async fn requested(
+        &self,
+        heard: mpsc::Receiver<Heard>,
+        stages: mpsc::UnboundedReceiver<(SocketAddr, Stage)>,
+    ) -> Result<Observation, Refusal> {
         let spec = &self.order.spec;
         let (resolve, addresses) = self.resolve().await;
         let (errands, note) = self.errands(&addresses)?;
@@ -202,6 +213,7 @@ impl Probe<'_> {
                 .collect(),
             _ => errands,
         };
+        let reflex = Reflex::new(self, &errands, stages);
         let further = self.examinations(&errands);
         let ladders = self.ladders(&errands);
         let credential = self.credential();
@@ -211,14 +223,18 @@ impl Probe<'_> {
             .collect();
         let (mut jobs, exchange) = self.synchronised(requested, credential.as_ref());
         jobs.extend(ladders);
-        let mut attempts = exchange.beside(heard, attempts::make(self, jobs)).await;
-        attempts.extend(attempts::make(self, further).await);
+        let all = async {
+            let mut attempts = exchange.beside(heard, attempts::make(self, jobs)).await;
+            attempts.extend(attempts::make(self, further).await);
+            attempts
+        };
+        let (attempts, paths) = reflex.beside(all).await;
         let outcome = Observation::conclude_outcome(Some(&resolve), &attempts);
-        Ok(Observation {
-            resolve: Some(resolve),
-            note,
-            ..self.observation(outcome, attempts)
-        })
+        let mut observation = self.observation(outcome, attempts);
+        observation.resolve = Some(resolve);
+        observation.note = note;
+        observation.network.paths = paths;
+        Ok(observation)
     }
 
     fn observation(&self, outcome: VantageOutcome, attempts: Vec<Attempt>) -> Observation {

@@ -26,6 +26,10 @@ impl Flow {
         Self { peer, local: None }
     }
 
+    pub(crate) const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// Where its packets leave from, once one has.
     pub(crate) const fn local(&self) -> Option<SocketAddr> {
         self.local

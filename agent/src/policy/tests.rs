@@ -80,6 +80,24 @@ fn a_control_port_of_an_allowed_target_is_allowed_with_experiments() {
 }
 
 #[test]
+fn the_way_to_an_allowed_target_is_traced_with_experiments_and_to_no_other() {
+    let mut policy = policy(&["*.example.org:993"], &["10.0.0.0/8"]);
+    let mail = host("imap.example.org");
+    for kind in [
+        ExperimentKind::Path,
+        ExperimentKind::PathControl,
+        ExperimentKind::PathUdp,
+    ] {
+        let way = |policy: &Policy, at: &str| policy.admits_experiment(kind, &mail, address(at), 33_434);
+        assert!(way(&policy, "192.0.2.1").is_ok());
+        assert!(way(&policy, "10.0.0.1").is_err());
+        policy.experiments = false;
+        assert!(way(&policy, "192.0.2.1").is_err());
+        policy.experiments = true;
+    }
+}
+
+#[test]
 fn rules_round_trip_and_nonsense_is_refused() {
     for text in [
         "*:143,993",

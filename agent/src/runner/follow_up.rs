@@ -14,6 +14,8 @@ use crate::runner::{Probe, varied};
 #[derive(Debug, Default)]
 struct Round {
     jobs: Vec<Job>,
+    /// Ways to be traced.
+    ways: Vec<Experiment>,
     /// Whether the agent's control target is asked.
     control: bool,
     resolver: Option<SocketAddr>,
@@ -22,7 +24,7 @@ struct Round {
 
 impl Round {
     fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && !self.control && self.resolver.is_none()
+        self.jobs.is_empty() && self.ways.is_empty() && !self.control && self.resolver.is_none()
     }
 }
 
@@ -41,8 +43,9 @@ impl Probe<'_> {
         {
             return Err(Refusal::new(Reason::Policy, reason));
         }
-        let (attempts, control, resolve) = tokio::join!(
+        let (attempts, paths, control, resolve) = tokio::join!(
             attempts::make(self, round.jobs),
+            self.traces(&round.ways),
             self.ask_control_target(round.control),
             self.ask_again(round.resolver),
         );
@@ -50,6 +53,7 @@ impl Probe<'_> {
             note: (!round.left_out.is_empty()).then(|| round.left_out.join("; ")),
             resolve,
             network: NetworkFacts {
+                paths,
                 control,
                 ..NetworkFacts::default()
             },
@@ -91,6 +95,10 @@ impl Probe<'_> {
             .policy
             .admits_experiment(kind, &spec.target.host, address, endpoint.port)
             .map_err(|forbidden| forbidden.to_string())?;
+        if kind.is_path() {
+            round.ways.push(experiment.clone());
+            return Ok(());
+        }
         let errand = Errand::follow_up(kind, address, endpoint, spec).varied_by(experiment);
         round.jobs.extend(varied::jobs(experiment, errand));
         Ok(())

@@ -16,6 +16,8 @@ use super::*;
 use crate::partner::Word;
 use crate::report::Report;
 
+mod ways;
+
 pub(super) fn runner(policy: Policy) -> Runner {
     let who = ("fra-1".parse().unwrap(), Labels::new());
     Runner::new(who, policy, Trust::new(&[]), SealingKey::generate().unwrap(), 2)

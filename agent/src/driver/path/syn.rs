@@ -10,9 +10,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use crate::driver::errno;
 use crate::driver::errqueue::{self, Entry};
 use crate::driver::path::Flow;
-use crate::driver::errno;
 
 pub(super) async fn shoot(flow: &mut Flow, shot: Shot) -> Answer {
     let sent = Instant::now();

@@ -227,11 +227,10 @@ async fn another_resolver_is_asked_and_nothing_is_tried() {
 async fn the_policy_holds_for_every_variation() {
     let server = mail_server(Arc::default()).await;
     let tries_a_target = |kind: &ExperimentKind| {
-        !kind.is_path()
-            && !matches!(
-                kind,
-                ExperimentKind::ControlTarget | ExperimentKind::OtherResolver
-            )
+        !matches!(
+            kind,
+            ExperimentKind::ControlTarget | ExperimentKind::OtherResolver
+        )
     };
     for kind in ExperimentKind::ALL.iter().copied().filter(tries_a_target) {
         let mut forbidden = experiment(kind, server, Security::Plaintext);

@@ -1,0 +1,237 @@
+//! Traces at the moment of a failure, while what failed still lasts and nobody need ask for it.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use parallax_model::evidence::Evidence;
+use parallax_model::experiment::{CONTROL_PORT, ExperimentKind};
+use parallax_model::fault::{Fault, FaultKind, TcpFault};
+use parallax_model::path::{Path, PathEnd};
+use parallax_model::spec::{Depth, PathChoice};
+use parallax_model::stage::{Outcome, Stage, StageName};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::driver::path::SUPPORTED;
+use crate::runner::Probe;
+use crate::runner::attempts::Errand;
+use crate::runner::path::{Aim, TIME, Tracer};
+
+/// A connection that is silent for so long gets no answer to its first segment.
+const SILENT: Duration = Duration::from_secs(1);
+/// What follows on the connection may take longer: it is the server's.
+const STALLED: Duration = Duration::from_millis(2_500);
+/// Addresses of one probe that are traced; most have their routers in common.
+const ADDRESSES: usize = 4;
+
+/// Watches the attempts of a probe, and traces the way of those that fail.
+pub(super) struct Reflex<'a> {
+    probe: &'a Probe<'a>,
+    tracer: Tracer,
+    stages: UnboundedReceiver<(SocketAddr, Stage)>,
+    waiting: HashMap<SocketAddr, Wait>,
+    traced: HashSet<SocketAddr>,
+    tasks: JoinSet<Path>,
+    paths: Vec<Path>,
+}
+
+/// An attempt of which something is due.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    until: Instant,
+    /// Whether its connection is open.
+    open: bool,
+}
+
+impl<'a> Reflex<'a> {
+    pub(super) fn new(
+        probe: &'a Probe<'a>,
+        errands: &[Errand],
+        stages: UnboundedReceiver<(SocketAddr, Stage)>,
+    ) -> Self {
+        let mut reflex = Self {
+            probe,
+            tracer: probe.tracer(),
+            stages,
+            waiting: HashMap::new(),
+            traced: HashSet::new(),
+            tasks: JoinSet::new(),
+            paths: Vec::new(),
+        };
+        let first = Wait {
+            until: Instant::now() + SILENT,
+            open: false,
+        };
+        for peer in errands.iter().map(Errand::peer) {
+            match reflex.choice() {
+                PathChoice::Never => {}
+                PathChoice::Auto | PathChoice::Always if SUPPORTED => {
+                    reflex.waiting.insert(peer, first);
+                }
+                PathChoice::Auto => {}
+                PathChoice::Always => reflex.give_up(reflex.aim(peer), PathEnd::Unsupported),
+            }
+        }
+        reflex
+    }
+
+    /// Lets the attempts run and watches them; the paths come in the order of their ends.
+    pub(super) async fn beside<T>(mut self, attempts: impl Future<Output = T>) -> (T, Vec<Path>) {
+        let mut attempts = pin!(attempts);
+        let mut made = None;
+        loop {
+            // What was told before the attempts ended is heard first.
+            if self.stages.is_empty()
+                && self.tasks.is_empty()
+                && let Some(made) = made.take()
+            {
+                return (made, self.paths);
+            }
+            let due = self.waiting.values().map(|wait| wait.until).min();
+            tokio::select! {
+                biased;
+                Some((peer, stage)) = self.stages.recv() => self.hear(peer, &stage),
+                done = &mut attempts, if made.is_none() => made = Some(done),
+                Some(path) = self.tasks.join_next() => self.paths.extend(path),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && made.is_none() => self.too_late(),
+            }
+        }
+    }
+
+    /// Of each attempt the connection and what comes next on it; the rest is the server's.
+    fn hear(&mut self, peer: SocketAddr, stage: &Stage) {
+        let Some(wait) = self.waiting.get(&peer).copied() else {
+            return;
+        };
+        match (stage.name, &stage.outcome) {
+            (StageName::Connect, _) if wait.open => return,
+            (StageName::Connect, Outcome::Failed(fault)) => self.does_not_open(peer, fault, stage),
+            (StageName::Connect, _) => return self.opens(peer, stage),
+            (_, Outcome::Failed(fault)) if fault.kind == FaultKind::Tcp(TcpFault::ConnectionReset) => {
+                self.breaks(peer, None);
+            }
+            _ => {}
+        }
+        self.waiting.remove(&peer);
+    }
+
+    /// What this host refuses itself has no way.
+    fn does_not_open(&mut self, peer: SocketAddr, fault: &Fault, stage: &Stage) {
+        if came_back(fault, stage) {
+            self.fails(peer);
+        }
+    }
+
+    fn too_late(&mut self) {
+        let now = Instant::now();
+        let late: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(_, wait)| wait.until <= now)
+            .collect();
+        let late: Vec<_> = late.into_iter().map(|(peer, wait)| (*peer, wait.open)).collect();
+        for (peer, open) in late {
+            self.waiting.remove(&peer);
+            if open {
+                self.breaks(peer, None);
+            } else {
+                self.fails(peer);
+            }
+        }
+    }
+
+    fn opens(&mut self, peer: SocketAddr, stage: &Stage) {
+        if self.choice() == PathChoice::Always {
+            self.breaks(peer, stage.tcp.as_ref().map(|tcp| tcp.rtt));
+        }
+        if self.probe.order.spec.depth == Depth::Connect {
+            self.waiting.remove(&peer);
+        } else {
+            let until = Instant::now() + STALLED;
+            self.waiting.insert(peer, Wait { until, open: true });
+        }
+    }
+
+    /// The connection does not open: the way to its port, and the way to a port that nobody would filter.
+    fn fails(&mut self, peer: SocketAddr) {
+        self.start(self.aim(peer));
+        self.start(Aim {
+            experiment: Some(ExperimentKind::PathControl),
+            ..self.aim(SocketAddr::new(peer.ip(), CONTROL_PORT))
+        });
+    }
+
+    /// The connection opens: its way, to a target that answers.
+    fn breaks(&mut self, peer: SocketAddr, rtt: Option<Duration>) {
+        self.start(Aim {
+            answers: true,
+            rtt,
+            ..self.aim(peer)
+        });
+    }
+
+    fn start(&mut self, aim: Aim) {
+        let address = aim.target.ip();
+        let others: HashSet<IpAddr> = self.traced.iter().map(SocketAddr::ip).collect();
+        if others.len() >= ADDRESSES && !others.contains(&address) || !self.traced.insert(aim.target) {
+            return;
+        }
+        let kind = aim.experiment.unwrap_or(ExperimentKind::Path);
+        let host = &self.probe.order.spec.target.host;
+        let policy = &self.probe.runner.policy;
+        if policy
+            .admits_experiment(kind, host, address, aim.target.port())
+            .is_err()
+        {
+            return self.give_up(aim, PathEnd::Policy);
+        }
+        let tracer = self.tracer.clone();
+        self.tasks.spawn(async move {
+            match kind {
+                ExperimentKind::PathControl => tracer.trace_control(address, aim.until).await,
+                _ => tracer.trace(aim).await,
+            }
+        });
+    }
+
+    /// Says why there is no path, where one was asked for.
+    fn give_up(&mut self, aim: Aim, why: PathEnd) {
+        if aim.experiment.is_none() {
+            let path = aim.not_traced(why, self.tracer.began.elapsed());
+            self.paths.push(path);
+        }
+    }
+
+    fn aim(&self, target: SocketAddr) -> Aim {
+        let until = self.tracer.began.elapsed() + TIME;
+        let asked = self.choice() == PathChoice::Always;
+        Aim {
+            experiment: (!asked).then_some(ExperimentKind::Path),
+            ..Aim::at(target, until.min(self.probe.deadline))
+        }
+    }
+
+    fn choice(&self) -> PathChoice {
+        self.probe.order.spec.options.path
+    }
+}
+
+/// Whether something came back from the network, or nothing at all did.
+fn came_back(fault: &Fault, stage: &Stage) -> bool {
+    let icmp = match &stage.evidence {
+        Some(Evidence::Connect(connect)) => connect.icmp.is_some(),
+        _ => false,
+    };
+    let of_network = [
+        TcpFault::TimedOut,
+        TcpFault::ConnectionRefused,
+        TcpFault::ConnectionReset,
+    ];
+    icmp || of_network
+        .into_iter()
+        .any(|kind| fault.kind == FaultKind::Tcp(kind))
+}

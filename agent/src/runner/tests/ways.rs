@@ -1,0 +1,146 @@
+//! The ways that a probe traces.
+
+use parallax_model::path::{HopReply, PathEnd};
+use parallax_model::spec::PathChoice;
+
+use super::*;
+
+/// A port that takes one connection and lets every later one wait.
+fn full_port() -> (socket2::Socket, std::net::TcpStream, SocketAddr) {
+    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let peer = socket.local_addr().unwrap().as_socket().unwrap();
+    let first = std::net::TcpStream::connect(peer).unwrap();
+    (socket, first, peer)
+}
+
+fn traced(mut order: Order, path: PathChoice) -> Order {
+    order.spec.options.path = path;
+    order
+}
+
+#[tokio::test]
+async fn a_port_that_resets_is_traced_and_so_is_the_control_port() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let order = traced(order(&closed.to_string(), Depth::Greeting), PathChoice::Auto);
+    let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
+    let paths = &observation.network.paths;
+    let ports: Vec<_> = paths.iter().map(|path| (path.port, path.experiment)).collect();
+    assert!(
+        ports.contains(&(closed.port(), Some(ExperimentKind::Path))),
+        "{ports:?}"
+    );
+    assert!(
+        ports.contains(&(CONTROL_PORT, Some(ExperimentKind::PathControl))),
+        "{ports:?}"
+    );
+    for path in paths {
+        assert_eq!((path.ended, path.reached), (PathEnd::Reached, true), "{path:?}");
+        assert_eq!(
+            (path.hops.len(), &path.hops[0].reply),
+            (1, &HopReply::Rst),
+            "{path:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_silent_is_traced_before_its_connection_is_given_up() {
+    let (_listener, _first, peer) = full_port();
+    let order = traced(order(&peer.to_string(), Depth::Greeting), PathChoice::Auto);
+    let began = Instant::now();
+    let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
+    let path = observation
+        .network
+        .paths
+        .iter()
+        .find(|path| path.port == peer.port())
+        .unwrap();
+    assert_eq!((path.ended, path.reached), (PathEnd::Silent, false), "{path:?}");
+    let silent = path.hops.iter().all(|hop| hop.reply == HopReply::None);
+    assert!(silent && path.start >= Duration::from_secs(1), "{path:?}");
+    assert!(path.start + path.duration < Duration::from_secs(5), "{path:?}");
+    assert!(began.elapsed() < Duration::from_millis(5_500));
+}
+
+#[tokio::test]
+async fn a_healthy_way_is_traced_on_request_and_else_not() {
+    let server = mail_server(Arc::default()).await;
+    let order = order(&server.to_string(), Depth::Greeting);
+    let runner = runner(Policy::allow_all());
+    for (choice, expected) in [
+        (PathChoice::Never, 0),
+        (PathChoice::Auto, 0),
+        (PathChoice::Always, 1),
+    ] {
+        let observation = run(&runner, &traced(order.clone(), choice)).await.unwrap();
+        assert_eq!(observation.outcome, VantageOutcome::Ok);
+        let paths = observation.network.paths;
+        assert_eq!(paths.len(), expected, "{paths:?}");
+        for path in paths {
+            assert_eq!(
+                (path.hops[0].reply.clone(), path.experiment),
+                (HopReply::SynAck, None)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_without_experiments_traces_nothing_and_says_so_where_it_was_asked() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let policy = Policy {
+        experiments: false,
+        ..Policy::allow_all()
+    };
+    let runner = runner(policy);
+    for (choice, ends) in [
+        (PathChoice::Auto, vec![]),
+        (PathChoice::Always, vec![PathEnd::Policy]),
+    ] {
+        let order = traced(order(&closed.to_string(), Depth::Greeting), choice);
+        let observation = run(&runner, &order).await.unwrap();
+        let ended: Vec<_> = observation.network.paths.iter().map(|path| path.ended).collect();
+        assert_eq!(ended, ends);
+    }
+}
+
+#[tokio::test]
+async fn a_path_is_an_experiment_too_and_makes_no_attempt() {
+    let server = mail_server(Arc::default()).await;
+    let mut order = order(&server.to_string(), Depth::Greeting);
+    let endpoint = order.spec.target.endpoints[0];
+    let experiment = |kind| Experiment {
+        kind,
+        agent: "fra-1".parse().unwrap(),
+        address: "127.0.0.1".parse().unwrap(),
+        endpoint,
+        variation: parallax_model::experiment::Variation::default(),
+    };
+    order.experiments = vec![
+        experiment(ExperimentKind::Path),
+        experiment(ExperimentKind::PathControl),
+    ];
+    let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
+    assert!(observation.attempts.is_empty());
+    let paths = observation.network.paths;
+    let seen: Vec<_> = paths
+        .iter()
+        .map(|path| (path.port, path.experiment, path.ended))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (server.port(), Some(ExperimentKind::Path), PathEnd::Reached),
+            (CONTROL_PORT, Some(ExperimentKind::PathControl), PathEnd::Reached),
+        ]
+    );
+}
