@@ -24,6 +24,7 @@ mod web;
 
 pub use collector::{Collector, Connector, InProcessOptions};
 pub use error::StartError;
+pub use parallax_diagnosis::changes;
 pub use peer::Peer;
 
 #[cfg(test)]

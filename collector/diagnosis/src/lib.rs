@@ -7,6 +7,7 @@
 //! A trouble that no rule explains is still a finding: nothing that was seen gets lost.
 
 mod candidate;
+mod changes;
 mod clients;
 mod command;
 mod conclude;
@@ -32,6 +33,7 @@ use parallax_model::observation::Observation;
 use parallax_model::spec::Depth;
 use parallax_model::target::Target;
 
+pub use changes::changes;
 use matrix::Matrix;
 
 /// What the vantage points were asked, as far as it matters for judging the answers.
