@@ -19,7 +19,7 @@ use parallax_model::target::Endpoint;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
-pub(crate) use inquiry::{Cast, Happening, Inquiry, Participant, Watcher};
+pub(crate) use inquiry::{Cast, Happening, Inquiry, LastGood, Participant, Watcher};
 pub(crate) use login_gate::LoginAnswer;
 pub(crate) use order::{Order, OrderEnd};
 pub(crate) use run::longest;

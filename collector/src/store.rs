@@ -7,10 +7,11 @@ use std::pin::Pin;
 
 use jiff::Timestamp;
 use parallax_model::identity::Role;
-use parallax_model::run::{RunDocument, RunSummary};
+use parallax_model::run::{RunDocument, RunSummary, RunTarget};
 use parallax_model::vantage::AgentName;
 
 use crate::agents::Introduction;
+use crate::runs::LastGood;
 
 pub(crate) use sqlite::Sqlite;
 
@@ -123,6 +124,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn put_run(&self, run: RunDocument) -> Answer<'_, ()>;
     /// The latest runs, newest first.
     fn runs(&self, limit: u32) -> Answer<'_, Vec<RunSummary>>;
+    /// What each vantage point saw of a target when all was well there; `None` when it never was.
+    fn last_good(&self, target: RunTarget) -> Answer<'_, Option<LastGood>>;
     /// The run whose id is, or begins with, a text.
     fn run(&self, id: String) -> Answer<'_, Found>;
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use parallax_model::credential::SealedSecret;
 use parallax_model::experiment::Experiment;
 use parallax_model::observation::Observation;
+use parallax_model::run::RunRef;
 use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
@@ -30,8 +31,32 @@ pub(crate) struct Inquiry {
     pub(crate) secrets: BTreeMap<AgentName, SealedSecret>,
     /// Client certificates for the target, sealed likewise.
     pub(crate) client_identities: BTreeMap<AgentName, SealedSecret>,
+    /// The target as it was seen when it last worked, where that is known.
+    pub(crate) before: Option<LastGood>,
     /// When it was asked.
     pub(crate) started_at: Timestamp,
+}
+
+impl Inquiry {
+    /// What is known of when the target last worked, if that is of any of these vantage points.
+    pub(crate) fn before_of(&self, observations: &[Observation]) -> Option<&LastGood> {
+        let has_one_of = |good: &&LastGood| {
+            let agents = good.observations.iter().map(|seen| &seen.agent);
+            agents
+                .into_iter()
+                .any(|agent| observations.iter().any(|seen| seen.agent == *agent))
+        };
+        self.before.as_ref().filter(has_one_of)
+    }
+}
+
+/// A target as it was seen when it last worked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LastGood {
+    /// The newest of the runs in which it was seen so.
+    pub(crate) run: RunRef,
+    /// One for each vantage point from which it ever worked, the newest one of each.
+    pub(crate) observations: Vec<Observation>,
 }
 
 /// Who takes part in a run.

@@ -2,6 +2,7 @@
 
 mod common_start;
 mod follow_up;
+mod records;
 mod vantage;
 mod watch;
 
@@ -25,6 +26,7 @@ use super::order::{PROBE, SEALED_CREDENTIAL};
 use super::{Effect, Order, OrderEnd, Report, StageEnded};
 use common_start::common_start;
 use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
+use records::Records;
 use vantage::Vantage;
 use watch::Watches;
 
@@ -42,6 +44,7 @@ pub(super) struct Run {
     vantages: BTreeMap<AgentName, Vantage>,
     open: BTreeMap<Uuid, AgentName>,
     tried: BTreeSet<Experiment>,
+    records: Records,
     gate: LoginGate,
     watches: Watches,
 }
@@ -79,6 +82,7 @@ impl Run {
             vantages,
             open: BTreeMap::new(),
             tried: BTreeSet::new(),
+            records: Records::default(),
             gate: LoginGate::default(),
             watches: Watches::by(cast.watcher.clone()),
         }
@@ -141,6 +145,7 @@ impl Run {
                 self.answer(answers)
             }
             Report::Refused { reason, note } => {
+                self.records.refused(self.round, agent);
                 let mut effects = self.end(order, OrderEnd::Refused, &note);
                 effects.extend(self.unseen(agent, VantageOutcome::Refused, reason, &note));
                 effects.extend(self.go_on(now));
@@ -311,6 +316,7 @@ impl Run {
 
     fn seen(&mut self, agent: &AgentName, observation: Observation) -> Option<Effect> {
         let vantage = self.vantages.get_mut(agent)?;
+        self.records.done(self.round, agent, &observation);
         let known = if self.round == 0 {
             vantage.saw(observation)
         } else {
@@ -345,10 +351,14 @@ impl Run {
             return Vec::new();
         }
         let observations = self.observations();
+        let conclusion = parallax_diagnosis::conclude(&self.question, &observations);
+        self.records.over(self.round, &conclusion.findings);
         let experiments = self.next_experiments(&observations);
         if experiments.is_empty() {
-            return vec![self.concluded(observations, now)];
+            return vec![self.concluded(observations, conclusion, now)];
         }
+        self.records
+            .ordered(self.round + 1, &experiments, conclusion.findings);
         self.order_experiments(experiments, now)
     }
 
@@ -359,13 +369,14 @@ impl Run {
             .collect()
     }
 
-    fn concluded(&self, observations: Vec<Observation>, now: Instant) -> Effect {
+    fn concluded(&self, observations: Vec<Observation>, conclusion: Conclusion, now: Instant) -> Effect {
         let Conclusion {
             verdict,
             summary,
             findings,
             clients,
-        } = parallax_diagnosis::conclude(&self.question, &observations);
+        } = conclusion;
+        let before = self.inquiry.before_of(&observations);
         Effect::Concluded(Box::new(RunDocument {
             schema: RUN_SCHEMA.to_owned(),
             run_id: self.inquiry.run_id,
@@ -374,14 +385,16 @@ impl Run {
             depth: self.inquiry.spec.depth,
             started_at: self.inquiry.started_at,
             duration: now.saturating_duration_since(self.started),
+            compared_with: before.map(|good| good.run),
+            changes: before
+                .map(|good| parallax_diagnosis::changes(&good.observations, &observations))
+                .unwrap_or_default(),
+            experiments: self.records.all(),
             vantages: observations,
             verdict,
             summary,
             findings,
             clients,
-            changes: Vec::new(),
-            compared_with: None,
-            experiments: Vec::new(),
         }))
     }
 }

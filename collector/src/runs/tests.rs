@@ -48,6 +48,7 @@ fn inquiry() -> Inquiry {
         follow_up: false,
         secrets: BTreeMap::new(),
         client_identities: BTreeMap::new(),
+        before: None,
         started_at: Timestamp::UNIX_EPOCH,
     }
 }

@@ -11,18 +11,20 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use parallax_model::identity::{Role, SpiffeId};
+use parallax_model::run::RunTarget;
+use parallax_model::target::Target;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use parallax_proto::v1::control_server::Control;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Shared, peer};
 use crate::hub::{RunAsked, Started, Stopping};
 use crate::identity::{DEFAULT_TTL, TokenWish};
-use crate::runs::{Inquiry, longest};
+use crate::runs::{Inquiry, LastGood, longest};
 use crate::store::Found;
 use events::{CallerGuard, events};
 use question::Question;
@@ -33,6 +35,9 @@ const LIVE: usize = 1024;
 /// How many runs are listed when nothing else is asked, and at most.
 const RUNS_LISTED: u32 = 50;
 const RUNS_LISTED_AT_MOST: u32 = 1000;
+
+/// How long a question waits for the last good run that it is compared with.
+const LOOKED_BACK: Duration = Duration::from_millis(200);
 
 /// The longest a token can be good.
 const TTL_AT_MOST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -104,7 +109,9 @@ impl Control for ControlService {
         }
         let trace = self.0.telemetry.run(&metadata, &peer, run_id);
         let trace_id = trace.trace_id();
+        let before = self.last_good(&question.spec.target).await;
         let inquiry = Inquiry {
+            before,
             run_id,
             trace_id: trace_id.clone(),
             spec: Arc::new(question.spec),
@@ -214,6 +221,22 @@ impl ControlService {
         Err(Status::invalid_argument(format!(
             "spec: options: sync_with: there is no agent {watcher}; {known}"
         )))
+    }
+
+    /// How the target was when it last worked. A question does not wait for a slow disk, nor fail for want of it.
+    async fn last_good(&self, target: &Target) -> Option<LastGood> {
+        let asked = self.0.store.last_good(RunTarget::from(target));
+        match tokio::time::timeout(LOOKED_BACK, asked).await {
+            Ok(Ok(good)) => good,
+            Ok(Err(problem)) => {
+                warn!("the last good run was not read: {problem}");
+                None
+            }
+            Err(_) => {
+                warn!("the last good run was not read within {LOOKED_BACK:?}; the run is compared with none");
+                None
+            }
+        }
     }
 
     async fn dry_run(

@@ -1,15 +1,14 @@
 //! The embedded database.
 
+mod runs;
+
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parallax_model::finding::Verdict;
 use parallax_model::identity::{Role, SpiffeId};
-use parallax_model::run::{RunDocument, RunSummary};
+use parallax_model::run::{RunDocument, RunSummary, RunTarget};
 use parallax_model::vantage::AgentName;
-use parallax_proto::v1;
-use prost::Message as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -19,6 +18,7 @@ use super::{
     AgentRecord, Answer, CertificateRecord, Found, Sha256, Standing, Store, StoreError, TokenRecord,
 };
 use crate::agents::Introduction;
+use crate::runs::LastGood;
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -26,11 +26,8 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Connections to one file; SQLite has one writer anyway.
 const CONNECTIONS: u32 = 4;
 
-/// How many runs are kept; beyond that the oldest go.
-const RUNS_KEPT: i64 = 10_000;
-
 /// Each brings the database from the version before to its own, the number in its name.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// A SQLite database, in a file or in memory.
 #[derive(Debug)]
@@ -235,58 +232,19 @@ impl Store for Sqlite {
     }
 
     fn put_run(&self, run: RunDocument) -> Answer<'_, ()> {
-        Box::pin(async move {
-            let mut transaction = self.write().await?;
-            sqlx::query(
-                "INSERT INTO runs (id, started_at, target, verdict, summary, document) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
-            )
-            .bind(run.run_id.to_string())
-            .bind(run.started_at.as_microsecond())
-            .bind(run.target.input.as_str())
-            .bind(run.verdict.as_str())
-            .bind(run.summary.as_str())
-            .bind(v1::Run::from(&run).encode_to_vec())
-            .execute(&mut *transaction)
-            .await?;
-            sqlx::query(
-                "DELETE FROM runs WHERE id IN (SELECT id FROM runs ORDER BY started_at DESC LIMIT -1 OFFSET $1)",
-            )
-            .bind(RUNS_KEPT)
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            Ok(())
-        })
+        Box::pin(runs::put(self, run))
     }
 
     fn runs(&self, limit: u32) -> Answer<'_, Vec<RunSummary>> {
-        Box::pin(async move {
-            sqlx::query(
-                "SELECT id, started_at, target, verdict, summary FROM runs \
-                 ORDER BY started_at DESC, id DESC LIMIT $1",
-            )
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?
-            .iter()
-            .map(read_summary)
-            .collect()
-        })
+        Box::pin(runs::latest(self, limit))
     }
 
     fn run(&self, id: String) -> Answer<'_, Found> {
-        Box::pin(async move {
-            let rows = sqlx::query("SELECT document FROM runs WHERE substr(id, 1, length($1)) = $1 LIMIT 2")
-                .bind(id)
-                .fetch_all(&self.pool)
-                .await?;
-            match rows.as_slice() {
-                [] => Ok(Found::None),
-                [row] => Ok(Found::One(Box::new(read_run(row)?))),
-                _ => Ok(Found::Several),
-            }
-        })
+        Box::pin(runs::find(self, id))
+    }
+
+    fn last_good(&self, target: RunTarget) -> Answer<'_, Option<LastGood>> {
+        Box::pin(runs::last_good(self, target))
     }
 
     fn close(&self) -> Answer<'_, ()> {
@@ -349,23 +307,6 @@ fn read_agent(row: &SqliteRow) -> Result<AgentRecord, StoreError> {
         },
         last_seen: last_seen.map(read_time).transpose()?,
     })
-}
-
-fn read_summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
-    let id: String = row.try_get("id")?;
-    Ok(RunSummary {
-        run_id: id.parse().map_err(|_| StoreError::Unreadable("run"))?,
-        started_at: read_time(row.try_get("started_at")?)?,
-        target: row.try_get("target")?,
-        verdict: Verdict::from_name(row.try_get("verdict")?),
-        summary: row.try_get("summary")?,
-    })
-}
-
-fn read_run(row: &SqliteRow) -> Result<RunDocument, StoreError> {
-    let document: &[u8] = row.try_get("document")?;
-    let run = v1::Run::decode(document).map_err(|_| StoreError::Unreadable("run"))?;
-    RunDocument::try_from(run).map_err(|_| StoreError::Unreadable("run"))
 }
 
 fn read_time(microseconds: i64) -> Result<Timestamp, StoreError> {

@@ -130,6 +130,14 @@ pub struct Change {
 }
 
 impl RunDocument {
+    /// Names it.
+    pub const fn reference(&self) -> RunRef {
+        RunRef {
+            run_id: self.run_id,
+            started_at: self.started_at,
+        }
+    }
+
     /// Puts the conclusion into the document.
     pub fn conclude(&mut self, conclusion: Conclusion) {
         self.verdict = conclusion.verdict;

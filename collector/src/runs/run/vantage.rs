@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use parallax_model::evidence::Evidence;
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::stage::Stage;
 use parallax_model::vantage::{AgentName, Labels};
 
 use crate::agents::Choice;
@@ -66,6 +68,10 @@ impl Vantage {
             attempt.experiment.is_some().then_some(attempt)
         });
         known.attempts.extend(made);
+        known.network.merge(more.network);
+        if let (Some(stage), Some(other)) = (&mut known.resolve, more.resolve) {
+            take_other_answer(stage, other);
+        }
         Some(known)
     }
 
@@ -95,5 +101,15 @@ impl Vantage {
         }
         let unseen = Observation::unseen(self.agent.clone(), self.labels.clone(), outcome, reason, note);
         Some(self.observation.insert(unseen))
+    }
+}
+
+/// What another resolver was found to say later. How the host's own resolver did stays as it was seen first.
+fn take_other_answer(stage: &mut Stage, later: Stage) {
+    if let (Some(Evidence::Resolve(known)), Some(Evidence::Resolve(more))) =
+        (&mut stage.evidence, later.evidence)
+        && more.other.is_some()
+    {
+        known.other = more.other;
     }
 }

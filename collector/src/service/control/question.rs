@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parallax_model::credential::SealedSecret;
 use parallax_model::selector::Selector;
-use parallax_model::spec::{Depth, LONGEST_HOLD, ProbeSpec};
+use parallax_model::spec::{Depth, LONGEST_HOLD, PathChoice, ProbeSpec};
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use tonic::Status;
@@ -32,9 +32,13 @@ impl Question {
         let spec = request
             .spec
             .ok_or_else(|| Status::invalid_argument("spec: missing"))?;
-        let spec =
+        let mut spec =
             ProbeSpec::try_from(spec).map_err(|error| Status::invalid_argument(format!("spec: {error}")))?;
         check(&spec)?;
+        // A trace of what fails is a question of the diagnosis' own.
+        if !request.follow_up && spec.options.path == PathChoice::Auto {
+            spec.options.path = PathChoice::Never;
+        }
         let selector = Selector::parse_any(&request.from)
             .map_err(|error| Status::invalid_argument(format!("from: {error}")))?;
         Ok(Self {

@@ -1,7 +1,11 @@
 use jiff::SignedDuration;
 use parallax_model::finding::Verdict;
-use parallax_model::run::{RUN_SCHEMA, RunTarget};
+use parallax_model::observation::{Observation, VantageOutcome};
+use parallax_model::run::RUN_SCHEMA;
 use parallax_model::spec::Depth;
+use parallax_model::target::{Endpoint, Security};
+use parallax_proto::v1;
+use prost::Message as _;
 use uuid::Uuid;
 
 use super::*;
@@ -43,6 +47,9 @@ fn agent(name: &str) -> AgentRecord {
 fn run(id: u128) -> RunDocument {
     RunDocument {
         clients: Vec::new(),
+        experiments: Vec::new(),
+        compared_with: None,
+        changes: Vec::new(),
         schema: RUN_SCHEMA.into(),
         run_id: Uuid::from_u128(id),
         trace_id: None,
@@ -59,9 +66,6 @@ fn run(id: u128) -> RunDocument {
         verdict: Verdict::Healthy,
         summary: "well".into(),
         findings: Vec::new(),
-        changes: Vec::new(),
-        compared_with: None,
-        experiments: Vec::new(),
     }
 }
 
@@ -190,7 +194,136 @@ async fn a_newer_database_is_left_alone() {
     store.close().await.unwrap();
     let refused = Sqlite::open(&file).await.unwrap_err().to_string();
     assert!(
-        refused.starts_with("the database has version 99, this program knows versions up to 1"),
+        refused.starts_with("the database has version 99, this program knows versions up to 2"),
         "{refused}"
+    );
+}
+
+/// A run in which some vantage points see `outcome`.
+fn seen(id: u128, verdict: Verdict, vantages: &[(&str, VantageOutcome)]) -> RunDocument {
+    let vantage = |&(agent, outcome): &(&str, VantageOutcome)| Observation {
+        outcome,
+        reason: None,
+        note: Some(format!("run {id:x}")),
+        ..Observation::unseen(
+            agent.parse().unwrap(),
+            Default::default(),
+            outcome,
+            parallax_model::observation::Reason::Offline,
+            "",
+        )
+    };
+    RunDocument {
+        verdict,
+        vantages: vantages.iter().map(vantage).collect(),
+        ..run(id << 120)
+    }
+}
+
+async fn notes(store: &Sqlite, target: RunTarget) -> Vec<(String, String)> {
+    let good = store.last_good(target).await.unwrap();
+    let seen = good.into_iter().flat_map(|good| good.observations);
+    let mut notes: Vec<_> = seen
+        .map(|seen| (seen.agent.to_string(), seen.note.unwrap()))
+        .collect();
+    notes.sort();
+    notes
+}
+
+#[tokio::test]
+async fn each_vantage_point_has_a_last_good_run_of_its_own() {
+    use VantageOutcome::{Failed, Missing, Ok};
+    let store = Sqlite::in_memory().await.unwrap();
+    let target = run(0).target;
+    assert_eq!(store.last_good(target.clone()).await.unwrap(), None);
+    let runs = [
+        seen(
+            1,
+            Verdict::Healthy,
+            &[("ams-1", Ok), ("fra-1", Ok), ("nyc-1", Ok)],
+        ),
+        seen(
+            3,
+            Verdict::Partial,
+            &[("ams-1", Failed), ("fra-1", Ok), ("nyc-1", Missing)],
+        ),
+        // Kept late, and made before the one above.
+        seen(2, Verdict::Healthy, &[("ams-1", Ok), ("fra-1", Ok)]),
+        seen(4, Verdict::Down, &[("ams-1", Failed), ("fra-1", Failed)]),
+    ];
+    for run in runs {
+        store.put_run(run).await.unwrap();
+    }
+    let expected = [("ams-1", "run 2"), ("fra-1", "run 3"), ("nyc-1", "run 1")];
+    let expected = expected.map(|(agent, note)| (agent.to_owned(), note.to_owned()));
+    assert_eq!(notes(&store, target.clone()).await, expected);
+    let newest = store.last_good(target).await.unwrap().unwrap().run;
+    assert_eq!(newest.run_id.as_u128() >> 120, 3);
+}
+
+#[tokio::test]
+async fn a_target_is_the_same_however_it_is_written_and_another_with_other_endpoints() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let endpoint = |port, security| Endpoint { port, security };
+    let target = |host: &str, endpoints: &[Endpoint]| RunTarget {
+        input: format!("typed {host}"),
+        host: host.into(),
+        endpoints: endpoints.to_vec(),
+    };
+    let (tls, starttls) = (endpoint(993, Security::Tls), endpoint(143, Security::Starttls));
+    let run = RunDocument {
+        target: target("imap.example.org", &[tls, starttls]),
+        ..seen(1, Verdict::Healthy, &[("fra-1", VantageOutcome::Ok)])
+    };
+    store.put_run(run).await.unwrap();
+    assert_eq!(
+        notes(&store, target("IMAP.example.org", &[starttls, tls]))
+            .await
+            .len(),
+        1
+    );
+    assert!(notes(&store, target("imap.example.org", &[tls])).await.is_empty());
+    assert!(
+        notes(&store, target("imap.example.net", &[tls, starttls]))
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_database_of_version_1_keeps_its_runs_and_learns_what_is_good_from_then_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .create_if_missing(true);
+    let old = SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql(MIGRATIONS[0]).execute(&old).await.unwrap();
+    let kept = seen(1, Verdict::Healthy, &[("fra-1", VantageOutcome::Ok)]);
+    sqlx::query("INSERT INTO runs (id, started_at, target, verdict, summary, document) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(kept.run_id.to_string())
+        .bind(kept.started_at.as_microsecond())
+        .bind(kept.target.input.as_str())
+        .bind(kept.verdict.as_str())
+        .bind(kept.summary.as_str())
+        .bind(v1::Run::from(&kept).encode_to_vec())
+        .execute(&old)
+        .await
+        .unwrap();
+    old.close().await;
+    let store = Sqlite::open(&file).await.unwrap();
+    assert_eq!(store.runs(10).await.unwrap().len(), 1);
+    assert_eq!(store.last_good(kept.target.clone()).await.unwrap(), None);
+    store
+        .put_run(seen(2, Verdict::Healthy, &[("fra-1", VantageOutcome::Ok)]))
+        .await
+        .unwrap();
+    assert_eq!(notes(&store, kept.target).await.len(), 1);
+    store.close().await.unwrap();
+    let again = Sqlite::open(&file).await.unwrap();
+    assert_eq!(
+        again.runs(10).await.unwrap().len(),
+        2,
+        "a second start changes nothing"
     );
 }

@@ -1,0 +1,172 @@
+//! What was ordered in each round of experiments, what came of it, and what that changed.
+
+use std::net::SocketAddr;
+
+use parallax_model::evidence::Evidence;
+use parallax_model::experiment::{Experiment, ExperimentKind, ExperimentOutcome, ExperimentRecord};
+use parallax_model::finding::{Finding, FindingKind, Location};
+use parallax_model::observation::Observation;
+use parallax_model::vantage::AgentName;
+
+/// Explanations named as the reason of an experiment.
+const REASONS: usize = 3;
+
+/// Confidences that differ by less are the same to a reader.
+const AS_SURE: f64 = 0.005;
+
+/// Every experiment of a run, and the findings that its present round was ordered for.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    kept: Vec<ExperimentRecord>,
+    findings: Vec<Finding>,
+}
+
+impl Records {
+    /// A round is ordered, since these are the findings. Nothing has come of it yet.
+    pub(super) fn ordered(&mut self, round: u32, experiments: &[Experiment], findings: Vec<Finding>) {
+        let records = experiments.iter().map(|experiment| ExperimentRecord {
+            round,
+            experiment: experiment.clone(),
+            because: because(experiment, &findings),
+            outcome: ExperimentOutcome::Missing,
+            changed: None,
+        });
+        self.kept.extend(records);
+        self.findings = findings;
+    }
+
+    /// An agent has done its part of a round; what it left out it would not or could not do.
+    pub(super) fn done(&mut self, round: u32, agent: &AgentName, seen: &Observation) {
+        for record in self.of(round, agent) {
+            record.outcome = if shows(seen, &record.experiment) {
+                ExperimentOutcome::Done
+            } else {
+                ExperimentOutcome::Refused
+            };
+        }
+    }
+
+    /// An agent will not do its part of a round.
+    pub(super) fn refused(&mut self, round: u32, agent: &AgentName) {
+        for record in self.of(round, agent) {
+            record.outcome = ExperimentOutcome::Refused;
+        }
+    }
+
+    /// A round is over, and these are the findings now.
+    pub(super) fn over(&mut self, round: u32, findings: &[Finding]) {
+        let changed = difference(&self.findings, findings);
+        for record in self.kept.iter_mut().filter(|record| record.round == round) {
+            record.changed.clone_from(&changed);
+        }
+    }
+
+    /// All of them, in the order in which they were ordered.
+    pub(super) fn all(&self) -> Vec<ExperimentRecord> {
+        self.kept.clone()
+    }
+
+    fn of(&mut self, round: u32, agent: &AgentName) -> impl Iterator<Item = &mut ExperimentRecord> {
+        let is_its =
+            move |record: &&mut ExperimentRecord| record.round == round && record.experiment.agent == *agent;
+        self.kept.iter_mut().filter(is_its)
+    }
+}
+
+/// The explanations between which the agent, or the place that it asks, stands: "packets_dropped or source_banned".
+fn because(experiment: &Experiment, findings: &[Finding]) -> String {
+    let place = SocketAddr::new(experiment.address, experiment.endpoint.port).to_string();
+    let of_agent = |finding: &&Finding| finding.scope.affected.contains(&experiment.agent);
+    let of_place = |finding: &&Finding| finding.scope.endpoints.contains(&place);
+    let finding = findings
+        .iter()
+        .find(of_agent)
+        .or_else(|| findings.iter().find(of_place))
+        .or_else(|| findings.first());
+    let Some(finding) = finding else {
+        return String::new();
+    };
+    let rivals = finding.alternatives.iter().map(|other| other.kind);
+    let mut kinds: Vec<FindingKind> = vec![finding.kind];
+    kinds.extend(rivals.filter(|&kind| kind != finding.kind));
+    kinds.dedup();
+    let words: Vec<_> = kinds.iter().take(REASONS).map(|kind| kind.as_str()).collect();
+    words.join(" or ")
+}
+
+/// Whether something in what an agent reports is this experiment's.
+fn shows(seen: &Observation, experiment: &Experiment) -> bool {
+    let is_its = |kind: Option<ExperimentKind>| kind == Some(experiment.kind);
+    let network = &seen.network;
+    match experiment.kind {
+        ExperimentKind::ControlTarget => network.control.is_some(),
+        ExperimentKind::OtherResolver => other_answer(seen).is_some(),
+        ExperimentKind::PortSweep => network
+            .sweeps
+            .iter()
+            .any(|sweep| sweep.address == experiment.address),
+        kind if kind.is_path() => network
+            .paths
+            .iter()
+            .any(|path| is_its(path.experiment) && path.address == experiment.address),
+        _ => seen
+            .attempts
+            .iter()
+            .any(|attempt| is_its(attempt.experiment) && attempt.address == experiment.address),
+    }
+}
+
+/// What another resolver said.
+fn other_answer(seen: &Observation) -> Option<()> {
+    match seen.resolve.as_ref()?.evidence.as_ref()? {
+        Evidence::Resolve(facts) => facts.other.as_ref().map(|_| ()),
+        _ => None,
+    }
+}
+
+/// "mtu_black_hole 0.45 -> 0.93; flow_cut is gone"; `None` where nothing changed.
+fn difference(before: &[Finding], after: &[Finding]) -> Option<String> {
+    let mut unmatched: Vec<&Finding> = before.iter().collect();
+    let mut changes = Vec::new();
+    for finding in after {
+        let same = |earlier: &&Finding| {
+            earlier.kind == finding.kind && earlier.scope.affected == finding.scope.affected
+        };
+        match unmatched.iter().position(same) {
+            None => changes.push(format!("{} {:.2} is new", finding.kind, finding.confidence)),
+            Some(at) => changes.extend(one_difference(unmatched.remove(at), finding)),
+        }
+    }
+    changes.extend(
+        unmatched
+            .iter()
+            .map(|finding| format!("{} is gone", finding.kind)),
+    );
+    (!changes.is_empty()).then(|| changes.join("; "))
+}
+
+fn one_difference(before: &Finding, after: &Finding) -> Option<String> {
+    let mut said = after.kind.to_string();
+    let as_sure = (before.confidence - after.confidence).abs() < AS_SURE;
+    let as_before = before.location == after.location;
+    if as_sure && as_before {
+        return None;
+    }
+    if !as_sure {
+        said.push_str(&format!(" {:.2} -> {:.2}", before.confidence, after.confidence));
+    }
+    if !as_before {
+        said.push_str(&format!(" in {}", place(&after.location)));
+    }
+    Some(said)
+}
+
+fn place(location: &Location) -> String {
+    let mut said = location.segment.to_string();
+    for (word, hop) in [("after", location.after), ("before", location.before)] {
+        if let Some(hop) = hop {
+            said.push_str(&format!(" {word} {hop}"));
+        }
+    }
+    said
+}

@@ -1,0 +1,177 @@
+//! Runs, and which of them show a target as it is when all is well.
+
+use parallax_model::finding::Verdict;
+use parallax_model::observation::VantageOutcome;
+use parallax_model::run::{RunDocument, RunRef, RunSummary, RunTarget};
+use parallax_proto::v1;
+use prost::Message as _;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite as Database, Transaction};
+use uuid::Uuid;
+
+use super::{Sqlite, read_time};
+use crate::runs::LastGood;
+use crate::store::{Found, StoreError};
+
+/// How many runs are kept; beyond that the oldest go. As many again may stay because they show a target that worked.
+const RUNS_KEPT: i64 = 10_000;
+
+/// From how many runs the last good observations of one target are put together, the newest ones.
+const RUNS_COMPARED: usize = 8;
+
+/// Keeps a run, and remembers from where all was well in it.
+pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreError> {
+    let mut transaction = store.write().await?;
+    let key = target_key(&run.target);
+    sqlx::query(
+        "INSERT INTO runs (id, started_at, target, verdict, summary, document, target_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(run.run_id.to_string())
+    .bind(run.started_at.as_microsecond())
+    .bind(run.target.input.as_str())
+    .bind(run.verdict.as_str())
+    .bind(run.summary.as_str())
+    .bind(v1::Run::from(&run).encode_to_vec())
+    .bind(key.as_str())
+    .execute(&mut *transaction)
+    .await?;
+    remember_good(&mut transaction, &key, &run).await?;
+    prune(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The latest runs, newest first.
+pub(super) async fn latest(store: &Sqlite, limit: u32) -> Result<Vec<RunSummary>, StoreError> {
+    sqlx::query(
+        "SELECT id, started_at, target, verdict, summary FROM runs \
+         ORDER BY started_at DESC, id DESC LIMIT $1",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(&store.pool)
+    .await?
+    .iter()
+    .map(read_summary)
+    .collect()
+}
+
+/// The run whose id begins with a text.
+pub(super) async fn find(store: &Sqlite, id: String) -> Result<Found, StoreError> {
+    let rows = sqlx::query("SELECT document FROM runs WHERE substr(id, 1, length($1)) = $1 LIMIT 2")
+        .bind(id)
+        .fetch_all(&store.pool)
+        .await?;
+    match rows.as_slice() {
+        [] => Ok(Found::None),
+        [row] => Ok(Found::One(Box::new(read_run(row)?))),
+        _ => Ok(Found::Several),
+    }
+}
+
+/// What each vantage point saw of a target when all was well there.
+pub(super) async fn last_good(store: &Sqlite, target: RunTarget) -> Result<Option<LastGood>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT agent, run_id, started_at FROM last_good WHERE target_key = $1 \
+         ORDER BY started_at DESC, run_id DESC",
+    )
+    .bind(target_key(&target))
+    .fetch_all(&store.pool)
+    .await?;
+    let Some(newest) = rows.first() else {
+        return Ok(None);
+    };
+    let run = RunRef {
+        run_id: read_id(newest.try_get("run_id")?)?,
+        started_at: read_time(newest.try_get("started_at")?)?,
+    };
+    let mut agents_by_run: Vec<(String, Vec<String>)> = Vec::new();
+    for row in &rows {
+        let (agent, run_id): (String, String) = (row.try_get("agent")?, row.try_get("run_id")?);
+        match agents_by_run.last_mut() {
+            Some((run, agents)) if *run == run_id => agents.push(agent),
+            _ => agents_by_run.push((run_id, vec![agent])),
+        }
+    }
+    let mut observations = Vec::new();
+    for (run_id, agents) in agents_by_run.into_iter().take(RUNS_COMPARED) {
+        if let Found::One(run) = find(store, run_id).await? {
+            let of_it = |agent: &str| agents.iter().any(|name| name == agent);
+            observations.extend(run.vantages.into_iter().filter(|seen| of_it(seen.agent.as_str())));
+        }
+    }
+    Ok(Some(LastGood { run, observations }))
+}
+
+/// The same for every way to write the same target.
+fn target_key(target: &RunTarget) -> String {
+    let mut endpoints: Vec<_> = target.endpoints.iter().map(ToString::to_string).collect();
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    format!("{} {}", target.host.to_ascii_lowercase(), endpoints.join(" "))
+}
+
+/// Runs may be kept in another order than they were made in: the newest one counts.
+async fn remember_good(
+    transaction: &mut Transaction<'static, Database>,
+    key: &str,
+    run: &RunDocument,
+) -> Result<(), StoreError> {
+    if !matches!(run.verdict, Verdict::Healthy | Verdict::Partial) {
+        return Ok(());
+    }
+    for seen in run
+        .vantages
+        .iter()
+        .filter(|seen| seen.outcome == VantageOutcome::Ok)
+    {
+        sqlx::query(
+            "INSERT INTO last_good (target_key, agent, run_id, started_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (target_key, agent) DO UPDATE SET run_id = excluded.run_id, \
+             started_at = excluded.started_at WHERE excluded.started_at >= last_good.started_at",
+        )
+        .bind(key)
+        .bind(seen.agent.as_str())
+        .bind(run.run_id.to_string())
+        .bind(run.started_at.as_microsecond())
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn prune(transaction: &mut Transaction<'static, Database>) -> Result<(), StoreError> {
+    let gone = sqlx::query(
+        "DELETE FROM runs WHERE id IN (SELECT id FROM runs ORDER BY started_at DESC LIMIT -1 OFFSET $1) \
+         AND id NOT IN (SELECT run_id FROM last_good ORDER BY started_at DESC LIMIT $1)",
+    )
+    .bind(RUNS_KEPT)
+    .execute(&mut **transaction)
+    .await?;
+    if gone.rows_affected() > 0 {
+        sqlx::query("DELETE FROM last_good WHERE run_id NOT IN (SELECT id FROM runs)")
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+fn read_summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
+    Ok(RunSummary {
+        run_id: read_id(row.try_get("id")?)?,
+        started_at: read_time(row.try_get("started_at")?)?,
+        target: row.try_get("target")?,
+        verdict: Verdict::from_name(row.try_get("verdict")?),
+        summary: row.try_get("summary")?,
+    })
+}
+
+fn read_id(text: &str) -> Result<Uuid, StoreError> {
+    text.parse().map_err(|_| StoreError::Unreadable("run"))
+}
+
+fn read_run(row: &SqliteRow) -> Result<RunDocument, StoreError> {
+    let document: &[u8] = row.try_get("document")?;
+    let run = v1::Run::decode(document).map_err(|_| StoreError::Unreadable("run"))?;
+    RunDocument::try_from(run).map_err(|_| StoreError::Unreadable("run"))
+}
