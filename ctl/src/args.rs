@@ -3,6 +3,7 @@
 mod names;
 mod probe;
 mod read;
+mod runs;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,9 +16,10 @@ use parallax_model::identity::Role;
 use parallax_model::vantage::AgentName;
 use parallax_telemetry::logs::LogFormat;
 
-use names::{list_formats, log_formats, roles, run_formats};
+use names::{list_formats, log_formats, roles};
 pub(crate) use probe::{Examine, ProbeArgs};
 pub(crate) use read::{Unread, parse};
+pub(crate) use runs::{BundleArgs, DiffArgs, RunSource, RunsArgs, RunsCommand, RunsListArgs};
 
 /// Ask many vantage points how an IMAP service looks from there, and get one verdict.
 #[derive(Debug, Parser)]
@@ -63,7 +65,7 @@ pub(crate) enum Command {
     Login(LoginArgs),
     /// Agents: list, show, remove
     Agents(AgentsArgs),
-    /// Runs that were made: list, show
+    /// Runs that were made: list, show, diff, bundle
     Runs(RunsArgs),
     /// Join tokens: create
     Token(TokenArgs),
@@ -130,41 +132,6 @@ pub(crate) enum AgentsCommand {
         /// Its name
         name: AgentName,
     },
-}
-
-/// `ctl runs`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct RunsArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<RunsCommand>,
-    #[command(flatten)]
-    pub(crate) list: RunsListArgs,
-}
-
-/// What is to be done with runs.
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunsCommand {
-    /// The latest runs, newest first
-    List(RunsListArgs),
-    /// One run, as it was printed
-    Show {
-        /// Its id, or an unambiguous beginning of it
-        id: String,
-        /// table, wide, json, jsonl, markdown or nagios
-        #[arg(short, long, value_name = "FORMAT", env = "PARALLAX_OUTPUT", value_parser = run_formats())]
-        output: Option<RunFormat>,
-    },
-}
-
-/// `ctl runs list`.
-#[derive(Debug, Args)]
-pub(crate) struct RunsListArgs {
-    /// At most so many
-    #[arg(long, value_name = "N", env = "PARALLAX_RUNS_LIMIT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) limit: u32,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
 }
 
 /// `ctl token`.
@@ -256,4 +223,16 @@ impl RunFormat {
         ("markdown", Self::Markdown),
         ("nagios", Self::Nagios),
     ];
+}
+
+/// How a comparison can be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum DiffFormat {
+    /// For a person.
+    #[default]
+    Table,
+    /// For a program.
+    Json,
+    /// For a ticket.
+    Markdown,
 }

@@ -1,6 +1,7 @@
 //! The operator's command: asks, shows what is seen while it is seen, and says what it means.
 
 mod args;
+mod bundle;
 mod client;
 mod command;
 mod config;

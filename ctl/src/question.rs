@@ -38,11 +38,6 @@ pub(crate) struct Question {
 impl Question {
     /// Reads the arguments, the files they name and the password; each fault is said before anything is asked.
     pub(crate) fn read(args: &ProbeArgs, anchors_in_config: &[PathBuf]) -> Result<Self, Trouble> {
-        if args.path.as_deref() == Some("always") {
-            return Err(
-                Trouble::new("--path always: this version does not trace paths").hint("use --path auto")
-            );
-        }
         let target = Target::parse(&args.target, args.security)?;
         let family = args.family();
         check_addresses(&args.address, family)?;

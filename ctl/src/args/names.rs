@@ -3,11 +3,11 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use parallax_model::credential::Mechanism;
 use parallax_model::identity::Role;
-use parallax_model::spec::{Depth, Examination};
+use parallax_model::spec::{Depth, Examination, PathChoice};
 use parallax_model::target::Security;
 use parallax_telemetry::logs::LogFormat;
 
-use super::{Examine, ListFormat, RunFormat};
+use super::{DiffFormat, Examine, ListFormat, RunFormat};
 
 type Named<T> = [(&'static str, T)];
 
@@ -17,6 +17,22 @@ pub(super) fn run_formats() -> impl TypedValueParser<Value = RunFormat> {
 
 pub(super) fn list_formats() -> impl TypedValueParser<Value = ListFormat> {
     one_of(&[("table", ListFormat::Table), ("json", ListFormat::Json)])
+}
+
+pub(super) fn diff_formats() -> impl TypedValueParser<Value = DiffFormat> {
+    one_of(&[
+        ("table", DiffFormat::Table),
+        ("json", DiffFormat::Json),
+        ("markdown", DiffFormat::Markdown),
+    ])
+}
+
+pub(super) fn path_choices() -> impl TypedValueParser<Value = PathChoice> {
+    one_of(&[
+        ("always", PathChoice::Always),
+        ("auto", PathChoice::Auto),
+        ("never", PathChoice::Never),
+    ])
 }
 
 pub(super) fn log_formats() -> impl TypedValueParser<Value = LogFormat> {

@@ -8,11 +8,11 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use parallax_model::credential::Mechanism;
 use parallax_model::selector::{Selector, SelectorError};
-use parallax_model::spec::{Depth, Examination, FamilyChoice};
+use parallax_model::spec::{Depth, Examination, FamilyChoice, PathChoice};
 use parallax_model::target::Security;
 use parallax_model::vantage::AgentName;
 
-use super::names::{depths, examinations, mechanisms, run_formats, securities};
+use super::names::{depths, examinations, mechanisms, path_choices, run_formats, securities};
 use super::{RunFormat, read};
 
 const FROM_WHERE: &str = "From where";
@@ -73,9 +73,10 @@ pub(crate) struct ProbeArgs {
     /// Look at this too; commas between several, may be repeated
     #[arg(long, help_heading = HOW_FAR, value_name = "WHAT", env = "PARALLAX_EXAMINE", ignore_case = true, value_delimiter = ',', value_parser = examinations())]
     pub(crate) examine: Vec<Examine>,
-    /// Trace the path: auto or never (always is not available yet) [default: auto]
-    #[arg(long, help_heading = HOW_FAR, value_name = "WHEN", env = "PARALLAX_PATH", hide_possible_values = true, value_parser = ["auto", "always", "never"])]
-    pub(crate) path: Option<String>,
+    /// Trace the way to the target: always, auto (where something on it fails) or never [default: auto; with
+    /// --no-follow-up never]
+    #[arg(long, help_heading = HOW_FAR, value_name = "WHEN", env = "PARALLAX_PATH", hide_possible_values = true, value_parser = path_choices())]
+    pub(crate) path: Option<PathChoice>,
     /// Do not let the diagnosis ask again to tell explanations apart
     #[arg(long, help_heading = HOW_FAR, env = "PARALLAX_NO_FOLLOW_UP", value_parser = BoolishValueParser::new())]
     pub(crate) no_follow_up: bool,

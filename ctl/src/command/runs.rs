@@ -1,6 +1,10 @@
-//! `ctl runs [list|show ID]`
+//! `ctl runs [list|show ID|diff A B|bundle ID]`
 
-use parallax_model::run::{RunDocument, RunSummary};
+mod bundle;
+mod diff;
+mod source;
+
+use parallax_model::run::RunDocument;
 use parallax_proto::v1;
 
 use crate::args::{ListFormat, RunFormat, RunsArgs, RunsCommand, RunsListArgs};
@@ -10,22 +14,18 @@ use crate::exit::Trouble;
 use crate::{console, render};
 
 pub(super) async fn run(args: RunsArgs, config: &Config) -> Result<u8, Trouble> {
-    let mut client = Client::dial(config).await?;
     match args.command {
-        None => list(&mut client, &args.list).await,
-        Some(RunsCommand::List(args)) => list(&mut client, &args).await,
-        Some(RunsCommand::Show { id, output }) => show(&mut client, id, output.unwrap_or_default()).await,
+        None => list(&args.list, config).await,
+        Some(RunsCommand::List(args)) => list(&args, config).await,
+        Some(RunsCommand::Show { id, output }) => show(id, output.unwrap_or_default(), config).await,
+        Some(RunsCommand::Diff(args)) => diff::run(args, config).await,
+        Some(RunsCommand::Bundle(args)) => bundle::run(args, config).await,
     }
 }
 
-async fn list(client: &mut Client, args: &RunsListArgs) -> Result<u8, Trouble> {
-    let request = v1::ListRunsRequest { limit: args.limit };
-    let answer = call(client.control.list_runs(request)).await?;
-    let runs: Vec<RunSummary> = answer
-        .runs
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect::<Result<_, _>>()?;
+async fn list(args: &RunsListArgs, config: &Config) -> Result<u8, Trouble> {
+    let mut client = Client::dial(config).await?;
+    let runs = source::list(&mut client, args.limit).await?;
     let text = match args.output.output.unwrap_or_default() {
         ListFormat::Table => render::runs::table(&runs, console::canvas()),
         ListFormat::Json => render::json(&runs)?,
@@ -34,7 +34,8 @@ async fn list(client: &mut Client, args: &RunsListArgs) -> Result<u8, Trouble> {
     Ok(0)
 }
 
-async fn show(client: &mut Client, id: String, format: RunFormat) -> Result<u8, Trouble> {
+async fn show(id: String, format: RunFormat, config: &Config) -> Result<u8, Trouble> {
+    let mut client = Client::dial(config).await?;
     let run = call(client.control.get_run(v1::GetRunRequest { run_id: id })).await?;
     let document = RunDocument::try_from(run)?;
     console::print(&render::run(&document, format, console::canvas())?)?;

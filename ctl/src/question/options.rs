@@ -1,6 +1,6 @@
 //! What a probe does beyond its depth, and whether that can be done.
 
-use parallax_model::spec::{Depth, Examination, ProbeOptions};
+use parallax_model::spec::{Depth, Examination, PathChoice, ProbeOptions};
 use parallax_model::target::{Host, Security, Target};
 
 use crate::args::{Examine, ProbeArgs};
@@ -26,8 +26,17 @@ pub(super) fn read(args: &ProbeArgs, target: &Target, depth: Depth) -> Result<Pr
         examine: examinations(&args.examine, target, depth)?,
         hold: args.hold,
         sync_with: args.sync_with.clone(),
-        path: parallax_model::spec::PathChoice::default(),
+        path: path(args),
     })
+}
+
+/// Whoever wants no second question wants no trace of a failing one either, unless it is asked for.
+fn path(args: &ProbeArgs) -> PathChoice {
+    match args.path {
+        None | Some(PathChoice::Auto) if args.no_follow_up => PathChoice::Never,
+        Some(choice) => choice,
+        None => PathChoice::Auto,
+    }
 }
 
 fn check_resolver(args: &ProbeArgs, target: &Target) -> Result<(), Trouble> {

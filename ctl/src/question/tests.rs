@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parallax_identity::seal::SealingKey;
 use parallax_model::credential::{Mechanism, SealedSecret};
-use parallax_model::spec::{Examination, LoginSpec};
+use parallax_model::spec::{Examination, LoginSpec, PathChoice, ProbeOptions};
 
 use super::*;
 use crate::args::{Cli, Command, parse};
@@ -60,10 +60,24 @@ fn a_bare_target_is_asked_for_its_greeting_by_everybody() {
     let question = question("imap.example.org").unwrap();
     assert_eq!(question.spec.depth, Depth::Greeting);
     assert_eq!(question.spec.timeout, DEFAULT_TIMEOUT);
-    assert_eq!(question.spec.options, Default::default());
+    let options = ProbeOptions {
+        path: PathChoice::Auto,
+        ..ProbeOptions::default()
+    };
+    assert_eq!(question.spec.options, options);
     let request = question.request(&[]).unwrap();
     assert_eq!(request.from, ["all"]);
     assert!(request.follow_up && request.secrets.is_empty());
+}
+
+#[test]
+fn without_a_second_question_the_path_is_traced_only_where_that_is_asked_for() {
+    let path = |line: &str| question(line).unwrap().spec.options.path;
+    assert_eq!(path("x --path always"), PathChoice::Always);
+    assert_eq!(path("x --path never"), PathChoice::Never);
+    assert_eq!(path("x --no-follow-up"), PathChoice::Never);
+    assert_eq!(path("x --no-follow-up --path auto"), PathChoice::Never);
+    assert_eq!(path("x --no-follow-up --path always"), PathChoice::Always);
 }
 
 #[test]
@@ -73,7 +87,6 @@ fn what_contradicts_itself_is_said_before_anything_is_asked() {
         ("x -4 --address ::1", "-4"),
         ("x --depth login", "add --user USER"),
         ("x --depth sync", "add --user USER"),
-        ("x --path always", "--path auto"),
         ("x --from a,,b", "a,,b"),
         ("x --ca-file /nonexistent", "/nonexistent"),
         ("imaps://x --security starttls", "imaps://"),

@@ -14,7 +14,7 @@ use parallax_model::run::RunDocument;
 use parallax_model::stage::{Outcome, Stage, StageName};
 
 use super::canvas::{Canvas, Tone, wrap};
-use super::{stages, words};
+use super::{paths, stages, words};
 
 /// Lines of a dialogue that are shown; the document has all.
 const DIALOGUE: usize = 12;
@@ -90,6 +90,11 @@ impl Page {
         let is_rung = |attempt: &&Attempt| attempt.experiment == Some(ExperimentKind::Hold);
         for attempt in vantage.attempts.iter().filter(|attempt| !is_rung(attempt)) {
             self.attempt(attempt);
+        }
+        for path in &vantage.network.paths {
+            self.lines.push(format!("  {}", paths::heading(path)));
+            let hops = path.hops.iter().map(|hop| format!("    {}", paths::hop(hop)));
+            self.lines.extend(hops);
         }
         for ladder in follow_up::ladders(vantage) {
             self.lines.push(format!("  {}", ladder.heading));

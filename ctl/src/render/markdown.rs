@@ -6,7 +6,7 @@ use parallax_model::observation::Observation;
 use parallax_model::run::RunDocument;
 use parallax_model::stage::StageName;
 
-use super::{clients, findings, stages, text, words};
+use super::{changes, clients, experiments, findings, paths, stages, text, words};
 
 /// The run as GitHub-flavoured Markdown: verdict, table, findings, mail clients.
 pub(crate) fn markdown(document: &RunDocument) -> String {
@@ -16,6 +16,10 @@ pub(crate) fn markdown(document: &RunDocument) -> String {
         inert(&words::safe(&document.summary)),
         String::new(),
     ];
+    if let Some(since) = changes::since(document) {
+        lines.push(inert(&since));
+        lines.push(String::new());
+    }
     if !document.vantages.is_empty() {
         lines.extend(table(document));
         lines.push(String::new());
@@ -24,6 +28,8 @@ pub(crate) fn markdown(document: &RunDocument) -> String {
         lines.extend(finding_lines(at + 1, finding));
         lines.push(String::new());
     }
+    lines.extend(experiments_list(document));
+    lines.extend(paths_block(document));
     if !document.clients.is_empty() {
         lines.extend(clients_table(document));
         lines.push(String::new());
@@ -103,6 +109,45 @@ fn finding_lines(number: usize, finding: &Finding) -> Vec<String> {
     lines
 }
 
+fn experiments_list(document: &RunDocument) -> Vec<String> {
+    if document.experiments.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["### Experiments".to_owned(), String::new()];
+    for record in &document.experiments {
+        let changed = record.changed.as_deref().map(words::safe);
+        lines.push(format!(
+            "- round {}: {}; changed: {}",
+            record.round,
+            inert(&experiments::said(record)),
+            changed.map_or_else(|| "nothing".to_owned(), |changed| inert(&changed))
+        ));
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// One line a hop, in a block that nothing in it can end: all of it are addresses, numbers and our own words.
+fn paths_block(document: &RunDocument) -> Vec<String> {
+    let traced = document
+        .vantages
+        .iter()
+        .filter(|vantage| !vantage.network.paths.is_empty());
+    let mut lines = Vec::new();
+    for vantage in traced {
+        lines.extend([
+            format!("### Paths from {}", vantage.agent),
+            String::new(),
+            "```".to_owned(),
+        ]);
+        for path in &vantage.network.paths {
+            lines.extend(paths::block(path).iter().map(|line| line.replace('`', "'")));
+        }
+        lines.extend(["```".to_owned(), String::new()]);
+    }
+    lines
+}
+
 fn clients_table(document: &RunDocument) -> Vec<String> {
     let titles = ["mail client", "outcome", "why not everything"].map(str::to_owned);
     let mut lines = vec![
@@ -142,12 +187,12 @@ fn row(cells: &[String]) -> String {
 }
 
 /// A code span of text that has no backtick.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     format!("`{}`", words::quote(text).replace('`', "'"))
 }
 
 /// Text that Markdown and HTML take as text, also inside a table.
-fn inert(text: &str) -> String {
+pub(super) fn inert(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

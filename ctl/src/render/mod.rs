@@ -2,15 +2,18 @@
 
 pub(crate) mod agents;
 mod canvas;
+pub(crate) mod changes;
 pub(crate) mod choices;
 mod clients;
 mod evidence;
+mod experiments;
 mod fault_word;
 mod findings;
 mod grid;
 pub(crate) mod live;
 mod markdown;
 mod nagios;
+pub(crate) mod paths;
 pub(crate) mod runs;
 mod stages;
 mod table;

@@ -3,12 +3,13 @@
 use parallax_model::run::RunDocument;
 
 use super::canvas::{Canvas, Tone, wrap};
-use super::{clients, evidence, findings, stages, text, words};
+use super::{changes, clients, evidence, experiments, findings, stages, text, words};
 
 /// The run as a table, with its verdict and findings below.
 pub(crate) fn table(document: &RunDocument, canvas: Canvas) -> String {
     let details = Details {
         evidence: Vec::new(),
+        experiments: Vec::new(),
         clients: clients::line(&document.clients, canvas),
     };
     text(&lines(document, canvas, details))
@@ -20,6 +21,7 @@ pub(crate) fn wide(document: &RunDocument, canvas: Canvas) -> String {
     evidence.extend(evidence::lines(document, canvas));
     let details = Details {
         evidence,
+        experiments: experiments::lines(&document.experiments, canvas),
         clients: clients::lines(&document.clients, canvas),
     };
     text(&lines(document, canvas, details))
@@ -28,6 +30,7 @@ pub(crate) fn wide(document: &RunDocument, canvas: Canvas) -> String {
 /// What one format shows at greater length than another.
 struct Details {
     evidence: Vec<String>,
+    experiments: Vec<String>,
     clients: Vec<String>,
 }
 
@@ -42,7 +45,14 @@ fn lines(document: &RunDocument, canvas: Canvas, details: Details) -> Vec<String
         lines.extend(details.evidence);
         lines.push(String::new());
     }
+    if !details.experiments.is_empty() {
+        lines.extend(details.experiments);
+        lines.push(String::new());
+    }
     lines.extend(findings::verdict_lines(document, canvas));
+    if let Some(since) = changes::since(document) {
+        lines.extend(wrap(&since, canvas.width));
+    }
     for finding in &document.findings {
         lines.push(String::new());
         lines.extend(findings::finding_lines(finding, &document.summary, canvas));
