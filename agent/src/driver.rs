@@ -291,6 +291,9 @@ impl Line<'_> {
 fn with_interface(evidence: ConnectEvidence) -> ConnectEvidence {
     ConnectEvidence {
         interface: evidence.local.and_then(|local| tcp::holder(local.ip())),
+        on_link: evidence
+            .local
+            .and_then(|local| tcp::on_link(local.ip(), evidence.peer.ip())),
         ..evidence
     }
 }

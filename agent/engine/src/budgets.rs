@@ -14,6 +14,8 @@ pub struct Budgets {
     pub tls: Duration,
     /// For the greeting; a reverse lookup that fails delays it by five or ten seconds.
     pub greeting: Duration,
+    /// For what comes of a command that is sent into a silence: a SYN takes no longer on any way that works.
+    pub nudge: Duration,
     /// For the answer to a command.
     pub command: Duration,
     /// For the answer to DONE, which ends an IDLE: what takes longer has died unnoticed.
@@ -36,6 +38,7 @@ impl Default for Budgets {
             connect: Duration::from_secs(5),
             tls: Duration::from_secs(5),
             greeting: Duration::from_secs(10),
+            nudge: Duration::from_millis(1500),
             command: Duration::from_secs(5),
             done: Duration::from_secs(10),
             authenticate: Duration::from_secs(20),

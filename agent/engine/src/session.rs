@@ -107,7 +107,10 @@ impl Session {
     pub fn handle(&mut self, event: Event, now: Duration) {
         self.tick(now);
         let event = match event {
-            Event::Tcp(tcp) => return self.timeline.connection(tcp),
+            Event::Tcp(tcp) => {
+                self.wire.unacked = Some(tcp.unacked);
+                return self.timeline.connection(tcp);
+            }
             Event::Told {
                 signal,
                 at,
@@ -349,7 +352,14 @@ impl Session {
             return self.follow(turn);
         }
         let lost = wait.in_vain(self.now, &self.config.budgets);
-        self.lost(lost, wait);
+        let further = match &mut self.exchange {
+            Some(exchange) if wait.what == Awaited::Bytes => exchange.silent(&lost, &mut self.wire),
+            Some(_) | None => None,
+        };
+        match further {
+            Some(turn) => self.follow(turn),
+            None => self.lost(lost, wait),
+        }
     }
 
     /// The connection is of no further use.
@@ -385,6 +395,8 @@ impl Session {
             icmp: None,
             interface: None,
             syn_retransmits: None,
+            mss: None,
+            on_link: None,
         };
         self.end_stage_with(Outcome::Failed(fault), Some(Evidence::Connect(evidence)));
     }

@@ -19,7 +19,7 @@ use crate::driver::errno;
 
 mod interface;
 
-pub(crate) use interface::{beside, holder};
+pub(crate) use interface::{beside, holder, on_link};
 
 /// An open connection.
 pub(crate) struct Open {
@@ -57,6 +57,8 @@ pub(crate) async fn connect(peer: SocketAddr, dial: Dial, until: Instant) -> Res
     let mut evidence = ConnectEvidence {
         interface: None,
         syn_retransmits: None,
+        mss: dial.mss,
+        on_link: None,
         peer,
         local: None,
         errno: None,
@@ -278,6 +280,7 @@ mod kernel {
             snd_mss: raw.snd_mss,
             pmtu: raw.pmtu,
             snd_wnd: whole.then_some(raw.snd_wnd),
+            soft_error: None,
         })
     }
 

@@ -145,6 +145,8 @@ fn evidence(peer: SocketAddr) -> impl Strategy<Value = Option<Evidence>> {
         Evidence::Connect(ConnectEvidence {
             interface: None,
             syn_retransmits: None,
+            mss: None,
+            on_link: None,
             peer,
             local: local.map(|local| SocketAddr::new(local, 4000)),
             errno: Some("EHOSTUNREACH".into()),
@@ -310,6 +312,7 @@ fn resolve() -> impl Strategy<Value = Stage> {
             rcode: None,
             addresses: Vec::new(),
             cname_chain: Vec::new(),
+            second_answer: Vec::new(),
             ttl_s: None,
             duration,
             fault,

@@ -12,7 +12,7 @@ use crate::stage::StageName;
 
 pub use dialogue::{
     AuthenticateEvidence, CapabilityEvidence, CommandEvidence, GreetingEvidence, IdEvidence, ImapReply,
-    OauthError, StarttlsEvidence,
+    Nudge, OauthError, StarttlsEvidence,
 };
 pub use mailbox::{
     FetchEvidence, ListEvidence, NamespaceEntry, NamespaceEvidence, QuotaFacts, SelectEvidence, StatusFacts,

@@ -2,7 +2,7 @@
 
 use parallax_model::evidence::{
     AuthenticateEvidence, CapabilityEvidence, CommandEvidence, GreetingEvidence, IdEvidence, ImapReply,
-    OauthError, StarttlsEvidence,
+    Nudge, OauthError, StarttlsEvidence,
 };
 
 use super::error::WireError;
@@ -44,6 +44,7 @@ impl From<GreetingEvidence> for v1::GreetingEvidence {
             first_bytes: facts.first_bytes,
             bytes_received: facts.bytes_received,
             backend: facts.backend,
+            nudge: facts.nudge.map(|nudge| nudge.to_string()),
         }
     }
 }
@@ -56,6 +57,7 @@ impl From<v1::GreetingEvidence> for GreetingEvidence {
             first_bytes: wire.first_bytes,
             bytes_received: wire.bytes_received,
             backend: wire.backend,
+            nudge: wire.nudge.map(|nudge| Nudge::from_name(&nudge)),
         }
     }
 }

@@ -49,6 +49,7 @@ impl From<DnsQuery> for v1::DnsQuery {
             rcode: query.rcode,
             addresses: texts(query.addresses),
             cname_chain: query.cname_chain,
+            second_answer: texts(query.second_answer),
             ttl_s: query.ttl_s,
             duration_us: micros(query.duration),
             fault: query.fault.map(Into::into),
@@ -70,6 +71,7 @@ impl TryFrom<v1::DnsQuery> for DnsQuery {
             rcode: wire.rcode,
             addresses: parse_all("addresses", &wire.addresses, "an IP address")?,
             cname_chain: wire.cname_chain,
+            second_answer: parse_all("second_answer", &wire.second_answer, "an address")?,
             ttl_s: wire.ttl_s,
             duration: Duration::from_micros(wire.duration_us),
             fault: wire.fault.map(Into::into),
@@ -168,6 +170,8 @@ impl From<ConnectEvidence> for v1::ConnectEvidence {
             icmp: facts.icmp.map(Into::into),
             interface: facts.interface,
             syn_retransmits: facts.syn_retransmits,
+            mss: facts.mss.map(Into::into),
+            on_link: facts.on_link,
         }
     }
 }
@@ -186,6 +190,8 @@ impl TryFrom<v1::ConnectEvidence> for ConnectEvidence {
             icmp: optional("icmp", wire.icmp)?,
             interface: wire.interface,
             syn_retransmits: wire.syn_retransmits,
+            mss: wire.mss.map(|mss| narrow("mss", mss)).transpose()?,
+            on_link: wire.on_link,
         })
     }
 }
@@ -230,6 +236,7 @@ impl From<TcpInfo> for v1::TcpInfo {
             snd_mss: info.snd_mss,
             pmtu: info.pmtu,
             snd_wnd: info.snd_wnd,
+            soft_error: info.soft_error,
         }
     }
 }
@@ -250,6 +257,7 @@ impl From<v1::TcpInfo> for TcpInfo {
             snd_mss: wire.snd_mss,
             pmtu: wire.pmtu,
             snd_wnd: wire.snd_wnd,
+            soft_error: wire.soft_error,
         }
     }
 }

@@ -11,7 +11,7 @@ use parallax_model::credential::{Mechanism, SealedSecret};
 use parallax_model::evidence::{
     AppendEvidence, AuthenticateEvidence, CapabilityEvidence, CommandEvidence, ConnectEvidence, DnsQuery,
     Evidence, FetchEvidence, GreetingEvidence, HoldEvidence, IcmpError, IdEvidence, IdleEvidence, ImapReply,
-    ListEvidence, NamespaceEntry, NamespaceEvidence, OauthError, OcspFacts, OtherAnswer, QuotaFacts,
+    ListEvidence, NamespaceEntry, NamespaceEvidence, Nudge, OauthError, OcspFacts, OtherAnswer, QuotaFacts,
     RawHelloFacts, ResolveEvidence, SelectEvidence, SrvRecord, StarttlsEvidence, StatusFacts, SyncEvent,
     SyncEvidence, TcpInfo, TlsEvidence, TlsaFacts, TlsaRecord,
 };
@@ -302,6 +302,8 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             }),
             interface: Some("eth0".into()),
             syn_retransmits: Some(2),
+            mss: Some(536),
+            on_link: Some(true),
         }),
         Evidence::Tls(Box::new(tls())),
         Evidence::Greeting(GreetingEvidence {
@@ -310,6 +312,7 @@ pub(super) fn full_evidence() -> Vec<Evidence> {
             first_bytes: Some("323230".into()),
             bytes_received: 3,
             backend: Some("imap-7".into()),
+            nudge: Some(Nudge::Reset),
         }),
         Evidence::Capability(CapabilityEvidence {
             capabilities: capabilities(),
@@ -465,6 +468,8 @@ pub(super) fn bare_evidence() -> Vec<Evidence> {
             icmp: None,
             interface: None,
             syn_retransmits: None,
+            mss: None,
+            on_link: None,
         }),
         Evidence::Tls(Box::default()),
         Evidence::Greeting(GreetingEvidence::default()),
@@ -702,6 +707,7 @@ fn query(fault: Option<Fault>) -> DnsQuery {
         fault,
         records: vec!["10 1 993 mail.example.org.".into()],
         dnssec: Some("authenticated".into()),
+        second_answer: vec![v6()],
     }
 }
 
@@ -805,6 +811,7 @@ fn tcp() -> TcpInfo {
         snd_mss: 10,
         pmtu: 11,
         snd_wnd: Some(12),
+        soft_error: Some("ECONNREFUSED".into()),
     }
 }
 

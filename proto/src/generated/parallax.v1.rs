@@ -380,6 +380,9 @@ pub struct TcpInfo {
     pub pmtu: u32,
     #[prost(uint32, optional, tag = "13")]
     pub snd_wnd: ::core::option::Option<u32>,
+    /// What an ICMP message said of the open connection, as an errno: `ECONNREFUSED`, ...
+    #[prost(string, optional, tag = "14")]
+    pub soft_error: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResolveEvidence {
@@ -432,6 +435,9 @@ pub struct DnsQuery {
     /// answers with checking disabled).
     #[prost(string, optional, tag = "12")]
     pub dnssec: ::core::option::Option<::prost::alloc::string::String>,
+    /// The addresses of a different answer that came after the first.
+    #[prost(string, repeated, tag = "13")]
+    pub second_answer: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConnectEvidence {
@@ -451,6 +457,12 @@ pub struct ConnectEvidence {
     /// SYNs sent again before the connection was open or given up.
     #[prost(uint32, optional, tag = "6")]
     pub syn_retransmits: ::core::option::Option<u32>,
+    /// The maximum segment size announced, where an experiment chose it.
+    #[prost(uint32, optional, tag = "7")]
+    pub mss: ::core::option::Option<u32>,
+    /// Whether the peer is reached without a router.
+    #[prost(bool, optional, tag = "8")]
+    pub on_link: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IcmpError {
@@ -586,6 +598,9 @@ pub struct GreetingEvidence {
     /// The backend that the banner names, decoded.
     #[prost(string, optional, tag = "5")]
     pub backend: ::core::option::Option<::prost::alloc::string::String>,
+    /// What became of a NOOP sent into a silence: `acknowledged`, `unacknowledged`, `answered`, `reset`.
+    #[prost(string, optional, tag = "6")]
+    pub nudge: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CapabilityEvidence {

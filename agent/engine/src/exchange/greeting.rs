@@ -1,14 +1,16 @@
 //! The server's first line (RFC 9051 section 7.1).
 
-use parallax_model::evidence::{Evidence, GreetingEvidence, ImapReply};
-use parallax_model::fault::{Fault, FaultKind, ImapFault};
+use std::time::Duration;
+
+use parallax_model::evidence::{Evidence, GreetingEvidence, ImapReply, Nudge};
+use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault};
 use parallax_model::stage::Outcome;
 use parallax_model::text::escape;
 
 use super::{Exchange, Lost, Turn, refusal};
 use crate::imap::backend;
 use crate::imap::sniff::{Expected, Service, wrong_service};
-use crate::imap::{Capabilities, Status, StatusLine};
+use crate::imap::{Capabilities, Command, Status, StatusLine};
 use crate::wire::{Heard, Wire};
 
 /// Waits for the first line.
@@ -17,7 +19,13 @@ pub(super) struct Greeting {
     reply: Option<ImapReply>,
     service: Option<Service>,
     backend: Option<String>,
+    /// How the wait ended that a nudge followed.
+    given_up: Option<Lost>,
+    nudge: Option<Nudge>,
 }
+
+/// With less than this left of the probe's time, what comes of a nudge would say nothing.
+const WORTH_A_NUDGE: Duration = Duration::from_millis(500);
 
 impl Exchange for Greeting {
     fn begin(&mut self, _wire: &mut Wire) -> Turn {
@@ -25,6 +33,7 @@ impl Exchange for Greeting {
     }
 
     fn hear(&mut self, heard: Heard<'_>, wire: &mut Wire) -> Turn {
+        self.nudge = self.given_up.as_ref().map(|_| Nudge::Answered);
         match heard {
             Heard::Status(line) => self.greeted(&line, wire),
             Heard::Reply(_) | Heard::Data(..) | Heard::Plus | Heard::Strange => {
@@ -39,7 +48,26 @@ impl Exchange for Greeting {
         is_tls(service).then(|| Outcome::Failed(self.wrong(wire)))
     }
 
+    /// Nobody said anything. A command that needs no greeting shows whether anybody is there: a program that hangs, only
+    /// a kernel, nobody at all, or somebody who waits for the client to begin.
+    fn silent(&mut self, lost: &Lost, wire: &mut Wire) -> Option<Turn> {
+        let in_vain = matches!(lost, Lost::Late(_)) && wire.framer().received() == 0;
+        if !in_vain || self.given_up.is_some() || wire.time_left() < WORTH_A_NUDGE {
+            return None;
+        }
+        self.given_up = Some(lost.clone());
+        let part = Command::noop(wire.tag()).next_part()?;
+        Some(Turn::Nudge(part))
+    }
+
     fn lost(&mut self, lost: Lost, wire: &Wire) -> Outcome {
+        let lost = match self.given_up.take() {
+            Some(first) => {
+                self.nudge = came_of_nudge(&lost, wire);
+                first
+            }
+            None => lost,
+        };
         let other = wrong_service(wire.framer().first_bytes(), Expected::Imap);
         Outcome::Failed(match other {
             Some(_) => self.wrong(wire),
@@ -56,6 +84,7 @@ impl Exchange for Greeting {
             first_bytes: unread.then(|| hex::encode(first)),
             bytes_received: wire.framer().received(),
             backend: self.backend.take(),
+            nudge: self.nudge.take(),
         }))
     }
 }
@@ -122,6 +151,26 @@ impl Greeting {
             )
             .with_raw(hex::encode(first)),
         }
+    }
+}
+
+fn came_of_nudge(lost: &Lost, wire: &Wire) -> Option<Nudge> {
+    if wire.framer().received() > 0 {
+        return Some(Nudge::Answered);
+    }
+    match lost {
+        Lost::Late(_) | Lost::OutOfTime(_) => wire.unacked.map(|unacked| {
+            if unacked == 0 {
+                Nudge::Acknowledged
+            } else {
+                Nudge::Unacknowledged
+            }
+        }),
+        Lost::Broken(fault) if fault.kind == FaultKind::Tcp(TcpFault::ConnectionReset) => Some(Nudge::Reset),
+        Lost::Broken(_) => Some(Nudge::Unacknowledged),
+        // An end of the stream comes from a kernel that lives.
+        Lost::Closed => Some(Nudge::Acknowledged),
+        Lost::TooMuch(_) | Lost::Drip(_) | Lost::Bye(_) => Some(Nudge::Answered),
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) enum Turn {
     Handshake,
     /// To send a ClientHello made by hand, and what [`Exchange::raw`] takes, in the time of a handshake.
     Hello(Outgoing),
+    /// To send something that nobody waits for, and to listen a little longer.
+    Nudge(Outgoing),
     /// To wait and listen for so long; when the time is over, [`Exchange::rested`] is asked, and nothing is lost.
     Rest(Duration),
     /// To tell the other session of a synchronisation something, and then this.
@@ -122,6 +124,11 @@ pub(crate) trait Exchange: Send {
     /// The time of a [`Turn::Rest`] is over.
     fn rested(&mut self, _wire: &mut Wire) -> Turn {
         Turn::failed(out_of_place("the end of a rest that was not asked for"))
+    }
+
+    /// What to do when an answer did not come in its time, before that is the end; mostly nothing.
+    fn silent(&mut self, _lost: &Lost, _wire: &mut Wire) -> Option<Turn> {
+        None
     }
 
     /// Whether what came without a line end tells enough already.

@@ -33,6 +33,7 @@ fn query(text: &str) -> DnsQuery {
             .map(|word| word.parse().expect("an address"))
             .collect(),
         cname_chain: Vec::new(),
+        second_answer: Vec::new(),
         ttl_s: None,
         duration: Duration::from_millis(3),
         fault: silent.then(|| Fault::new(FaultKind::Dns(DnsFault::Timeout), "no answer")),

@@ -51,6 +51,10 @@ impl Session {
                     self.wait(Awaited::Sent, self.config.budgets.tls);
                     return self.send(part);
                 }
+                Turn::Nudge(part) => {
+                    self.wait(Awaited::Sent, self.config.budgets.nudge);
+                    return self.send(part);
+                }
                 Turn::Rest(time) => {
                     self.wait(Awaited::Rest, time);
                     Turn::Listen

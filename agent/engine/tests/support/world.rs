@@ -27,6 +27,8 @@ pub(crate) fn connection(port: u16) -> ConnectEvidence {
         icmp: None,
         interface: None,
         syn_retransmits: None,
+        mss: None,
+        on_link: None,
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) async fn ask(
         rcode: None,
         addresses: Vec::new(),
         cname_chain: Vec::new(),
+        second_answer: Vec::new(),
         ttl_s: None,
         duration: std::time::Duration::ZERO,
         fault: None,

@@ -30,6 +30,31 @@ pub(crate) fn beside(address: IpAddr) -> Vec<IpAddr> {
         .collect()
 }
 
+/// Whether an address on the same link as this one of ours is reached without a router; `None` where the interface does
+/// not say how much of the link is its own.
+pub(crate) fn on_link(ours: IpAddr, theirs: IpAddr) -> Option<bool> {
+    let interface = getifaddrs().ok()?.find(|interface| {
+        interface
+            .address
+            .as_ref()
+            .is_some_and(|held| ip_of(held) == Some(ours))
+    })?;
+    let mask = interface.netmask.as_ref().and_then(ip_of)?;
+    within(ours, theirs, mask)
+}
+
+fn within(ours: IpAddr, theirs: IpAddr, mask: IpAddr) -> Option<bool> {
+    match (ours, theirs, mask) {
+        (IpAddr::V4(ours), IpAddr::V4(theirs), IpAddr::V4(mask)) => {
+            Some((ours.to_bits() ^ theirs.to_bits()) & mask.to_bits() == 0)
+        }
+        (IpAddr::V6(ours), IpAddr::V6(theirs), IpAddr::V6(mask)) => {
+            Some((ours.to_bits() ^ theirs.to_bits()) & mask.to_bits() == 0)
+        }
+        _ => None,
+    }
+}
+
 fn of_the_link(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local(),
@@ -45,6 +70,34 @@ fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_reaches_as_far_as_its_prefix() {
+        let within = |ours: &str, theirs: &str, mask: &str| {
+            let [ours, theirs, mask] = [ours, theirs, mask].map(|text| text.parse().unwrap());
+            within(ours, theirs, mask)
+        };
+        assert_eq!(within("10.9.0.2", "10.9.0.30", "255.255.255.224"), Some(true));
+        assert_eq!(within("10.9.0.2", "10.9.0.33", "255.255.255.224"), Some(false));
+        assert_eq!(within("10.9.0.2", "10.9.0.2", "255.255.255.255"), Some(true));
+        assert_eq!(
+            within("fd00:9::2", "fd00:9::10", "ffff:ffff:ffff:ffff::"),
+            Some(true)
+        );
+        assert_eq!(
+            within("fd00:9::2", "fd00:8::10", "ffff:ffff:ffff:ffff::"),
+            Some(false)
+        );
+        assert_eq!(within("10.9.0.2", "fd00:8::10", "255.255.255.0"), None);
+    }
+
+    #[test]
+    fn the_loopback_network_is_on_link_and_nothing_else_is_by_it() {
+        let ours = "127.0.0.1".parse().unwrap();
+        assert_eq!(on_link(ours, "127.9.9.9".parse().unwrap()), Some(true));
+        assert_eq!(on_link(ours, "192.0.2.1".parse().unwrap()), Some(false));
+        assert_eq!(on_link("192.0.2.77".parse().unwrap(), ours), None);
+    }
 
     #[test]
     fn loopback_holds_the_loopback_address_and_nobody_a_strangers() {

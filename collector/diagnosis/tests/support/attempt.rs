@@ -170,6 +170,8 @@ fn connect_failure(line: &Line, socket: SocketAddr, local: SocketAddr) -> Stage 
     stage.evidence = Some(Evidence::Connect(ConnectEvidence {
         interface: None,
         syn_retransmits: None,
+        mss: None,
+        on_link: None,
         peer: socket,
         local: Some(local),
         errno: Some(errno.to_owned()),
@@ -299,6 +301,8 @@ fn evidence(
         StageName::Connect => Some(Evidence::Connect(ConnectEvidence {
             interface: None,
             syn_retransmits: None,
+            mss: None,
+            on_link: None,
             peer: socket,
             local: Some(local),
             errno: None,

@@ -204,6 +204,7 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
         rcode: rcode.map(str::to_owned),
         addresses: found,
         cname_chain: Vec::new(),
+        second_answer: Vec::new(),
         ttl_s: Some(300),
         duration: took,
         fault,

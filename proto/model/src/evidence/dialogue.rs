@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::TlsEvidence;
+use crate::kinds::kinds;
 
 /// A command's tagged answer, or the greeting's status line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +47,23 @@ pub struct GreetingEvidence {
     /// The backend that the banner names, decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    /// What became of a NOOP that was sent into a silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nudge: Option<Nudge>,
+}
+
+kinds! {
+    /// What became of a command that was sent where no greeting came: whether anybody is there at all.
+    Nudge, fallback Acknowledged {
+        /// The other side's kernel took it; its program says nothing.
+        Acknowledged = "acknowledged",
+        /// Nobody took it: the connection exists on this side only.
+        Unacknowledged = "unacknowledged",
+        /// Something came back.
+        Answered = "answered",
+        /// The connection was reset.
+        Reset = "reset",
+    }
 }
 
 /// What the server says it can do.

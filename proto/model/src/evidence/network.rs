@@ -46,6 +46,10 @@ pub struct DnsQuery {
     /// answers with checking disabled).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dnssec: Option<String>,
+    /// The addresses of a different answer that came shortly after the first: two answer one question, and one of them
+    /// is not the resolver.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub second_answer: Vec<IpAddr>,
 }
 
 impl DnsQuery {
@@ -123,6 +127,10 @@ pub struct TcpInfo {
     /// The peer's receive window, in bytes, where the kernel tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snd_wnd: Option<u32>,
+    /// What an ICMP message said of the open connection, as an errno by name: TCP gets over it, and whoever waits in vain
+    /// may see why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_error: Option<String>,
 }
 
 /// A TCP connection, or the attempt.
@@ -145,6 +153,12 @@ pub struct ConnectEvidence {
     /// SYNs sent again before the connection was open or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syn_retransmits: Option<u32>,
+    /// The maximum segment size that was announced, in bytes, where an experiment chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mss: Option<u16>,
+    /// Whether the peer is in the network of the local interface, and so reached without a router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_link: Option<bool>,
 }
 
 /// What another resolver said than the one that this host uses.

@@ -242,6 +242,7 @@ fn resolve() -> Stage {
         rcode: Some("NOERROR".into()),
         addresses: addresses.clone(),
         cname_chain: vec![],
+        second_answer: Vec::new(),
         ttl_s: Some(60),
         duration: Duration::from_millis(9),
         fault: None,
@@ -380,6 +381,8 @@ fn connect(peer: &str) -> Evidence {
     Evidence::Connect(ConnectEvidence {
         interface: None,
         syn_retransmits: None,
+        mss: None,
+        on_link: None,
         peer: peer.parse().unwrap(),
         local: Some("192.0.2.9:50000".parse().unwrap()),
         errno: None,
