@@ -27,6 +27,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a scripted outside does next.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a few moves exist at a time")]
 pub(crate) enum Move {
     Tell(Event),
     /// A handshake by its name in `world`.
