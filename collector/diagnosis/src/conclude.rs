@@ -7,6 +7,7 @@ use parallax_model::finding::{Alternative, Conclusion, Finding, Severity};
 use crate::candidate::Candidate;
 use crate::clients;
 use crate::command;
+use crate::experiment;
 use crate::matrix::Matrix;
 use crate::repeats;
 use crate::rule::RULES;
@@ -98,6 +99,17 @@ fn concede(chosen: &mut [Candidate], rival: &Candidate) {
 
 fn finish(matrix: &Matrix, candidate: Candidate) -> Finding {
     let compares = candidate.explains.is_empty() || !matrix.single();
+    let mut candidate = candidate;
+    let tests: Vec<_> = candidate
+        .alternatives
+        .iter()
+        .map(|other| experiment::told_apart(matrix, &candidate, other.kind))
+        .collect();
+    for (alternative, test) in candidate.alternatives.iter_mut().zip(tests) {
+        if let Some(test) = test {
+            test.clone_into(&mut alternative.told_apart_by);
+        }
+    }
     let mut finding = candidate.into_finding(matrix);
     if !compares {
         let step = command::probe_from_all(matrix);

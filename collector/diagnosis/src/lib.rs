@@ -23,6 +23,7 @@ mod rules;
 mod summary;
 mod symptom;
 mod trouble;
+mod varied;
 mod verdict;
 mod words;
 

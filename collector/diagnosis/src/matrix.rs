@@ -161,17 +161,6 @@ impl<'a> Vantage<'a> {
         self.seen.resolve.as_ref().is_some_and(Stage::failed)
     }
 
-    /// How many of the follow-ups may have been ordered by the diagnosis; the others were asked for.
-    pub(crate) fn ordered(&self) -> usize {
-        let asked_for = |cell: &&Cell| {
-            matches!(
-                cell.attempt.experiment,
-                Some(ExperimentKind::Resumption | ExperimentKind::Hold | ExperimentKind::Watch)
-            )
-        };
-        self.follow_ups.len() - self.follow_ups.iter().filter(asked_for).count()
-    }
-
     /// The experiments of one kind.
     pub(crate) fn experiments(&self, kind: ExperimentKind) -> impl Iterator<Item = &Cell<'a>> {
         self.follow_ups

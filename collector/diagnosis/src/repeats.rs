@@ -14,6 +14,9 @@ const HEALED: f64 = 0.6;
 
 /// Weighs a candidate by the repeats of the attempts that it explains.
 pub(crate) fn weigh(matrix: &Matrix, candidate: &mut Candidate) {
+    if comes_and_goes(candidate.kind) {
+        return;
+    }
     let cells: Vec<CellId> = candidate
         .explains
         .iter()
@@ -44,15 +47,35 @@ pub(crate) fn weigh(matrix: &Matrix, candidate: &mut Candidate) {
         candidate
             .because
             .push(format!("{name}: the same attempt worked when it was repeated"));
-        *candidate = candidate.clone().or(
-            FindingKind::PacketLoss,
-            0.2,
-            "repeating over minutes: loss comes and goes, and hits other targets too",
-        );
+        *candidate = candidate
+            .clone()
+            .or(
+                FindingKind::PacketLoss,
+                0.2,
+                "repeating over minutes: loss comes and goes, and hits other targets too",
+            )
+            .or(
+                FindingKind::OnePathBroken,
+                0.1,
+                "the same from many source ports, twice: a fault of one flow stays with its port",
+            );
     } else if let Some(name) = confirmed.first() {
         candidate.confidence = (candidate.confidence + CONFIRMED).min(0.95);
         candidate.because.push(format!(
             "{name}: the same attempt failed the same way when it was repeated"
         ));
     }
+}
+
+/// Whether it is the very claim that attempts fail one time and work another, on another source port perhaps.
+const fn comes_and_goes(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::PacketLoss
+            | FindingKind::RateLimited
+            | FindingKind::ConnectionLimit
+            | FindingKind::ServerOverloaded
+            | FindingKind::OnePathBroken
+            | FindingKind::OneBackendBroken
+    )
 }

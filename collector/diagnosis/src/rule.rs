@@ -4,8 +4,9 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, banned, certificate, clock, dns, expiry, greeting, half_answers, handshake, hold,
-    keys, latency, local, mailbox, not_tls, proxy, reach, resolver, session, starttls, status, sync, tamper,
+    agent, answers, auth, banned, certificate, clock, dns, expiry, flows, greeting, half_answers, handshake,
+    hold, keys, latency, limits, local, mailbox, mtu, names, not_tls, proxies, proxy, reach, resolver,
+    session, starttls, status, sync, tamper,
 };
 
 /// From what was seen to what it could be.
@@ -43,6 +44,14 @@ pub(crate) const RULES: &[Rule] = &[
     hold::forgotten,
     hold::dismissed,
     banned::source,
+    banned::other_source_passes,
+    mtu::black_hole,
+    names::filtered,
+    names::injected,
+    flows::some_broken,
+    limits::at_once,
+    limits::chance,
+    proxies::in_front,
     latency::slow,
     latency::penalised,
     auth::rejected,

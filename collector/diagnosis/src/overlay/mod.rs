@@ -11,7 +11,7 @@ pub(crate) mod trace;
 use std::net::IpAddr;
 
 use parallax_model::finding::{Location, Segment};
-use parallax_model::path::Path;
+use parallax_model::path::{HopReply, Path, Payload};
 
 use crate::matrix::{CellId, Matrix};
 use crate::symptom::Reach;
@@ -140,6 +140,17 @@ pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
     } else {
         Answerer::Unknown
     }
+}
+
+/// Where somebody stands who answers these attempts in the target's name, as far as their paths tell.
+pub(crate) fn in_front(matrix: &Matrix, cells: &[CellId]) -> Location {
+    cells
+        .iter()
+        .find_map(|&id| match answerer(matrix, id) {
+            Answerer::Nearer(place) => Some(place.location()),
+            Answerer::Host | Answerer::Unknown => None,
+        })
+        .unwrap_or(Location::segment(Segment::Unknown))
 }
 
 /// The hop that answers, or the last before it that forwarded.
@@ -302,4 +313,27 @@ fn lines(matrix: &Matrix, id: CellId, path: &Path) -> Vec<String> {
         .chain(further)
         .map(|path| trace::spelled(name, path))
         .collect()
+}
+
+/// Where a hello is first treated otherwise than a harmless one: the device stands at the hop before.
+pub(crate) fn ladder(matrix: &Matrix, id: CellId) -> Option<Place> {
+    let attempt = matrix.cell(id).attempt;
+    let of = |payload| {
+        let paths = &matrix.vantage(id.vantage).seen.network.paths;
+        paths.iter().find(|path| {
+            path.address == attempt.address && path.port == attempt.endpoint.port && path.payload == payload
+        })
+    };
+    let (tested, harmless) = (of(Payload::ClientHello)?, of(Payload::ClientHelloControl)?);
+    let differs = tested.hops.iter().find(|hop| {
+        harmless
+            .hops
+            .iter()
+            .any(|other| other.ttl == hop.ttl && other.reply != hop.reply)
+    })?;
+    let before_it = differs.ttl.checked_sub(1)?;
+    let path = trace::of(matrix, id)?;
+    // Silence at the target's own distance may be of a flow that died behind the hello.
+    let late = trace::answered_at(path).is_some_and(|host| host <= differs.ttl);
+    (!late || differs.reply == HopReply::Rst).then(|| answering(matrix, id, path, before_it))
 }

@@ -126,3 +126,8 @@ fn spelled_hop(hop: &Hop) -> String {
         HopReply::NotSent(_) => "not sent".to_owned(),
     }
 }
+
+/// Whether a router answers in the name of an address: it translates, to one of several backends perhaps.
+pub(crate) fn router_of(path: &Path, address: IpAddr) -> bool {
+    path.hops.iter().any(|hop| router(hop) == Some(address))
+}

@@ -121,11 +121,7 @@ fn impostor(matrix: &Matrix, tried: &[TroubleId], held_back: &[TroubleId]) -> Ca
     )
     .severity(Severity::Critical)
     .stage(StageName::Authenticate)
-    .segment(if extent.partly() && extent.affected.len() == 1 {
-        Segment::VantageEdge
-    } else {
-        Segment::Unknown
-    })
+    .segment(Segment::Unknown)
     .summary(format!(
         "what answers as {} does not know the password of the account: it is another server, or somebody in between",
         matrix.host()

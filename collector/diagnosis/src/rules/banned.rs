@@ -1,7 +1,8 @@
 //! Servers that turn one source away and serve the others.
 
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{FaultKind, ImapFault, TlsFault};
-use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::finding::{FindingKind, Location, Segment};
 use parallax_model::observation::AttemptOutcome;
 
 use crate::candidate::Candidate;
@@ -9,7 +10,10 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
+use crate::overlay;
+use crate::symptom::Reach;
 use crate::trouble::TroubleId;
+use crate::varied::{self, Varied};
 use crate::words;
 
 /// Claim: the server itself turns away these sources, again when asked again, and serves others at the same
@@ -68,6 +72,59 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
         command::on(&host, "fail2ban-client status; journalctl -u dovecot -n 100"),
         command::on(&host, "nft list ruleset"),
     ]);
+    vec![found]
+}
+
+/// Claim: from another address at the same place the same attempt works, so that the address is refused, not the way.
+/// Disproved by: the first address getting through when it tries again.
+pub(crate) fn other_source_passes(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| varied::with(matrix, id, ExperimentKind::OtherSource) == Varied::Cured)
+        .filter(|&id| !varied::heals_by_itself(matrix, id))
+        .collect();
+    let troubles: Vec<TroubleId> = cells
+        .iter()
+        .flat_map(|&id| matrix.troubles_of(id))
+        .copied()
+        .collect();
+    let Some(&first) = cells.first().filter(|_| !troubles.is_empty()) else {
+        return Vec::new();
+    };
+    let extent = Extent::of(matrix, &troubles);
+    let names = matrix.names(&extent.affected);
+    let host = matrix.cell(first).attempt.address;
+    let place = overlay::silence(matrix, first);
+    let location = match matrix.cell(first).reach {
+        Reach::Connected => Location::segment(Segment::Service),
+        _ => place.map_or_else(|| Location::segment(Segment::Unknown), |place| place.location()),
+    };
+    let found = Candidate::new(matrix, FindingKind::SourceBanned, 0.9, troubles.iter().copied())
+        .at(location)
+        .summary(format!(
+            "{} refuses the address of {}: from another address there it works",
+            matrix.host(),
+            words::list(&names)
+        ))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because(
+            varied::attempts(matrix, first, ExperimentKind::OtherSource).map(|cell| {
+                format!(
+                    "{} (from another address)",
+                    fact::connection(matrix.name(first.vantage), cell)
+                )
+            }),
+        )
+        .told_apart_by("another source address at the same place, or the ban list on the mail host")
+        .or(
+            FindingKind::OneBackendBroken,
+            0.06,
+            "a balancer that gives this source a backend of its own: the backends one by one",
+        )
+        .next([command::on(
+            &host.to_string(),
+            "fail2ban-client status; nft list ruleset; journalctl -u dovecot -n 100",
+        )]);
     vec![found]
 }
 

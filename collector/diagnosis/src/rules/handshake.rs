@@ -11,10 +11,11 @@ use parallax_model::stage::{Stage, StageName};
 use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
-use crate::matrix::Matrix;
+use crate::matrix::{CellId, Matrix};
 use crate::product::Look;
 use crate::symptom::{self, Stall};
 use crate::trouble::{Trouble, TroubleId};
+use crate::varied::{self, Varied};
 use crate::words;
 
 /// How a handshake ended.
@@ -219,7 +220,27 @@ fn candidate(matrix: &Matrix, end: End, stage: StageName, troubles: &[TroubleId]
     if raw == RawHello::Old {
         return found.next(upgrade(matrix, troubles));
     }
-    look_alikes(found, end, &extent)
+    disproved(matrix, look_alikes(found, end, &extent), troubles)
+}
+
+/// Look-alikes that a variation of the same handshake has ruled out are named no more.
+fn disproved(matrix: &Matrix, mut found: Candidate, troubles: &[TroubleId]) -> Candidate {
+    let cells: BTreeSet<CellId> = troubles
+        .iter()
+        .filter_map(|&id| matrix.troubles[id].cell)
+        .collect();
+    let same = |kind| {
+        cells
+            .iter()
+            .any(|&id| varied::with(matrix, id, kind) == Varied::Same)
+    };
+    found.alternatives.retain(|other| match other.kind {
+        FindingKind::MtuBlackHole => !same(ExperimentKind::SmallMss),
+        FindingKind::SniFiltered => !same(ExperimentKind::OtherSni),
+        FindingKind::SourceBanned => !same(ExperimentKind::OtherSource),
+        _ => true,
+    });
+    found
 }
 
 /// Lost segments are lost anywhere; only what the server says is the server's.

@@ -74,7 +74,6 @@ pub(crate) fn forgotten(matrix: &Matrix) -> Vec<Candidate> {
         _ => 0.65,
     };
     let segment = match (spared, affected.len()) {
-        (true, 1) => Segment::VantageEdge,
         (false, 2..) => Segment::SiteEdge,
         _ => Segment::Unknown,
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parallax_model::evidence::{CapabilityEvidence, Evidence};
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{FaultKind, ImapFault, TcpFault};
-use parallax_model::finding::{FindingKind, Segment, Severity};
+use parallax_model::finding::{FindingKind, Location, Segment, Severity};
 use parallax_model::stage::StageName;
 use parallax_model::target::Security;
 
@@ -14,6 +14,7 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{Cell, CellId, Matrix};
+use crate::overlay;
 use crate::trouble::{Trouble, TroubleId};
 use crate::words;
 
@@ -90,10 +91,14 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
     let extent = Extent::of(matrix, troubles);
     let stripped = kind == FindingKind::StarttlsStripped;
     let confidence = if stripped { 0.8 } else { extent.stated() };
-    let segment = match (stripped, extent.affected.len()) {
-        (true, 1) if extent.partly() => Segment::VantageEdge,
-        (true, _) => Segment::Unknown,
-        (false, _) => extent.segment(),
+    let cells: Vec<CellId> = troubles
+        .iter()
+        .filter_map(|&id| matrix.troubles[id].cell)
+        .collect();
+    let location = if stripped {
+        overlay::in_front(matrix, &cells)
+    } else {
+        Location::segment(extent.segment())
     };
     let phrase = match kind {
         FindingKind::StarttlsStripped => "STARTTLS is taken out on the way",
@@ -109,7 +114,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         .filter_map(|cell| offered(matrix, cell));
     let spared = matrix.cells().filter(|id| extent.spared.contains(&id.vantage));
     let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
-        .segment(segment)
+        .at(location)
         .summary(format!(
             "{}: {phrase}",
             super::session::who_fails(matrix, &extent, StageName::Starttls, troubles)

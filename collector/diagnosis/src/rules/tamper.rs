@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use parallax_model::fault::{FaultKind, ImapFault, TlsFault};
-use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::finding::FindingKind;
 use parallax_model::stage::StageName;
 
 use super::certificate::{is_certificate, is_trust};
@@ -11,6 +11,7 @@ use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
+use crate::overlay;
 use crate::trouble::TroubleId;
 use crate::words;
 
@@ -53,7 +54,7 @@ fn interception(matrix: &Matrix, cells: &[CellId]) -> Candidate {
         confidence,
         troubles.iter().copied(),
     )
-    .segment(side(&extent))
+    .at(overlay::in_front(matrix, cells))
     .summary(format!(
         "TLS is intercepted between {} and {}: a certificate by {issuer} is put in",
         words::list(&names),
@@ -100,7 +101,7 @@ pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
         confidence,
         troubles.iter().copied(),
     )
-    .segment(side(&extent))
+    .at(overlay::in_front(matrix, &cells))
     .summary(format!(
         "another service answers {} in the place of {}",
         words::list(&names),
@@ -189,12 +190,4 @@ fn keys_seen(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
         );
     }
     fact::first(lines)
-}
-
-fn side(extent: &Extent) -> Segment {
-    if extent.affected.len() == 1 {
-        Segment::VantageEdge
-    } else {
-        Segment::Unknown
-    }
 }

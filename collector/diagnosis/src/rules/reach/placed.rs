@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Segment};
 
 use super::claim::Claim;
@@ -10,6 +11,7 @@ use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
 use crate::overlay::{self, Place};
+use crate::varied::{self, Varied};
 
 const CAPTURE: &str = "a packet capture on the mail host: whether the SYNs arrive";
 const SOURCE: &str = "another source address at the same place, or the ban list on the mail host";
@@ -80,6 +82,8 @@ pub(super) fn claim(view: &View, group: &Group, answered: &BTreeSet<usize>) -> C
         at_home(view, group)
     } else if place.translated {
         backend(view, group, !answered.is_empty())
+    } else if place.others_pass && place.at_the_target(view.address) && any_source_fails(view, group) {
+        whole_place(view, group)
     } else if place.others_pass && place.at_the_target(view.address) {
         source(view, group)
     } else if answered.is_empty() && !view.lives() && last_for_everything(view, group) {
@@ -165,6 +169,32 @@ fn source(view: &View, group: &Group) -> Claim {
                 &command::capture(view.address, view.endpoint.port),
             ),
         ])
+        .next_on_the_path(view)
+}
+
+/// Whether another address at the same place met the same.
+fn any_source_fails(view: &View, group: &Group) -> bool {
+    group
+        .cells
+        .iter()
+        .any(|&id| varied::with(view.matrix, id, ExperimentKind::OtherSource) == Varied::Same)
+}
+
+fn whole_place(view: &View, group: &Group) -> Claim {
+    Claim::new(view, FindingKind::PacketsDropped, 0.55, &group.cells)
+        .phrase("the last hop before the host still answers, and the host answers no address of that place")
+        .told_apart_by(CAPTURE)
+        .or(
+            FindingKind::ReturnPathLost,
+            0.2,
+            "a packet capture on the mail host: whether SYN-ACKs leave it for this source",
+        )
+        .or(
+            FindingKind::SourceBanned,
+            0.2,
+            "the ban list on the mail host: whether it holds the whole network",
+        )
+        .next(at(view, &view.address.to_string()))
         .next_on_the_path(view)
 }
 

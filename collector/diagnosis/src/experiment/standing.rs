@@ -1,6 +1,4 @@
-//! Which follow-up attempts could change the answer.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Follow-ups that a look at what failed asks for, whatever the rules make of it.
 
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind, Variation};
@@ -13,55 +11,15 @@ use crate::rules::answers;
 use crate::rules::certificate::is_certificate;
 use crate::symptom::{IcmpClass, Reach};
 
-/// Most follow-ups of one vantage point in one run.
-const PER_VANTAGE: usize = 2;
-
 /// Most vantage points with the same trouble that one experiment is made at.
-const PER_TROUBLE: usize = 4;
+pub(super) const PER_TROUBLE: usize = 4;
 
 /// Most vantage points that send one address a hello made by hand.
 const RAW_HELLOS: usize = 2;
 
-/// The follow-ups worth making, the most telling first within each vantage point's allowance.
-pub(crate) fn plan(matrix: &Matrix) -> Vec<Experiment> {
-    let wishes = forced_addresses(matrix)
-        .into_iter()
-        .chain(control_ports(matrix))
-        .chain(raw_hellos(matrix))
-        .chain(repeats(matrix))
-        .chain(injections(matrix));
-    let mut allowance: BTreeMap<&str, usize> = BTreeMap::new();
-    for vantage in &matrix.vantages {
-        *allowance.entry(vantage.name()).or_insert(PER_VANTAGE) =
-            PER_VANTAGE.saturating_sub(vantage.ordered());
-    }
-    let mut planned = BTreeSet::new();
-    for wish in wishes {
-        if planned.contains(&wish) || made(matrix, &wish) {
-            continue;
-        }
-        if let Some(left) = allowance.get_mut(wish.agent.as_str())
-            && *left > 0
-        {
-            *left -= 1;
-            planned.insert(wish);
-        }
-    }
-    planned.into_iter().collect()
-}
-
-fn made(matrix: &Matrix, wish: &Experiment) -> bool {
-    matrix
-        .vantages
-        .iter()
-        .filter(|vantage| vantage.seen.agent == wish.agent)
-        .flat_map(|vantage| vantage.experiments(wish.kind))
-        .any(|cell| cell.attempt.address == wish.address && cell.attempt.endpoint == wish.endpoint)
-}
-
 /// Parts a resolver that lies from a service that is broken: an address that serves others, tried where the name
 /// does not resolve or resolves to one that does not serve; and the odd address, tried from elsewhere.
-fn forced_addresses(matrix: &Matrix) -> Vec<Experiment> {
+pub(super) fn forced_addresses(matrix: &Matrix) -> Vec<Experiment> {
     let mut wishes = Vec::new();
     let serving: Vec<CellId> = matrix.cells().filter(|&id| matrix.served(id)).collect();
     let forced = |vantage: usize, address, endpoint| Experiment {
@@ -101,7 +59,7 @@ fn forced_addresses(matrix: &Matrix) -> Vec<Experiment> {
 
 /// Parts a dead host from a filtered port, a missing route from a rejecting rule, and a reset of the host from a
 /// nearer one: a port that is closed nearly everywhere, where the connection fails and at one healthy witness.
-fn control_ports(matrix: &Matrix) -> Vec<Experiment> {
+pub(super) fn control_ports(matrix: &Matrix) -> Vec<Experiment> {
     let endpoint = Endpoint {
         port: CONTROL_PORT,
         security: Security::Plaintext,
@@ -169,7 +127,7 @@ fn other_family_connects(matrix: &Matrix, id: CellId) -> bool {
 }
 
 /// Parts a server that speaks only what modern clients do not from a handshake that fails for another reason.
-fn raw_hellos(matrix: &Matrix) -> Vec<Experiment> {
+pub(super) fn raw_hellos(matrix: &Matrix) -> Vec<Experiment> {
     let mut wishes = Vec::new();
     for column in matrix.columns() {
         let kind = ExperimentKind::RawHello;
@@ -208,7 +166,7 @@ fn hello_refused(matrix: &Matrix, id: CellId) -> bool {
 
 /// Whether a command sent in clear is carried out behind TLS: one connection, at one vantage point, once for each
 /// address where STARTTLS works.
-fn injections(matrix: &Matrix) -> Vec<Experiment> {
+pub(super) fn injections(matrix: &Matrix) -> Vec<Experiment> {
     let kind = ExperimentKind::StarttlsInjection;
     let starttls = matrix
         .columns()
@@ -237,7 +195,7 @@ fn injections(matrix: &Matrix) -> Vec<Experiment> {
 
 /// Parts a fault from chance: one vantage point against one, or a server that turns away one source.
 /// Never a login: that is tried once.
-fn repeats(matrix: &Matrix) -> Vec<Experiment> {
+pub(super) fn repeats(matrix: &Matrix) -> Vec<Experiment> {
     let mut wishes = Vec::new();
     for column in matrix.columns() {
         let failing: Vec<CellId> = column

@@ -1,0 +1,160 @@
+//! Mixtures: attempts that fail beside others that work, and work when they are made one after another.
+
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::finding::{FindingKind, Segment, Severity};
+use parallax_model::stage::StageName;
+
+use crate::candidate::Candidate;
+use crate::command;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::{Cell, CellId, Matrix};
+use crate::symptom::Reach;
+use crate::trouble::TroubleId;
+use crate::varied::{self, Varied};
+use crate::words;
+
+const SERIAL: &str =
+    "the same attempt several times, one after another: a limit lets them through, loss does not";
+
+/// Claim: connections of one source made at once are refused beyond a number, or beyond a rate: one after another they
+/// are all answered. A refusal by reset is a limit on connections; silence is more likely one on their rate.
+/// Disproved by: a failure among connections made one after another, or one while nothing else was connected.
+pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
+    let limited = |id: &CellId| {
+        varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Cured && beside_others(matrix, *id)
+    };
+    let cells: Vec<CellId> = matrix.cells().filter(limited).collect();
+    let (reset, silent): (Vec<CellId>, Vec<CellId>) = cells
+        .into_iter()
+        .filter(|&id| matches!(matrix.cell(id).reach, Reach::Reset | Reach::Silent))
+        .partition(|&id| matrix.cell(id).reach == Reach::Reset);
+    let by_reset = candidate(matrix, FindingKind::ConnectionLimit, 0.8, &reset).map(|found| {
+        found.or(FindingKind::RateLimited, 0.1, SERIAL).or(
+            FindingKind::ServerOverloaded,
+            0.05,
+            "the accept queue on the mail host: ss -ltn",
+        )
+    });
+    let by_silence = candidate(matrix, FindingKind::RateLimited, 0.5, &silent).map(|found| {
+        found
+            .or(FindingKind::PacketLoss, 0.2, SERIAL)
+            .or(FindingKind::ConnectionLimit, 0.15, SERIAL)
+            .or(
+                FindingKind::ServerOverloaded,
+                0.1,
+                "the accept queue on the mail host: ss -ltn",
+            )
+    });
+    by_reset.into_iter().chain(by_silence).collect()
+}
+
+/// Claim: packets are lost at random: the same attempt made several times fails some of them, or works when it is
+/// repeated while other connections needed their first packet twice.
+/// Disproved by: the same attempts failing each time.
+pub(crate) fn chance(matrix: &Matrix) -> Vec<Candidate> {
+    let random = |id: &CellId| {
+        varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Sometimes
+            || varied::heals_by_itself(matrix, *id) && others_lose(matrix, *id)
+    };
+    let cells: Vec<CellId> = matrix.cells().filter(random).collect();
+    let found = candidate(matrix, FindingKind::PacketLoss, 0.65, &cells).map(|found| {
+        found
+            .segment(Segment::Unknown)
+            .or(FindingKind::RateLimited, 0.15, SERIAL)
+            .or(
+                FindingKind::ServerOverloaded,
+                0.1,
+                "the accept queue on the mail host: ss -ltn",
+            )
+            .or(
+                FindingKind::OnePathBroken,
+                0.05,
+                "the same from many source ports, twice: a fault of one flow stays with its port",
+            )
+    });
+    found.into_iter().collect()
+}
+
+fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellId]) -> Option<Candidate> {
+    let troubles: Vec<TroubleId> = cells
+        .iter()
+        .flat_map(|&id| matrix.troubles_of(id))
+        .copied()
+        .collect();
+    let &first = cells.first()?;
+    if troubles.is_empty() {
+        return None;
+    }
+    let extent = Extent::of(matrix, &troubles);
+    let names = matrix.names(&extent.affected);
+    let attempt = matrix.cell(first).attempt;
+    let phrase = match kind {
+        FindingKind::ConnectionLimit => "connections made at once are refused, one after another they work",
+        FindingKind::RateLimited => {
+            "connections made at once are not all answered, one after another they are"
+        }
+        _ => "the same connection works one time and fails another",
+    };
+    let made = varied::attempts(matrix, first, ExperimentKind::Serial)
+        .chain(varied::attempts(matrix, first, ExperimentKind::Repeat))
+        .map(|cell| {
+            format!(
+                "{} (once more)",
+                fact::connection(matrix.name(first.vantage), cell)
+            )
+        });
+    let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
+        .severity(Severity::Warning)
+        .summary(format!("{} of {}: {phrase}", words::list(&names), matrix.host()))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because(fact::first(made))
+        .told_apart_by(SERIAL)
+        .next([
+            command::on(
+                &attempt.address.to_string(),
+                &format!(
+                    "{}; nft list ruleset | grep -nE 'limit|ct count|connlimit'; doveconf -n | grep -i limit",
+                    command::listening(attempt.endpoint.port)
+                ),
+            ),
+            command::on(
+                matrix.name(first.vantage),
+                &command::trace(attempt.address, attempt.endpoint.port),
+            ),
+        ]);
+    Some(found)
+}
+
+/// Whether the same source was connected to the same target at the same time.
+fn beside_others(matrix: &Matrix, id: CellId) -> bool {
+    matrix
+        .cells_of(id.vantage)
+        .any(|other| other != id && matrix.cell(other).reach == Reach::Connected)
+}
+
+/// Whether another connection of the same vantage point lost packets too.
+fn others_lose(matrix: &Matrix, id: CellId) -> bool {
+    let vantage = matrix.vantage(id.vantage);
+    let this = matrix.cell(id).attempt;
+    vantage
+        .cells
+        .iter()
+        .chain(&vantage.follow_ups)
+        .filter(|cell| !std::ptr::eq(cell.attempt, this))
+        .any(loses)
+}
+
+fn loses(cell: &Cell) -> bool {
+    let twice = cell
+        .connect()
+        .and_then(|facts| facts.syn_retransmits)
+        .is_some_and(|times| times > 0);
+    let later = cell
+        .attempt
+        .stages
+        .iter()
+        .filter(|stage| stage.name > StageName::Connect && !stage.failed())
+        .any(|stage| stage.tcp.as_ref().is_some_and(|tcp| tcp.total_retransmits > 0));
+    cell.reach == Reach::Connected && (twice || later)
+}
