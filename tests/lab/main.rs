@@ -7,4 +7,5 @@ mod faults;
 mod mail;
 mod names;
 mod network;
+mod paths;
 mod trace;

@@ -1,0 +1,155 @@
+//! The way of what fails, as a program without any privilege traces it: who answers, and up to where.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use parallax_tests::address::{self, Pair};
+use parallax_tests::document::Document;
+use parallax_tests::host;
+use parallax_tests::programs::Programs;
+use parallax_tests::running::Running;
+use parallax_tests::site::{Site, TARGET};
+use serde_json::Value;
+
+/// The port that a healthy host answers with a reset.
+const CONTROL_PORT: u64 = 7;
+/// A connection waits five seconds, and its traces are over with it.
+const SLOWEST: Duration = Duration::from_secs(8);
+
+#[test]
+fn a_healthy_way_is_seen_up_to_the_host_in_both_families() {
+    let Some(site) = site() else { return };
+    let document = probe(&site, &["--path", "always"]);
+    for address in address::MAIL.both() {
+        let path = path(&document, address, 993);
+        assert_eq!(told(path), "ra core site-fw syn_ack", "{document}");
+        assert_eq!(path["reached"], true, "{document}");
+        assert_eq!(path["experiment"], Value::Null, "{document}");
+        let distances: Vec<_> = hops(path).iter().map(|hop| hop["reply_ttl"].as_u64()).collect();
+        assert_eq!(distances, [Some(64), Some(63), Some(62), None], "{document}");
+        let mss: Vec<_> = hops(path).iter().map(|hop| hop["mss"].is_u64()).collect();
+        assert_eq!(mss, [true, true, true, false], "{document}");
+    }
+}
+
+#[test]
+fn a_way_that_is_healthy_is_not_traced_unasked() {
+    let Some(site) = site() else { return };
+    let document = probe(&site, &["--path", "auto"]);
+    assert_eq!(
+        document.value()["vantages"][0]["paths"],
+        Value::Null,
+        "{document}"
+    );
+}
+
+#[test]
+fn a_drop_on_the_way_ends_behind_the_router_that_still_answers_and_the_control_port_goes_on() {
+    let Some(mut site) = site() else { return };
+    site.inject(&"firewall_drop@core".parse().unwrap()).unwrap();
+    let document = probe(&site, &["--path", "auto", "--no-follow-up"]);
+    for address in address::MAIL.both() {
+        let failing = path(&document, address, 993);
+        assert_eq!(told(failing), "ra core * * * *", "{document}");
+        assert_eq!(
+            (&failing["ended"], &failing["experiment"]),
+            (&"silent".into(), &"path".into())
+        );
+        let control = path(&document, address, CONTROL_PORT);
+        assert_eq!(told(control), "ra core site-fw rst", "{document}");
+        assert_eq!(control["experiment"], "path_control", "{document}");
+        assert_ne!(failing["source"], control["source"], "{document}");
+    }
+}
+
+#[test]
+fn a_reset_that_is_not_the_hosts_comes_from_nearer_than_the_hosts_own() {
+    let Some(mut site) = site() else { return };
+    site.inject(&"firewall_reset@core".parse().unwrap()).unwrap();
+    let document = probe(&site, &["--path", "auto", "--no-follow-up"]);
+    for address in address::MAIL.both() {
+        assert_eq!(told(path(&document, address, 993)), "ra core rst", "{document}");
+        let control = path(&document, address, CONTROL_PORT);
+        assert_eq!(told(control), "ra core site-fw rst", "{document}");
+    }
+}
+
+#[test]
+fn whoever_rejects_is_named_and_its_answer_ends_the_way() {
+    let Some(mut site) = site() else { return };
+    site.inject(&"firewall_reject@site-fw".parse().unwrap()).unwrap();
+    let document = probe(&site, &["--path", "auto", "--no-follow-up"]);
+    for address in address::MAIL.both() {
+        let path = path(&document, address, 993);
+        assert_eq!(
+            told(path),
+            "ra core site-fw unreachable:admin_prohibited",
+            "{document}"
+        );
+        assert_eq!(path["ended"], "unreachable", "{document}");
+        let rejecter = &hops(path)[3]["addresses"][0];
+        assert_eq!(name(rejecter), "site-fw", "{document}");
+    }
+}
+
+fn site() -> Option<Site> {
+    host::lab_can_run().then(|| Site::new(&["edge-one"]).unwrap())
+}
+
+/// What one vantage point sees, with a program that has every capability taken away.
+fn probe(site: &Site, extra: &[&str]) -> Document {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all"]);
+    command.arg(Programs::ready().unwrap().ctl().get_program());
+    command
+        .args(["probe", TARGET, "--depth", "connect", "-o", "json"])
+        .args(extra);
+    let directory = site.lab.directory();
+    command.env("PARALLAX_HOME", directory).env("HOME", directory);
+    let host = &site.lab.vantages[0].host;
+    let answer = Running::start(host, directory, &command, "")
+        .unwrap()
+        .answer()
+        .unwrap();
+    assert!(answer.took < SLOWEST, "{answer}");
+    answer.document()
+}
+
+fn path(document: &Document, address: IpAddr, port: u64) -> &Value {
+    let paths = document.value()["vantages"][0]["paths"].as_array();
+    let is_meant = |path: &&Value| path["address"] == address.to_string() && path["port"] == port;
+    paths
+        .and_then(|paths| paths.iter().find(is_meant))
+        .unwrap_or_else(|| panic!("no path to {address} port {port}\n{document}"))
+}
+
+fn hops(path: &Value) -> &[Value] {
+    path["hops"].as_array().unwrap()
+}
+
+/// Routers by name, `*` where nobody answered, the answer itself where it is another one.
+fn told(path: &Value) -> String {
+    let word = |hop: &Value| match hop["reply"].as_str().unwrap() {
+        "time_exceeded" => name(&hop["addresses"][0]),
+        "none" => "*".to_owned(),
+        other => other.to_owned(),
+    };
+    hops(path).iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn name(address: &Value) -> String {
+    let both = |pair: Pair, name| pair.both().map(|address| (address.to_string(), name));
+    let names: BTreeMap<String, &str> = [
+        both(address::vantage_router(1), "ra"),
+        both(address::core_to_vantage(1), "core"),
+        both(address::SITE_FIREWALL, "site-fw"),
+        both(address::MAIL, "mail"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let address = address.as_str().unwrap();
+    names.get(address).copied().unwrap_or(address).to_owned()
+}
