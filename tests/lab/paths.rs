@@ -15,8 +15,10 @@ use serde_json::Value;
 
 /// The port that a healthy host answers with a reset.
 const CONTROL_PORT: u64 = 7;
-/// A connection waits five seconds, and its traces are over with it.
-const SLOWEST: Duration = Duration::from_secs(8);
+/// The port that traceroutes send datagrams to.
+const UDP_PORT: u64 = 33_434;
+/// A connection waits five seconds, and its traces are over with it; then come the follow-ups.
+const SLOWEST: Duration = Duration::from_secs(14);
 
 #[test]
 fn a_healthy_way_is_seen_up_to_the_host_in_both_families() {
@@ -49,7 +51,7 @@ fn a_way_that_is_healthy_is_not_traced_unasked() {
 fn a_drop_on_the_way_ends_behind_the_router_that_still_answers_and_the_control_port_goes_on() {
     let Some(mut site) = site() else { return };
     site.inject(&"firewall_drop@core".parse().unwrap()).unwrap();
-    let document = probe(&site, &["--path", "auto", "--no-follow-up"]);
+    let document = probe(&site, &["--path", "auto"]);
     for address in address::MAIL.both() {
         let failing = path(&document, address, 993);
         assert_eq!(told(failing), "ra core * * * *", "{document}");
@@ -61,6 +63,16 @@ fn a_drop_on_the_way_ends_behind_the_router_that_still_answers_and_the_control_p
         assert_eq!(told(control), "ra core site-fw rst", "{document}");
         assert_eq!(control["experiment"], "path_control", "{document}");
         assert_ne!(failing["source"], control["source"], "{document}");
+        let datagrams = path(&document, address, UDP_PORT);
+        assert_eq!(
+            told(datagrams),
+            "ra core site-fw unreachable:port_unreachable",
+            "{document}"
+        );
+        assert_eq!(
+            (&datagrams["ended"], &datagrams["protocol"]),
+            (&"reached".into(), &"udp".into())
+        );
     }
 }
 
@@ -68,7 +80,7 @@ fn a_drop_on_the_way_ends_behind_the_router_that_still_answers_and_the_control_p
 fn a_reset_that_is_not_the_hosts_comes_from_nearer_than_the_hosts_own() {
     let Some(mut site) = site() else { return };
     site.inject(&"firewall_reset@core".parse().unwrap()).unwrap();
-    let document = probe(&site, &["--path", "auto", "--no-follow-up"]);
+    let document = probe(&site, &["--path", "auto"]);
     for address in address::MAIL.both() {
         assert_eq!(told(path(&document, address, 993)), "ra core rst", "{document}");
         let control = path(&document, address, CONTROL_PORT);
@@ -80,7 +92,7 @@ fn a_reset_that_is_not_the_hosts_comes_from_nearer_than_the_hosts_own() {
 fn whoever_rejects_is_named_and_its_answer_ends_the_way() {
     let Some(mut site) = site() else { return };
     site.inject(&"firewall_reject@site-fw".parse().unwrap()).unwrap();
-    let document = probe(&site, &["--path", "auto", "--no-follow-up"]);
+    let document = probe(&site, &["--path", "auto"]);
     for address in address::MAIL.both() {
         let path = path(&document, address, 993);
         assert_eq!(

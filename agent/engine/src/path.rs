@@ -11,7 +11,7 @@ mod trace;
 
 pub use pacer::{Lane, Pacer};
 pub use shot::{Answer, IcmpAnswer, Shot, Step};
-pub use trace::{TcpTrace, Traced, Wish};
+pub use trace::{Trace, Traced, Wish};
 
 #[cfg(test)]
 mod tests;

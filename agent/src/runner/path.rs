@@ -5,16 +5,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parallax_engine::path::{Answer, Lane, Pacer, Shot, Step, TcpTrace, Traced, Wish};
+use parallax_engine::path::{Answer, Lane, Pacer, Shot, Step, Trace, Traced, Wish};
 use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind};
 use parallax_model::path::{Path, PathEnd, PathProtocol, Payload};
 use tokio::time::{Instant, sleep};
 
-use crate::driver::path::{Flow, SUPPORTED};
+use crate::driver::path::{Carrier, Flow, SUPPORTED};
 use crate::runner::Probe;
 
 /// The kinds of [`ExperimentKind::is_path`] that this agent makes, where its system can.
-const TRACES: [ExperimentKind; 2] = [ExperimentKind::Path, ExperimentKind::PathControl];
+const TRACES: [ExperimentKind; 4] = [
+    ExperimentKind::Path,
+    ExperimentKind::PathControl,
+    ExperimentKind::PathUdp,
+    ExperimentKind::PathSize,
+];
+/// Where nobody listens, as every traceroute assumes.
+pub(super) const UDP_PORT: u16 = 33_434;
+/// What Ethernet carries, what is left of it behind PPPoE and in usual tunnels, and what IPv6 carries everywhere
+/// (RFC 8200 section 5).
+const SIZES: [u16; 4] = [1_500, 1_492, 1_400, 1_280];
 /// Enough to get anywhere, for a packet that is to arrive.
 const FAR: u8 = 64;
 /// For the answer of a host that answers.
@@ -55,6 +65,7 @@ pub(super) struct Tracer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Aim {
     pub(super) target: SocketAddr,
+    pub(super) carrier: Carrier,
     pub(super) experiment: Option<ExperimentKind>,
     /// Whether the target is known to answer at this port, and how fast.
     pub(super) answers: bool,
@@ -68,6 +79,7 @@ impl Aim {
     pub(super) const fn at(target: SocketAddr, until: Duration) -> Self {
         Self {
             target,
+            carrier: Carrier::Syn,
             experiment: None,
             answers: false,
             rtt: None,
@@ -75,18 +87,35 @@ impl Aim {
         }
     }
 
+    /// The way of datagrams to a host, of this size in bytes where it matters.
+    pub(super) const fn of_datagrams(address: IpAddr, bytes: Option<u16>, until: Duration) -> Self {
+        let experiment = match bytes {
+            None => ExperimentKind::PathUdp,
+            Some(_) => ExperimentKind::PathSize,
+        };
+        Self {
+            carrier: Carrier::Datagram(bytes),
+            experiment: Some(experiment),
+            ..Self::at(SocketAddr::new(address, UDP_PORT), until)
+        }
+    }
+
     /// A path that was not traced, and why.
     pub(super) const fn not_traced(self, ended: PathEnd, at: Duration) -> Path {
+        let (protocol, payload, bytes) = match self.carrier {
+            Carrier::Syn => (PathProtocol::Tcp, Payload::Syn, None),
+            Carrier::Datagram(bytes) => (PathProtocol::Udp, Payload::Udp, bytes),
+        };
         Path {
             address: self.target.ip(),
             port: self.target.port(),
-            protocol: PathProtocol::Tcp,
+            protocol,
             reached: false,
             hops: Vec::new(),
             source: None,
             experiment: self.experiment,
-            payload: Payload::Syn,
-            bytes: None,
+            payload,
+            bytes,
             answer_ttl: None,
             ended,
             start: at,
@@ -96,10 +125,10 @@ impl Aim {
 }
 
 impl Tracer {
-    /// The way to a port, with the first segment of a connection.
+    /// One way, hop by hop.
     pub(super) async fn trace(&self, aim: Aim) -> Path {
         let start = self.began.elapsed();
-        let mut flow = Flow::to(aim.target);
+        let mut flow = Flow::new(aim.target, aim.carrier);
         let traced = self.follow(aim, &mut flow).await;
         Path {
             reached: traced.reached,
@@ -118,10 +147,12 @@ impl Tracer {
             ttl: FAR,
             wait: CONTROL_WAIT,
         };
-        let answer = self.shoot(&mut Flow::to(target), None, arrives, until).await;
+        let answer = self
+            .shoot(&mut Flow::new(target, Carrier::Syn), None, arrives, until)
+            .await;
         let rtt = match answer {
             Answer::SynAck { rtt } | Answer::Reset { rtt } => Some(rtt),
-            Answer::Icmp(_) | Answer::Silence | Answer::NotSent(_) => None,
+            _ => None,
         };
         self.trace(Aim {
             experiment: Some(ExperimentKind::PathControl),
@@ -132,21 +163,26 @@ impl Tracer {
         .await
     }
 
-    async fn experiment(&self, experiment: &Experiment, until: Duration) -> Path {
-        let target = SocketAddr::new(experiment.address, experiment.endpoint.port);
+    async fn experiment(&self, experiment: &Experiment, until: Duration) -> Vec<Path> {
+        let address = experiment.address;
         let aim = Aim {
             experiment: Some(experiment.kind),
-            ..Aim::at(target, until)
+            ..Aim::at(SocketAddr::new(address, experiment.endpoint.port), until)
         };
         match experiment.kind {
-            kind if !is_made(kind) => aim.not_traced(PathEnd::Unsupported, self.began.elapsed()),
-            ExperimentKind::PathControl => self.trace_control(experiment.address, until).await,
-            _ => self.trace(aim).await,
+            kind if !is_made(kind) => vec![aim.not_traced(PathEnd::Unsupported, self.began.elapsed())],
+            ExperimentKind::PathControl => vec![self.trace_control(address, until).await],
+            ExperimentKind::PathUdp => vec![self.trace(Aim::of_datagrams(address, None, until)).await],
+            ExperimentKind::PathSize => {
+                let of_size = |bytes| self.trace(Aim::of_datagrams(address, Some(bytes), until));
+                join_all(SIZES.map(of_size)).await
+            }
+            _ => vec![self.trace(aim).await],
         }
     }
 
     async fn follow(&self, aim: Aim, flow: &mut Flow) -> Traced {
-        let mut machine = TcpTrace::new(Wish {
+        let mut machine = Trace::new(Wish {
             address: aim.target.ip(),
             answers: aim.answers,
             rtt: aim.rtt,
@@ -191,11 +227,9 @@ impl Probe<'_> {
     pub(super) async fn traces(&self, experiments: &[Experiment]) -> Vec<Path> {
         let tracer = self.tracer();
         let until = self.deadline.min(tracer.began.elapsed() + TIME);
-        join_all(
-            experiments
-                .iter()
-                .map(|experiment| tracer.experiment(experiment, until)),
-        )
-        .await
+        let made = experiments
+            .iter()
+            .map(|experiment| tracer.experiment(experiment, until));
+        join_all(made).await.into_iter().flatten().collect()
     }
 }

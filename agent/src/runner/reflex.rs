@@ -156,13 +156,16 @@ impl<'a> Reflex<'a> {
         }
     }
 
-    /// The connection does not open: the way to its port, and the way to a port that nobody would filter.
+    /// The connection does not open: the way to its port, and beside it what nobody would filter: a port that is closed
+    /// nearly everywhere, and datagrams.
     fn fails(&mut self, peer: SocketAddr) {
         self.start(self.aim(peer));
         self.start(Aim {
             experiment: Some(ExperimentKind::PathControl),
             ..self.aim(SocketAddr::new(peer.ip(), CONTROL_PORT))
         });
+        let until = self.aim(peer).until;
+        self.start(Aim::of_datagrams(peer.ip(), None, until));
     }
 
     /// The connection opens: its way, to a target that answers.

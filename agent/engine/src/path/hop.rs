@@ -68,6 +68,7 @@ impl Asked {
             },
             Answer::SynAck { rtt } => of_target(silent, target, *rtt, HopReply::SynAck),
             Answer::Reset { rtt } => of_target(silent, target, *rtt, HopReply::Rst),
+            Answer::Answered { rtt } => of_target(silent, target, *rtt, HopReply::Answered),
             Answer::Icmp(icmp) => Hop {
                 addresses: vec![icmp.error.from],
                 rtt: Some(icmp.rtt),
@@ -104,7 +105,10 @@ impl Answer {
     /// How long it took, where something came.
     pub(super) const fn rtt(&self) -> Option<Duration> {
         match self {
-            Self::Icmp(IcmpAnswer { rtt, .. }) | Self::SynAck { rtt } | Self::Reset { rtt } => Some(*rtt),
+            Self::Icmp(IcmpAnswer { rtt, .. })
+            | Self::SynAck { rtt }
+            | Self::Reset { rtt }
+            | Self::Answered { rtt } => Some(*rtt),
             Self::Silence | Self::NotSent(_) => None,
         }
     }
@@ -113,7 +117,7 @@ impl Answer {
     /// does not count: somebody in front of the target wrote it.
     pub(super) fn is_of(&self, target: IpAddr) -> bool {
         match self {
-            Self::SynAck { .. } | Self::Reset { .. } => true,
+            Self::SynAck { .. } | Self::Reset { .. } | Self::Answered { .. } => true,
             Self::Icmp(icmp) => icmp.error.from == target.to_canonical() && !icmp.is_time_exceeded(),
             Self::Silence | Self::NotSent(_) => false,
         }

@@ -44,6 +44,11 @@ pub enum Answer {
         /// From sending to the answer.
         rtt: Duration,
     },
+    /// The payload got an answer of its own.
+    Answered {
+        /// From sending to the answer.
+        rtt: Duration,
+    },
     /// Nothing in the time that was waited.
     Silence,
     /// It never left this host, by the name of an error number (errno(3)).
@@ -70,6 +75,12 @@ impl IcmpAnswer {
     pub fn is_time_exceeded(&self) -> bool {
         let expected = if self.error.from.is_ipv6() { 3 } else { 11 };
         (self.error.kind, self.error.code) == (expected, 0)
+    }
+
+    /// Whether a host says that nothing listens at the port: whatever the packet was, it got there.
+    pub fn is_port_unreachable(&self) -> bool {
+        let meant = if self.error.from.is_ipv6() { (1, 4) } else { (3, 3) };
+        (self.error.kind, self.error.code) == meant
     }
 
     /// Whether a router says that the packet was too long for the next link.

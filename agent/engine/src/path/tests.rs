@@ -110,7 +110,7 @@ fn icmp(at: usize, kind: u8, code: u8, name: &str, rtt: Duration) -> Answer {
 
 /// A trace from its beginning to its end, the packets that it took and the time.
 fn trace(net: &Net, answers: bool, until: Duration) -> (Traced, u32, Duration) {
-    let mut trace = TcpTrace::new(Wish {
+    let mut trace = Trace::new(Wish {
         address: TARGET.parse().unwrap(),
         answers,
         rtt: None,
@@ -256,6 +256,30 @@ fn an_error_in_the_targets_name_that_says_that_time_is_over_is_not_the_target() 
         (icmp.error.kind, icmp.error.code) = (3, 3);
     }
     assert!(error.is_of(target));
+}
+
+#[test]
+fn a_datagram_arrives_where_its_port_is_closed_and_says_so() {
+    let target: IpAddr = TARGET.parse().unwrap();
+    let mut trace = Trace::new(Wish {
+        address: target,
+        answers: false,
+        rtt: None,
+        until: BUDGET,
+    });
+    let mut closed = icmp(0, 3, 3, "port_unreachable", Duration::ZERO);
+    if let Answer::Icmp(icmp) = &mut closed {
+        icmp.error.from = target;
+    }
+    for answer in [icmp(0, 11, 0, "ttl_exceeded", Duration::ZERO), closed] {
+        assert!(matches!(trace.next(Duration::ZERO), Step::Shoot(_)));
+        trace.handle(answer);
+    }
+    let Step::Done(traced) = trace.next(Duration::ZERO) else {
+        panic!("not over")
+    };
+    assert_eq!((traced.ended, traced.reached), (PathEnd::Reached, true));
+    assert_eq!(told(&traced), "1 unreachable:port_unreachable");
 }
 
 fn router() -> impl Strategy<Value = Router> {

@@ -1,4 +1,4 @@
-//! A trace with the first segment of a connection: the very packet that a filter would look at.
+//! A trace: packets of one flow, each a little further than the one before.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -47,9 +47,10 @@ pub struct Traced {
     pub hops: Vec<Hop>,
 }
 
-/// A trace with SYN segments, each a little further than the one before.
+/// A trace, whatever its packets are: the first segment of a connection is the very packet that a filter looks at,
+/// and a datagram one that few filters care for.
 #[derive(Debug)]
-pub struct TcpTrace {
+pub struct Trace {
     wish: Wish,
     asked: BTreeMap<u8, Asked>,
     phase: Phase,
@@ -80,7 +81,7 @@ enum Phase {
     Over(PathEnd),
 }
 
-impl TcpTrace {
+impl Trace {
     /// A trace that has not begun.
     pub fn new(wish: Wish) -> Self {
         Self {
@@ -142,11 +143,17 @@ impl TcpTrace {
     }
 
     fn after(&self, ttl: u8, answer: &Answer) -> Phase {
-        let reached = matches!(answer, Answer::SynAck { .. } | Answer::Reset { .. });
+        let reached = match answer {
+            Answer::SynAck { .. } | Answer::Reset { .. } | Answer::Answered { .. } => true,
+            Answer::Icmp(icmp) => icmp.is_port_unreachable() && answer.is_of(self.wish.address),
+            Answer::Silence | Answer::NotSent(_) => false,
+        };
         match (self.phase, answer) {
             (Phase::Over(ended), _) => Phase::Over(ended),
             (_, Answer::NotSent(_)) => Phase::Over(PathEnd::NotSent),
-            (_, Answer::Icmp(icmp)) if !icmp.is_time_exceeded() => Phase::Over(PathEnd::Unreachable),
+            (_, Answer::Icmp(icmp)) if !icmp.is_time_exceeded() && !reached => {
+                Phase::Over(PathEnd::Unreachable)
+            }
             (Phase::Between { near, .. }, _) if reached => self.between(near, ttl),
             (Phase::Between { far, .. }, _) => self.between(ttl, far),
             (Phase::Back { silent, .. }, Answer::Silence) => self.back(ttl, silent + 1),

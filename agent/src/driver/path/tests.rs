@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use parallax_engine::path::{Answer, Shot};
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 
@@ -13,7 +14,7 @@ const SHOT: Shot = Shot {
 async fn an_open_port_answers_the_same_flow_again_and_again() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let listener = TcpListener::bind(address).await.unwrap();
-        let mut flow = Flow::to(listener.local_addr().unwrap());
+        let mut flow = Flow::new(listener.local_addr().unwrap(), Carrier::Syn);
         let mut ports = Vec::new();
         for _ in 0..3 {
             let answer = flow.shoot(SHOT).await;
@@ -28,9 +29,52 @@ async fn an_open_port_answers_the_same_flow_again_and_again() {
 async fn a_closed_port_answers_with_a_reset() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let listener = TcpListener::bind(address).await.unwrap();
-        let mut flow = Flow::to(listener.local_addr().unwrap());
+        let mut flow = Flow::new(listener.local_addr().unwrap(), Carrier::Syn);
         drop(listener);
         let answer = flow.shoot(SHOT).await;
         assert!(matches!(answer, Answer::Reset { .. }), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_datagram_to_a_closed_port_comes_back_as_an_error_of_its_host() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let peer = UdpSocket::bind(address).await.unwrap().local_addr().unwrap();
+        for bytes in [None, Some(1_400)] {
+            let mut flow = Flow::new(peer, Carrier::Datagram(bytes));
+            for _ in 0..2 {
+                // The sender is this host's own address, and yet the packet arrived.
+                let answer = flow.shoot(SHOT).await;
+                let Answer::Icmp(icmp) = &answer else {
+                    panic!("{answer:?}")
+                };
+                assert!(
+                    icmp.is_port_unreachable() && icmp.error.from == peer.ip(),
+                    "{icmp:?}"
+                );
+                assert_eq!(icmp.mss, None);
+            }
+            assert_eq!(flow.local().unwrap().ip(), peer.ip());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_datagram_that_is_answered_says_so_and_silence_is_silence() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let echo = UdpSocket::bind(address).await.unwrap();
+        let mut flow = Flow::new(echo.local_addr().unwrap(), Carrier::Datagram(Some(200)));
+        assert_eq!(flow.shoot(SHOT).await, Answer::Silence);
+        let echoes = async {
+            let mut data = [0; 256];
+            // The first is still there.
+            let (first, _) = echo.recv_from(&mut data).await.unwrap();
+            let (second, from) = echo.recv_from(&mut data).await.unwrap();
+            let headers = if from.is_ipv4() { 28 } else { 48 };
+            assert_eq!((first + headers, second + headers), (200, 200));
+            echo.send_to(b"here", from).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(flow.shoot(SHOT), echoes);
+        assert!(matches!(answer, Answer::Answered { .. }), "{answer:?}");
     }
 }

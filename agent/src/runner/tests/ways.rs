@@ -1,6 +1,6 @@
 //! The ways that a probe traces.
 
-use parallax_model::path::{HopReply, PathEnd};
+use parallax_model::path::{HopReply, PathEnd, PathProtocol};
 use parallax_model::spec::PathChoice;
 
 use super::*;
@@ -39,13 +39,14 @@ async fn a_port_that_resets_is_traced_and_so_is_the_control_port() {
         ports.contains(&(CONTROL_PORT, Some(ExperimentKind::PathControl))),
         "{ports:?}"
     );
+    assert_eq!(paths.len(), 3);
     for path in paths {
+        let closed = match path.protocol {
+            PathProtocol::Tcp => HopReply::Rst,
+            PathProtocol::Udp => HopReply::Unreachable("port_unreachable".into()),
+        };
         assert_eq!((path.ended, path.reached), (PathEnd::Reached, true), "{path:?}");
-        assert_eq!(
-            (path.hops.len(), &path.hops[0].reply),
-            (1, &HopReply::Rst),
-            "{path:?}"
-        );
+        assert_eq!((path.hops.len(), &path.hops[0].reply), (1, &closed), "{path:?}");
     }
 }
 
@@ -128,6 +129,7 @@ async fn a_path_is_an_experiment_too_and_makes_no_attempt() {
     order.experiments = vec![
         experiment(ExperimentKind::Path),
         experiment(ExperimentKind::PathControl),
+        experiment(ExperimentKind::PathSize),
     ];
     let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
     assert!(observation.attempts.is_empty());
@@ -137,10 +139,15 @@ async fn a_path_is_an_experiment_too_and_makes_no_attempt() {
         .map(|path| (path.port, path.experiment, path.ended))
         .collect();
     assert_eq!(
-        seen,
+        seen[..2],
         [
             (server.port(), Some(ExperimentKind::Path), PathEnd::Reached),
             (CONTROL_PORT, Some(ExperimentKind::PathControl), PathEnd::Reached),
         ]
+    );
+    let sizes: Vec<_> = paths[2..].iter().map(|path| (path.bytes, path.reached)).collect();
+    assert_eq!(
+        sizes,
+        [1_500, 1_492, 1_400, 1_280].map(|bytes| (Some(bytes), true))
     );
 }
