@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::kinds;
-use crate::target::Endpoint;
+use crate::target::{Endpoint, Security};
 use crate::vantage::AgentName;
 
 kinds! {
@@ -171,17 +171,83 @@ kinds! {
 
 /// An experiment that the diagnosis ordered, and what it changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "RecordShape", into = "RecordShape")]
+#[schemars(with = "RecordShape")]
 pub struct ExperimentRecord {
     /// Of which round of follow-ups, from 1.
     pub round: u32,
     /// What was done.
-    #[serde(flatten)]
     pub experiment: Experiment,
     /// What it was to tell apart.
     pub because: String,
     /// What became of it.
     pub outcome: ExperimentOutcome,
     /// How the findings changed with its round; absent where they did not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,
+}
+
+/// The JSON shape of an [`ExperimentRecord`]: flat, as an attempt is.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ExperimentRecord")]
+struct RecordShape {
+    /// The round, from 1.
+    round: u32,
+    kind: ExperimentKind,
+    agent: AgentName,
+    address: IpAddr,
+    port: u16,
+    security: Security,
+    #[serde(flatten)]
+    variation: Variation,
+    /// What it was to tell apart.
+    because: String,
+    outcome: ExperimentOutcome,
+    /// How the findings changed with its round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed: Option<String>,
+}
+
+impl From<ExperimentRecord> for RecordShape {
+    fn from(record: ExperimentRecord) -> Self {
+        let Experiment {
+            kind,
+            agent,
+            address,
+            endpoint,
+            variation,
+        } = record.experiment;
+        Self {
+            round: record.round,
+            kind,
+            agent,
+            address,
+            port: endpoint.port,
+            security: endpoint.security,
+            variation,
+            because: record.because,
+            outcome: record.outcome,
+            changed: record.changed,
+        }
+    }
+}
+
+impl From<RecordShape> for ExperimentRecord {
+    fn from(shape: RecordShape) -> Self {
+        Self {
+            round: shape.round,
+            experiment: Experiment {
+                kind: shape.kind,
+                agent: shape.agent,
+                address: shape.address,
+                endpoint: Endpoint {
+                    port: shape.port,
+                    security: shape.security,
+                },
+                variation: shape.variation,
+            },
+            because: shape.because,
+            outcome: shape.outcome,
+            changed: shape.changed,
+        }
+    }
 }
