@@ -13,6 +13,7 @@ use parallax_model::vantage::Labels;
 use super::*;
 use crate::agents::Choice;
 
+mod rounds;
 mod watch;
 
 const RUN: Uuid = Uuid::from_u128(1);

@@ -246,6 +246,55 @@ async fn one_that_fails_alone_is_followed_up_before_the_verdict() {
 }
 
 #[tokio::test]
+async fn a_run_is_compared_with_the_last_good_one_of_its_target() {
+    let (_collector, connector) = collector().await;
+    let mut agent = FakeAgent::connect(&connector, "fra-1").await;
+    let mut runs = Vec::new();
+    for outcome in [Outcome::Ok, dropped(), dropped()] {
+        let asked = Asked::ask(&connector, question(spec())).await;
+        let order = agent.order().await;
+        agent.done(&order, outcome).await;
+        runs.push(asked.answer().await);
+    }
+    assert_eq!(runs[0].compared_with, None, "there was none before");
+    for run in &runs[1..] {
+        assert_eq!(run.compared_with.as_ref().unwrap().run_id, runs[0].run_id);
+        assert_eq!(run.changes[0].before, "993/tls ok");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_of_what_fails_is_a_follow_up() {
+    use parallax_model::spec::{PathChoice, ProbeOptions, ProbeSpec};
+    let (_collector, connector) = collector().await;
+    let mut agent = FakeAgent::connect(&connector, "fra-1").await;
+    for (path, follow_up, ordered) in [
+        (PathChoice::Auto, true, "auto"),
+        (PathChoice::Auto, false, "never"),
+        (PathChoice::Always, false, "always"),
+    ] {
+        let spec = ProbeSpec {
+            options: ProbeOptions {
+                path,
+                ..ProbeOptions::default()
+            },
+            ..spec()
+        };
+        let request = v1::RunProbeRequest {
+            follow_up,
+            ..question(spec)
+        };
+        let asked = Asked::ask(&connector, request).await;
+        let order = agent.order().await;
+        let options = order.spec.as_ref().unwrap().options.clone().unwrap_or_default();
+        let path = PathChoice::from_name(&options.path);
+        assert_eq!(path.as_str(), ordered, "{options:?}");
+        agent.done(&order, Outcome::Ok).await;
+        asked.answer().await;
+    }
+}
+
+#[tokio::test]
 async fn a_question_that_makes_no_sense_is_refused_in_one_line() {
     let (_collector, connector) = collector().await;
     let mut client = operator(&connector, Role::Operator);

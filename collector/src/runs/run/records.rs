@@ -170,3 +170,89 @@ fn place(location: &Location) -> String {
     }
     said
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use parallax_model::finding::{Alternative, Scope, Segment, Severity};
+    use parallax_model::target::{Endpoint, Security};
+
+    use super::*;
+
+    fn finding(kind: FindingKind, confidence: f64) -> Finding {
+        Finding {
+            kind,
+            severity: Severity::Critical,
+            confidence,
+            summary: String::new(),
+            scope: Scope {
+                affected: vec!["ams-1".parse().unwrap()],
+                endpoints: vec!["10.9.0.10:993".into()],
+                ..Scope::default()
+            },
+            stage: None,
+            location: Location::segment(Segment::Unknown),
+            because: Vec::new(),
+            alternatives: vec![Alternative {
+                kind: FindingKind::FlowCut,
+                confidence: 0.3,
+                told_apart_by: String::new(),
+            }],
+            next_steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_round_changes_what_is_surer_newly_placed_new_or_gone() {
+        let before = [
+            finding(FindingKind::MtuBlackHole, 0.45),
+            finding(FindingKind::PacketsDropped, 0.5),
+            finding(FindingKind::FlowCut, 0.4),
+            finding(FindingKind::PortClosed, 0.9),
+        ];
+        let placed = Location {
+            segment: Segment::Transit,
+            after: Some("10.0.1.1".parse().unwrap()),
+            before: None,
+        };
+        let after = [
+            finding(FindingKind::MtuBlackHole, 0.93),
+            Finding {
+                location: placed,
+                ..finding(FindingKind::PacketsDropped, 0.5)
+            },
+            finding(FindingKind::PortClosed, 0.902),
+            finding(FindingKind::SourceBanned, 0.7),
+        ];
+        assert_eq!(
+            difference(&before, &after).as_deref(),
+            Some(
+                "mtu_black_hole 0.45 -> 0.93; packets_dropped in transit after 10.0.1.1; source_banned 0.70 is new; \
+                 flow_cut is gone"
+            )
+        );
+        assert_eq!(difference(&before, &before), None);
+    }
+
+    #[test]
+    fn an_experiment_is_ordered_because_of_the_explanations_that_it_parts() {
+        let experiment = |agent: &str| Experiment {
+            kind: ExperimentKind::SmallMss,
+            agent: agent.parse().unwrap(),
+            address: "10.9.0.10".parse().unwrap(),
+            endpoint: Endpoint {
+                port: 993,
+                security: Security::Tls,
+            },
+            variation: Default::default(),
+        };
+        let findings = [finding(FindingKind::MtuBlackHole, 0.45)];
+        for agent in ["ams-1", "fra-1"] {
+            assert_eq!(
+                because(&experiment(agent), &findings),
+                "mtu_black_hole or flow_cut"
+            );
+        }
+        assert_eq!(because(&experiment("ams-1"), &[]), "");
+    }
+}
