@@ -1,6 +1,8 @@
 //! What the diagnosis had tried, and what that changed.
 
-use parallax_model::experiment::{ExperimentOutcome, ExperimentRecord};
+use std::time::Duration;
+
+use parallax_model::experiment::{ExperimentOutcome, ExperimentRecord, Variation};
 
 use super::canvas::{Canvas, Tone};
 use super::findings::labelled;
@@ -9,28 +11,29 @@ use super::words;
 /// A line for each experiment, and one for what each round changed.
 pub(super) fn lines(records: &[ExperimentRecord], canvas: Canvas) -> Vec<String> {
     let mut lines = Vec::new();
-    for (at, record) in records.iter().enumerate() {
-        let is_first = at == 0 || records[at - 1].round != record.round;
-        let label = if is_first {
-            format!("round {}", record.round)
-        } else {
-            String::new()
-        };
-        lines.extend(labelled(0, &label, Tone::Faint, &said(record), canvas));
-        let is_last = records.get(at + 1).is_none_or(|next| next.round != record.round);
-        if is_last {
-            let changed = record.changed.as_deref().map(words::safe);
-            let changed = changed.unwrap_or_else(|| "nothing".to_owned());
-            lines.extend(labelled(
-                0,
-                "",
-                Tone::Plain,
-                &format!("changed: {changed}"),
-                canvas,
-            ));
+    for round in rounds(records) {
+        for (at, record) in round.iter().enumerate() {
+            let label = format!("round {}", record.round);
+            let label = if at == 0 { label.as_str() } else { "" };
+            lines.extend(labelled(0, label, Tone::Faint, &said(record), canvas));
         }
+        lines.extend(labelled(0, "", Tone::Plain, &changed(round), canvas));
     }
     lines
+}
+
+/// Experiments of one round stand together.
+pub(super) fn rounds(records: &[ExperimentRecord]) -> impl Iterator<Item = &[ExperimentRecord]> {
+    records.chunk_by(|one, next| one.round == next.round)
+}
+
+/// "changed: mtu_black_hole 0.45 -> 0.93".
+pub(super) fn changed(round: &[ExperimentRecord]) -> String {
+    let changed = round.iter().find_map(|record| record.changed.as_deref());
+    format!(
+        "changed: {}",
+        changed.map_or_else(|| "nothing".to_owned(), words::safe)
+    )
 }
 
 /// "path at fra-1 to 10.9.0.10:993 tls, because packets_dropped or source_banned".
@@ -42,6 +45,9 @@ pub(super) fn said(record: &ExperimentRecord) -> String {
         experiment.agent,
         words::endpoint(experiment.address, experiment.endpoint.port)
     );
+    for part in varied(&experiment.variation) {
+        said.push_str(&format!(", {part}"));
+    }
     if !record.because.is_empty() {
         said.push_str(&format!(", because of {}", words::safe(&record.because)));
     }
@@ -51,4 +57,19 @@ pub(super) fn said(record: &ExperimentRecord) -> String {
         ExperimentOutcome::Missing => said.push_str(": no answer"),
     }
     said
+}
+
+fn varied(variation: &Variation) -> Vec<String> {
+    let mut parts = Vec::new();
+    parts.extend(variation.source.map(|source| format!("from {source}")));
+    let name = variation.server_name.as_deref();
+    parts.extend(name.map(|name| format!("with the name {}", words::quote(name))));
+    parts.extend(variation.mss.map(|mss| format!("mss {mss}")));
+    parts.extend(variation.resolver.map(|resolver| format!("of {resolver}")));
+    let after = variation
+        .after_ms
+        .map(|millis| Duration::from_millis(millis.into()));
+    parts.extend(after.map(|after| format!("after {}", words::time(after))));
+    parts.extend(variation.repeat.map(|times| words::times(times.into())));
+    parts
 }

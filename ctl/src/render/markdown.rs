@@ -114,14 +114,13 @@ fn experiments_list(document: &RunDocument) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = vec!["### Experiments".to_owned(), String::new()];
-    for record in &document.experiments {
-        let changed = record.changed.as_deref().map(words::safe);
-        lines.push(format!(
-            "- round {}: {}; changed: {}",
-            record.round,
-            inert(&experiments::said(record)),
-            changed.map_or_else(|| "nothing".to_owned(), |changed| inert(&changed))
-        ));
+    for round in experiments::rounds(&document.experiments) {
+        let items = round.iter().map(|record| {
+            let said = inert(&experiments::said(record));
+            format!("- round {}: {said}", record.round)
+        });
+        lines.extend(items);
+        lines.push(format!("  - {}", inert(&experiments::changed(round))));
     }
     lines.push(String::new());
     lines

@@ -195,6 +195,46 @@ fn expired() -> RunDocument {
     )
 }
 
+/// [`partial`], with what was tried, the paths that were traced, and what was otherwise when it last worked.
+fn followed_up() -> RunDocument {
+    let mut document = serde_json::to_value(partial()).unwrap();
+    document["vantages"][0]["paths"] = json!([
+        {"address": "10.9.0.10", "port": 993, "protocol": "tcp", "reached": false, "payload": "syn",
+            "ended": "silent", "start_ms": 0.0, "duration_ms": 900.0, "hops": [
+            {"ttl": 1, "addresses": ["10.2.0.1"], "rtt_ms": 0.3, "reply": "time_exceeded"},
+            {"ttl": 2, "addresses": [], "reply": "none", "asked": 2}]},
+        {"address": "10.9.0.10", "port": 7, "protocol": "tcp", "reached": true, "payload": "syn",
+            "experiment": "path_control", "ended": "reached", "answer_ttl": 61, "start_ms": 0.0,
+            "duration_ms": 90.0, "hops": [
+            {"ttl": 1, "addresses": ["10.2.0.1"], "rtt_ms": 0.3, "reply": "time_exceeded"},
+            {"ttl": 2, "addresses": ["10.0.1.1", "10.0.1.5"], "rtt_ms": 12.0, "reply": "time_exceeded", "mss": 1360},
+            {"ttl": 3, "addresses": ["10.9.0.10"], "rtt_ms": 20.1, "reply": "rst"}]}]);
+    let experiment = |round: u32, kind: &str, agent: &str, outcome: &str| {
+        json!({"round": round, "kind": kind, "agent": agent, "address": "10.9.0.10", "port": 993,
+            "security": "tls", "because": "packets_dropped or source_banned", "outcome": outcome})
+    };
+    document["experiments"] = json!([
+        experiment(1, "path", "edge-fra", "done"),
+        experiment(1, "control_port", "edge-ams", "refused"),
+        experiment(2, "other_source", "edge-ams", "missing")
+    ]);
+    document["experiments"][2]["source"] = json!("10.2.0.3");
+    for record in 0..2 {
+        document["experiments"][record]["changed"] =
+            json!("packets_dropped 0.50 -> 0.85 in transit after 10.2.0.1");
+    }
+    document["compared_with"] = json!({"run_id": "019852b0-7d6c-7a1e-9c40-3a5f0c9d2e11",
+        "started_at": "2026-07-28T09:31:07Z"});
+    document["changes"] = json!([
+        {"agent": "edge-ams", "what": "outcome", "address": "10.9.0.10", "before": "993/tls ok",
+            "after": "993/tls failed: connect timed_out"},
+        {"agent": "edge-ams", "what": "outcome", "address": "fd00:9::10", "before": "993/tls ok",
+            "after": "993/tls failed: connect timed_out"},
+        {"agent": "edge-lon", "what": "latency", "address": "10.9.0.10", "before": "connect in 1.0 ms",
+            "after": "connect in 90.0 ms"}]);
+    serde_json::from_value(document).unwrap()
+}
+
 fn terminal(width: usize) -> Canvas {
     Canvas {
         width: Some(width),
@@ -230,6 +270,24 @@ fn a_very_narrow_terminal_keeps_what_is_wrong() {
 #[test]
 fn wide_shows_what_was_seen() {
     insta::assert_snapshot!(wide(&expired(), terminal(110)));
+}
+
+#[test]
+fn a_run_says_what_is_otherwise_since_it_last_worked_in_one_line() {
+    let text = table(&followed_up(), Canvas::PLAIN);
+    let line = "since the last good run (2026-07-28 09:31:07 UTC): outcome at edge-ams; latency at edge-lon";
+    assert!(text.lines().any(|shown| shown == line), "{text}");
+    assert!(!table(&partial(), Canvas::PLAIN).contains("since the last"));
+}
+
+#[test]
+fn wide_shows_the_paths_and_what_was_tried() {
+    insta::assert_snapshot!(wide(&followed_up(), terminal(110)));
+}
+
+#[test]
+fn markdown_shows_the_paths_and_what_was_tried() {
+    insta::assert_snapshot!(markdown(&followed_up()));
 }
 
 #[test]
