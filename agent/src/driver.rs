@@ -35,6 +35,9 @@ pub(crate) mod tls;
 /// For the last words on a connection; nobody waits for their answer.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// The state of a connection that an error has ended.
+const CLOSED: &str = "CLOSE";
+
 /// What the sessions of one probe share.
 pub(crate) struct Surroundings {
     /// When the probe began; all of the engine's times count from here.
@@ -71,6 +74,7 @@ pub(crate) async fn drive(
         around,
         channel: Channel::None,
         tcp: None,
+        soft_error: None,
         seen: None,
         resumes: session.experiment() == Some(ExperimentKind::Resumption),
     };
@@ -119,6 +123,7 @@ pub(crate) async fn drive(
             Action::Finish(attempt) => return attempt,
         };
         let at = around.now();
+        let event = line.explained(event);
         if let Some(tcp) = line.account() {
             session.handle(Event::Tcp(tcp), at);
         }
@@ -135,6 +140,8 @@ struct Line<'a> {
     channel: Channel,
     /// The account of a connection that never opened.
     tcp: Option<TcpInfo>,
+    /// What an ICMP message said since anything was last received, by name.
+    soft_error: Option<String>,
     /// A handshake that has ended and is to be judged; its time is taken before, for judging costs time.
     seen: Option<Seen>,
     /// Whether the handshake is done twice, the second time with what the first one left.
@@ -280,10 +287,44 @@ impl Line<'_> {
 
     /// The kernel's account of the connection now.
     fn account(&mut self) -> Option<TcpInfo> {
+        let Some(stream) = self.stream() else {
+            return self.tcp.take();
+        };
+        let tcp = tcp::info(stream.as_fd())?;
+        Some(TcpInfo {
+            soft_error: self.soft_error.clone(),
+            ..tcp
+        })
+    }
+
+    /// Asks what the kernel knows of a wait that was in vain. An error that it got over explains the silence; one that
+    /// ended the connection just now is the answer.
+    fn explained(&mut self, event: Event) -> Event {
+        match event {
+            Event::Received(_) => self.soft_error = None,
+            Event::TimedOut | Event::Handshake(_) => {
+                let Some(stream) = self.stream() else {
+                    return event;
+                };
+                let Some(error) = stream.take_error().ok().flatten() else {
+                    return event;
+                };
+                let over = tcp::info(stream.as_fd()).is_some_and(|tcp| tcp.state == CLOSED);
+                if over && matches!(event, Event::TimedOut) {
+                    return Event::Failed(errno::tcp_fault(&error, "wait"));
+                }
+                self.soft_error = Some(errno::name(&error));
+            }
+            _ => {}
+        }
+        event
+    }
+
+    const fn stream(&self) -> Option<&TcpStream> {
         match &self.channel {
-            Channel::Plain(stream) | Channel::Spoilt(stream) => tcp::info(stream.as_fd()),
-            Channel::Secured(stream) => tcp::info(stream.tcp().as_fd()),
-            Channel::None => self.tcp.take(),
+            Channel::Plain(stream) | Channel::Spoilt(stream) => Some(stream),
+            Channel::Secured(stream) => Some(stream.tcp()),
+            Channel::None => None,
         }
     }
 }

@@ -199,14 +199,14 @@ impl Probe<'_> {
         stages: mpsc::UnboundedReceiver<(SocketAddr, Stage)>,
     ) -> Result<Observation, Refusal> {
         let spec = &self.order.spec;
-        let (resolve, addresses) = self.resolve().await;
-        let (errands, note) = self.errands(&addresses)?;
+        let resolved = self.resolve().await;
+        let (errands, note) = self.errands(&resolved.addresses)?;
         let note = self
-            .remarks(&resolve)
+            .remarks(&resolved.stage)
             .into_iter()
             .chain(note)
             .reduce(|one, other| format!("{one}; {other}"));
-        let errands: Vec<Errand> = match &resolve.evidence {
+        let errands: Vec<Errand> = match &resolved.stage.evidence {
             Some(Evidence::Resolve(facts)) => errands
                 .into_iter()
                 .map(|errand| errand.with_associations(facts))
@@ -229,6 +229,8 @@ impl Probe<'_> {
             attempts
         };
         let (attempts, paths) = reflex.beside(all).await;
+        let failed = attempts.iter().any(|attempt| attempt.failed_stage().is_some());
+        let resolve = resolved.at_last(failed).await;
         let outcome = Observation::conclude_outcome(Some(&resolve), &attempts);
         let mut observation = self.observation(outcome, attempts);
         observation.resolve = Some(resolve);

@@ -14,9 +14,11 @@ use tokio::time::Instant;
 mod exchange;
 mod files;
 mod message;
+mod second;
 mod services;
 
 pub(crate) use files::{Configuration, Files};
+pub(crate) use second::Seconds;
 
 /// Time for one question to one resolver.
 const TRY: Duration = Duration::from_secs(2);
@@ -28,6 +30,8 @@ const TRIES: usize = 2;
 pub(crate) struct Found {
     pub(crate) source: Source,
     pub(crate) queries: Vec<DnsQuery>,
+    /// What may come after the answers.
+    pub(crate) seconds: Seconds,
 }
 
 impl Files {
@@ -42,12 +46,15 @@ impl Files {
             return Found {
                 source: Source::Hosts(known),
                 queries: Vec::new(),
+                seconds: Seconds::default(),
             };
         }
-        let queries = self.configuration().ask(name, family, until).await;
+        let configuration = self.configuration();
+        let queries = configuration.ask(name, family, until).await;
         Found {
             source: Source::Dns,
             queries,
+            seconds: configuration.seconds,
         }
     }
 
@@ -114,7 +121,7 @@ impl Configuration {
             if now >= until {
                 break;
             }
-            let query = exchange::ask(name, record_type, resolver, until.min(now + TRY)).await;
+            let query = exchange::ask(name, record_type, resolver, until.min(now + TRY), &self.seconds).await;
             let settled = query.rcode.as_deref().is_some_and(says_something) && !is_broken(&query);
             queries.push(query);
             if settled {

@@ -134,8 +134,13 @@ fn refused(stream: &TcpStream, error: &io::Error, mut evidence: ConnectEvidence)
 }
 
 fn silent(stream: &TcpStream, mut evidence: ConnectEvidence) -> Box<NotOpen> {
+    // Before the queue is read: reading it clears the error.
+    let soft_error = stream.take_error().ok().flatten();
     evidence.icmp = icmp_error(stream.as_fd());
-    let info = info(stream.as_fd());
+    let info = info(stream.as_fd()).map(|info| TcpInfo {
+        soft_error: soft_error.as_ref().map(errno::name),
+        ..info
+    });
     evidence.syn_retransmits = info.as_ref().map(sent_again);
     let fault = Fault::new(
         FaultKind::Tcp(TcpFault::TimedOut),

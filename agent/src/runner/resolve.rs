@@ -10,24 +10,43 @@ use parallax_model::stage::Stage;
 use parallax_model::target::Host;
 use tokio::time::Instant;
 
-use crate::driver::dns::Found;
+use crate::driver::dns::{Found, Seconds};
 use crate::runner::Probe;
+
+/// What the name of a target came to.
+pub(super) struct Resolved {
+    pub(super) stage: Stage,
+    pub(super) addresses: Vec<IpAddr>,
+    /// What may still come after the answers.
+    seconds: Seconds,
+}
+
+impl Resolved {
+    /// The stage with what came after the answers. That is waited for where something failed: whoever forges answers
+    /// leads astray.
+    pub(super) async fn at_last(mut self, failed: bool) -> Stage {
+        if let Some(Evidence::Resolve(facts)) = &mut self.stage.evidence {
+            self.seconds.add_to(&mut facts.queries, failed).await;
+        }
+        self.stage
+    }
+}
 
 impl Probe<'_> {
     /// All questions are put at once; the stage takes as long as the addresses do.
-    pub(super) async fn resolve(&self) -> (Stage, Vec<IpAddr>) {
-        let (stage, addresses) = self.compared_with(self.order.spec.options.resolver).await;
-        self.reports.stage(None, stage.clone());
-        (stage, addresses)
+    pub(super) async fn resolve(&self) -> Resolved {
+        let resolved = self.compared_with(self.order.spec.options.resolver).await;
+        self.reports.stage(None, resolved.stage.clone());
+        resolved
     }
 
     /// The same once more beside another resolver, for an experiment.
     pub(super) async fn ask_again(&self, resolver: Option<SocketAddr>) -> Option<Stage> {
-        let (stage, _) = self.compared_with(Some(resolver?)).await;
-        Some(stage)
+        let resolved = self.compared_with(Some(resolver?)).await;
+        Some(resolved.at_last(true).await)
     }
 
-    async fn compared_with(&self, resolver: Option<SocketAddr>) -> (Stage, Vec<IpAddr>) {
+    async fn compared_with(&self, resolver: Option<SocketAddr>) -> Resolved {
         let spec = &self.order.spec;
         let began = self.around.began;
         let start = began.elapsed();
@@ -47,7 +66,12 @@ impl Probe<'_> {
             other,
             further,
         };
-        resolve::conclude(spec, asked, start, duration)
+        let (stage, addresses) = resolve::conclude(spec, asked, start, duration);
+        Resolved {
+            stage,
+            addresses,
+            seconds: found.seconds,
+        }
     }
 
     /// What is worth a word of where the mail domain says that its services are.
@@ -65,6 +89,7 @@ impl Probe<'_> {
             (given, _) => Found {
                 source: given.unwrap_or(Source::Literal),
                 queries: Vec::new(),
+                seconds: Seconds::default(),
             },
         }
     }

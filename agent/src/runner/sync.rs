@@ -20,6 +20,7 @@ use tokio::time::timeout_at;
 use crate::order::Refusal;
 use crate::partner::{Heard, Part, Partner, Word};
 use crate::runner::attempts::{Errand, Job};
+use crate::runner::resolve::Resolved;
 use crate::runner::{Probe, attempts};
 
 /// Attempts of one writer that are watched: as many addresses as a probe tries, at two endpoints.
@@ -112,7 +113,11 @@ impl Probe<'_> {
 
     /// Watches what another agent writes, once it names a mailbox: nothing is connected to before that.
     pub(super) async fn watch(&self, heard: mpsc::Receiver<Heard>) -> Result<Observation, Refusal> {
-        let (resolve, addresses) = self.resolve().await;
+        let Resolved {
+            stage: resolve,
+            addresses,
+            ..
+        } = self.resolve().await;
         if let Some(fault) = resolve.outcome.fault().filter(|_| resolve.failed()) {
             self.reports.signal(None, Signal::gone(&fault.message));
         }

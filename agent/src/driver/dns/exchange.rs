@@ -13,10 +13,11 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
 use crate::driver::dns::message::{Answer, Checking, Question, fault_of};
+use crate::driver::dns::second::Seconds;
 use crate::driver::{errno, tcp};
 
 /// The largest UDP message without EDNS is 512 bytes (RFC 1035 section 2.3.4); some send more.
-const DATAGRAM: usize = 4096;
+pub(super) const DATAGRAM: usize = 4096;
 
 /// What became of a question.
 enum Came {
@@ -30,6 +31,7 @@ pub(super) async fn ask(
     record_type: RecordType,
     resolver: SocketAddr,
     until: Instant,
+    seconds: &Seconds,
 ) -> DnsQuery {
     let began = Instant::now();
     let mut query = DnsQuery {
@@ -52,29 +54,38 @@ pub(super) async fn ask(
         query.fault = Some(Fault::new(FaultKind::Dns(DnsFault::Malformed), what));
         return query;
     };
-    let came = put(&question, &mut query, until).await;
+    let (came, socket) = put(&question, &mut query, until).await;
     query.duration = began.elapsed();
     keep(&mut query, came);
     if query.rcode.as_deref() == Some("SERVFAIL")
         && let Some(unchecked) = Question::new(name, record_type, Checking::Disabled)
-        && let Came::Answer(answer) = put(&unchecked, &mut query.clone(), until).await
+        && let (Came::Answer(answer), _) = put(&unchecked, &mut query.clone(), until).await
         && matches!(answer.rcode.as_str(), "NOERROR" | "NXDOMAIN")
     {
         withheld(&mut query, &answer);
     }
+    if let Some(socket) = socket
+        && matches!(record_type, RecordType::A | RecordType::AAAA)
+    {
+        seconds.listen(socket, question, &query);
+    }
     query
 }
 
-/// By UDP, and by TCP what is too long for it.
-async fn put(question: &Question, query: &mut DnsQuery, until: Instant) -> Came {
-    let came = by_udp(question, query.resolver, until).await;
-    match &came {
+/// By UDP, and by TCP what is too long for it; and where an answer came that may be followed by another.
+async fn put(question: &Question, query: &mut DnsQuery, until: Instant) -> (Came, Option<UdpSocket>) {
+    let socket = match sent(question, query.resolver).await {
+        Ok(socket) => socket,
+        Err(error) => return (not_sent(&error), None),
+    };
+    match answer(&socket, question, until).await {
         Came::Answer(answer) if answer.truncated => {
             query.transport = "tcp".to_owned();
             query.rcode = Some(answer.rcode.clone());
-            by_tcp(question, query.resolver, until).await
+            (by_tcp(question, query.resolver, until).await, None)
         }
-        Came::Answer(_) | Came::Nothing(..) => came,
+        Came::Answer(answer) => (Came::Answer(answer), Some(socket)),
+        nothing @ Came::Nothing(..) => (nothing, None),
     }
 }
 
@@ -120,15 +131,14 @@ fn keep(query: &mut DnsQuery, came: Came) {
     }
 }
 
-async fn by_udp(question: &Question, resolver: SocketAddr, until: Instant) -> Came {
-    let socket = match open(resolver).await {
-        Ok(socket) => socket,
-        Err(error) => return not_sent(&error),
-    };
-    if let Err(error) = socket.send(&question.wire).await {
-        // An error that an earlier datagram brought would be the resolver's; this socket has sent nothing before.
-        return not_sent(&error);
-    }
+/// An error that an earlier datagram brought would be the resolver's; this socket has sent nothing before.
+async fn sent(question: &Question, resolver: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(resolver).await?;
+    socket.send(&question.wire).await?;
+    Ok(socket)
+}
+
+async fn answer(socket: &UdpSocket, question: &Question, until: Instant) -> Came {
     let mut strange = false;
     let mut datagram = vec![0; DATAGRAM];
     loop {

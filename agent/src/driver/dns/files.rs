@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::driver::dns::second::Seconds;
+
 /// As many as the C library uses (resolv.conf(5)).
 const RESOLVERS: usize = 3;
 const SEARCH: usize = 6;
@@ -15,12 +17,14 @@ pub(crate) struct Files {
 }
 
 /// What resolv.conf says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Configuration {
     pub(crate) resolvers: Vec<SocketAddr>,
     pub(crate) search: Vec<String>,
     /// A name with fewer dots goes through the search list first.
     pub(crate) ndots: usize,
+    /// Hears of answers that come after the first.
+    pub(crate) seconds: Seconds,
 }
 
 impl Default for Files {
@@ -52,6 +56,7 @@ impl Configuration {
             resolvers: Vec::new(),
             search: Vec::new(),
             ndots: 1,
+            seconds: Seconds::default(),
         };
         for line in text.lines() {
             let line = line.split(['#', ';']).next().unwrap_or_default();

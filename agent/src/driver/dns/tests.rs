@@ -19,6 +19,7 @@ fn configuration(resolvers: &[SocketAddr]) -> Configuration {
         resolvers: resolvers.to_vec(),
         search: vec!["lab.example".into()],
         ndots: 1,
+        seconds: Seconds::default(),
     }
 }
 
@@ -328,4 +329,60 @@ async fn a_silent_resolver_is_asked_once_for_what_no_client_needs() {
     let queries = configuration(&[silent]).services("lab.example", until).await;
     assert_eq!(queries.len(), 2);
     assert!(queries.iter().all(|query| query.fault.is_some()));
+}
+
+/// A name server that answers each question as often as there are addresses, in this order.
+async fn double(answers: &'static [&'static str], apart: Duration) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+            for answer in answers {
+                let mut message = response(&buffer[..length]);
+                let name = message.queries[0].name.clone();
+                let data = RData::from(answer.parse::<IpAddr>().unwrap());
+                message.add_answer(Record::from_rdata(name, 60, data));
+                socket.send_to(&message.to_vec().unwrap(), client).await.unwrap();
+                tokio::time::sleep(apart).await;
+            }
+        }
+    });
+    address
+}
+
+async fn second_answer(resolver: SocketAddr, wanted: bool) -> (Duration, Vec<IpAddr>) {
+    let configuration = configuration(&[resolver]);
+    let began = Instant::now();
+    let mut queries = configuration
+        .ask("imap.lab.example", FamilyChoice::Ipv4, soon())
+        .await;
+    assert_eq!(queries[0].addresses, ["192.0.2.66".parse::<IpAddr>().unwrap()]);
+    configuration.seconds.add_to(&mut queries, wanted).await;
+    (began.elapsed(), queries.remove(0).second_answer)
+}
+
+#[tokio::test]
+async fn a_forged_answer_does_not_keep_the_true_one_from_being_seen() {
+    let forged = double(
+        &["192.0.2.66", "192.0.2.66", "192.0.2.1"],
+        Duration::from_millis(50),
+    )
+    .await;
+    let (_, seen) = second_answer(forged, true).await;
+    assert_eq!(seen, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+}
+
+#[tokio::test]
+async fn the_same_answer_twice_is_one() {
+    let twice = double(&["192.0.2.66", "192.0.2.66"], Duration::from_millis(10)).await;
+    assert!(second_answer(twice, true).await.1.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_second_answer_who_has_no_trouble() {
+    let slow = double(&["192.0.2.66", "192.0.2.1"], Duration::from_millis(300)).await;
+    let (took, seen) = second_answer(slow, false).await;
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    assert!(seen.is_empty());
 }
