@@ -108,7 +108,7 @@ impl Session {
         self.tick(now);
         let event = match event {
             Event::Tcp(tcp) => {
-                self.wire.unacked = Some(tcp.unacked);
+                self.wire.acknowledged = Some(tcp.bytes_acked);
                 return self.timeline.connection(tcp);
             }
             Event::Told {

@@ -80,8 +80,8 @@ pub(crate) struct Wire {
     pub(crate) deadline: Duration,
     /// The BYE that was said.
     pub(crate) bye: Option<ImapReply>,
-    /// Segments that the other side's kernel has not acknowledged, as far as ours says.
-    pub(crate) unacked: Option<u32>,
+    /// Bytes that the other side's kernel has acknowledged, as far as ours says.
+    pub(crate) acknowledged: Option<u64>,
     /// What stood behind the last `+`.
     pub(crate) challenge: Vec<u8>,
     /// Whether a command that was smuggled in beside another was answered.
@@ -120,7 +120,7 @@ impl Wire {
             own: Own::default(),
             deadline: Duration::MAX,
             bye: None,
-            unacked: None,
+            acknowledged: None,
             challenge: Vec::new(),
             smuggled_answered: false,
             smuggled: None,

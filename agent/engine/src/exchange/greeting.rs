@@ -19,8 +19,8 @@ pub(super) struct Greeting {
     reply: Option<ImapReply>,
     service: Option<Service>,
     backend: Option<String>,
-    /// How the wait ended that a nudge followed.
-    given_up: Option<Lost>,
+    /// How the wait ended that a nudge followed, and how many bytes were acknowledged until then.
+    given_up: Option<(Lost, Option<u64>)>,
     nudge: Option<Nudge>,
 }
 
@@ -55,15 +55,15 @@ impl Exchange for Greeting {
         if !in_vain || self.given_up.is_some() || wire.time_left() < WORTH_A_NUDGE {
             return None;
         }
-        self.given_up = Some(lost.clone());
+        self.given_up = Some((lost.clone(), wire.acknowledged));
         let part = Command::noop(wire.tag()).next_part()?;
         Some(Turn::Nudge(part))
     }
 
     fn lost(&mut self, lost: Lost, wire: &Wire) -> Outcome {
         let lost = match self.given_up.take() {
-            Some(first) => {
-                self.nudge = came_of_nudge(&lost, wire);
+            Some((first, before)) => {
+                self.nudge = came_of_nudge(&lost, wire, before);
                 first
             }
             None => lost,
@@ -154,17 +154,16 @@ impl Greeting {
     }
 }
 
-fn came_of_nudge(lost: &Lost, wire: &Wire) -> Option<Nudge> {
+fn came_of_nudge(lost: &Lost, wire: &Wire, before: Option<u64>) -> Option<Nudge> {
     if wire.framer().received() > 0 {
         return Some(Nudge::Answered);
     }
     match lost {
-        Lost::Late(_) | Lost::OutOfTime(_) => wire.unacked.map(|unacked| {
-            if unacked == 0 {
-                Nudge::Acknowledged
-            } else {
-                Nudge::Unacknowledged
-            }
+        // Not by what is unacknowledged: what this host itself refuses to send counts as neither.
+        Lost::Late(_) | Lost::OutOfTime(_) => Some(if wire.acknowledged? > before? {
+            Nudge::Acknowledged
+        } else {
+            Nudge::Unacknowledged
         }),
         Lost::Broken(fault) if fault.kind == FaultKind::Tcp(TcpFault::ConnectionReset) => Some(Nudge::Reset),
         Lost::Broken(_) => Some(Nudge::Unacknowledged),

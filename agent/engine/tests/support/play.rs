@@ -8,7 +8,6 @@ use parallax_engine::event::Event;
 use parallax_engine::imap::Outgoing;
 use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig};
-use parallax_model::evidence::TcpInfo;
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::observation::{Attempt, AttemptOutcome, Purpose};
 use parallax_model::signal::Signal;
@@ -284,11 +283,7 @@ impl<'s> Player<'s> {
             }
             "nothing acknowledged" => {
                 self.now = until;
-                let unacknowledged = TcpInfo {
-                    unacked: 1,
-                    ..account(1)
-                };
-                self.session.handle(Event::Tcp(unacknowledged), self.now);
+                self.session.handle(Event::Tcp(account(0)), self.now);
                 self.session.handle(Event::TimedOut, self.now);
             }
             other => return Err(format!("no event is called {other}")),
