@@ -105,14 +105,12 @@ fn one_vantage_point_behind_a_rejecting_firewall_is_a_path_fault_at_a_named_hop(
 }
 
 #[test]
-fn a_reset_for_everyone_may_be_the_hosts_own_and_the_other_is_named() {
+fn a_reset_for_everyone_that_is_not_the_hosts_own_is_told_by_the_way_of_the_packets() {
     let Some(mut world) = world() else { return };
-    let document = down_under(&mut world, "firewall_reset@core", "port_closed");
+    let document = down_under(&mut world, "firewall_reset@core", "rejected_with_reset");
     let finding = document.first_finding();
-    assert!(
-        finding.alternatives().contains(&"rejected_with_reset"),
-        "{document}"
-    );
+    assert_eq!(finding.location("before"), Some("10.0.9.2"), "{document}");
+    assert!(finding.alternatives().contains(&"port_closed"), "{document}");
 }
 
 #[test]

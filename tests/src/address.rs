@@ -43,6 +43,11 @@ pub const fn vantage(number: u8) -> Pair {
     Pair::edge(number, 2)
 }
 
+/// The vantage point's second address, from which nothing is sent that does not ask for it.
+pub const fn vantage_second(number: u8) -> Pair {
+    Pair::edge(number, 3)
+}
+
 /// The first hop of a vantage point: the inner side of its router.
 pub const fn vantage_router(number: u8) -> Pair {
     Pair::edge(number, 1)

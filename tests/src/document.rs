@@ -113,6 +113,13 @@ impl<'a> Finding<'a> {
         self.run.text(self.value, "severity")
     }
 
+    /// How sure it is, from 0 to 1.
+    pub fn confidence(&self) -> f64 {
+        self.value["confidence"]
+            .as_f64()
+            .unwrap_or_else(|| panic!("no confidence\n{}", self.run))
+    }
+
     /// The stage it speaks of, if it speaks of one.
     pub fn stage(&self) -> Option<&'a str> {
         self.value["stage"].as_str()

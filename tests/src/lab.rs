@@ -8,6 +8,8 @@
 //!                                                   control 10.0.71.2
 //! ```
 //!
+//! Each vantage point has a second address, 10.N.0.3, that is used only where it is asked for.
+//!
 //! Hops from a vantage point to the mail host: its router, the core (10.0.N.1), the firewall, the host. The same
 //! holds for IPv6 with `fd00:N::` in the place of `10.N.0.` and `fd00:0:N::` in the place of `10.0.N.`.
 
@@ -198,7 +200,8 @@ impl Lab {
             )?;
             wire::set(
                 &vantage.host,
-                wire::default_route(address::vantage_router(number)),
+                wire::default_route(address::vantage_router(number))
+                    + &wire::spare_address(address::vantage_second(number), "eth0"),
             )?;
         }
         wire::set(&self.core, core)?;

@@ -1,5 +1,6 @@
 //! The lab with its services, before any program of Parallax: network, mail server, name server, certificates.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -7,23 +8,30 @@ use anyhow::{Context, Result, bail};
 
 use crate::address;
 use crate::background::Background;
+use crate::detour::{self, Detour};
 use crate::dns::{Answering, NameServer};
 use crate::dovecot::Dovecot;
-use crate::filter::{self, Hook};
-use crate::impair::{Fault, Kind, Place};
+use crate::filter::{self, Hook, Recipe};
+use crate::impair::{Fault, Kind, Only, Place};
 use crate::injectable;
 use crate::lab::{Lab, Vantage};
 use crate::namespace::Namespace;
 use crate::old_tls::OldTls;
 use crate::other_server::{OtherServer, Product};
+use crate::pipe;
 use crate::pki::{Leaf, Pki};
-use crate::speaker;
+use crate::queue::{self, FullQueue};
+use crate::speaker::{self, Manner};
 use crate::zone::Zone;
 
 /// The name of the mail service: an alias of `mail.lab.example`, which has one address per family.
 pub const TARGET: &str = "imap.lab.example";
 /// Another name of it, with two addresses per family.
 pub const TARGET_OF_TWO: &str = "two.lab.example";
+
+/// So little that a certificate takes seconds, in kbit/s.
+const TRICKLE: u32 = 24;
+const POOR_LINE: u32 = 256;
 
 /// A network with mail in it.
 pub struct Site {
@@ -32,6 +40,9 @@ pub struct Site {
     /// The name server.
     pub names: NameServer,
     imposter: Option<Background>,
+    /// What answers instead of the mail server, by the fault that leads there.
+    speakers: BTreeMap<String, Background>,
+    full_queue: Option<FullQueue>,
     other: Option<OtherServer>,
     old_tls: Option<OldTls>,
     pki: Pki,
@@ -51,6 +62,8 @@ impl Site {
             dovecot,
             names,
             imposter: None,
+            speakers: BTreeMap::new(),
+            full_queue: None,
             other: None,
             old_tls: None,
             pki,
@@ -104,10 +117,24 @@ impl Site {
     }
 
     fn set(&mut self, fault: &Fault, wrong: bool) -> Result<()> {
-        if let Some(rules) = filter::rules(fault.kind) {
-            return self.set_filter(fault, rules, wrong);
+        if let Some(recipe) = filter::recipe(fault.kind) {
+            self.set_speaker(fault, wrong)?;
+            return self.set_filter(fault, &recipe, wrong);
         }
         match fault.kind {
+            Kind::RouteBlackhole => self.set_detour(fault, wrong, Detour::Blackhole),
+            Kind::RouteUnreachable => self.set_detour(fault, wrong, Detour::Unreachable),
+            Kind::RouteProhibited => self.set_detour(fault, wrong, Detour::Prohibited),
+            Kind::RoutingLoop => self.set_detour(fault, wrong, Detour::Via(address::CORE_TO_SITE)),
+            Kind::NoReturn => detour::strand(&self.lab.mail, address::SITE_LAN, wrong),
+            Kind::V4Only => {
+                let (host, number) = self.host_of(&fault.place)?;
+                detour::strand_v6(host, address::vantage_router(number), wrong)
+            }
+            Kind::SmallLink => pipe::narrow(&self.lab, wrong),
+            Kind::Throttled => self.set_rate(fault, wrong, TRICKLE),
+            Kind::SlowLink => self.set_rate(fault, wrong, POOR_LINE),
+            Kind::AcceptQueueFull => self.set_queue(wrong),
             Kind::HostDown if wrong => self.lab.unplug_mail(),
             Kind::HostDown => self.lab.plug_in_mail(),
             Kind::DovecotStopped if wrong => {
@@ -136,33 +163,88 @@ impl Site {
                 Answering::Instead(address::CONTROL.v4.into()),
             ),
             Kind::AgentDown | Kind::AgentFrozen => bail!("there are no agents here"),
-            Kind::FirewallDrop
-            | Kind::FirewallReset
-            | Kind::FirewallReject
-            | Kind::Drop993
-            | Kind::Drop143
-            | Kind::IdleCut
-            | Kind::HostSilent => unreachable!("a filter, set above"),
+            _ => unreachable!("a filter, set above"),
         }
     }
 
-    fn set_filter(&self, fault: &Fault, rules: &str, wrong: bool) -> Result<()> {
+    fn set_filter(&self, fault: &Fault, recipe: &Recipe, wrong: bool) -> Result<()> {
         let (namespace, hook) = self.filtering(&fault.place)?;
-        if wrong {
-            filter::install(namespace, fault.kind, hook, rules)
-        } else {
-            filter::remove(namespace, fault.kind)
+        if !wrong {
+            return filter::remove(namespace, fault);
         }
+        let vantage = match &fault.only {
+            Some(Only::Vantage(name)) => Some(self.vantage(name)?.address),
+            Some(Only::V4 | Only::V6) | None => None,
+        };
+        filter::install(namespace, fault, recipe, hook, vantage)
     }
 
     fn filtering(&self, place: &Place) -> Result<(&Namespace, Hook)> {
         Ok(match place {
+            Place::Agent(name) => (&self.vantage(name)?.host, Hook::Output),
             Place::Edge(name) => (&self.vantage(name)?.router, Hook::Forward),
             Place::Core => (&self.lab.core, Hook::Forward),
             Place::SiteFirewall => (&self.lab.site_firewall, Hook::Forward),
             Place::Mail => (&self.lab.mail, Hook::Input),
             Place::Dns => (&self.lab.dns, Hook::Input),
         })
+    }
+
+    fn set_speaker(&mut self, fault: &Fault, wrong: bool) -> Result<()> {
+        let Some((port, manner)) = manner(fault.kind) else {
+            return Ok(());
+        };
+        if wrong {
+            let speaker = speaker::speak(self.filtering(&fault.place)?.0, &[port], manner)?;
+            self.speakers.insert(fault.to_string(), speaker);
+        } else {
+            self.speakers.remove(&fault.to_string());
+        }
+        Ok(())
+    }
+
+    fn set_detour(&self, fault: &Fault, wrong: bool, detour: Detour) -> Result<()> {
+        let (namespace, _) = self.filtering(&fault.place)?;
+        if wrong {
+            detour::open(namespace, address::MAIL, detour)
+        } else {
+            detour::close(namespace, address::MAIL)
+        }
+    }
+
+    /// The side of a router that looks to the vantage points.
+    fn set_rate(&self, fault: &Fault, wrong: bool, kbit: u32) -> Result<()> {
+        let (namespace, _) = self.filtering(&fault.place)?;
+        let interface = match &fault.place {
+            Place::Edge(_) => "lan",
+            Place::SiteFirewall => "core",
+            Place::Agent(_) | Place::Core | Place::Mail | Place::Dns => {
+                bail!("only at a vantage point's router and at the site's firewall")
+            }
+        };
+        pipe::choke(namespace, interface, wrong.then_some(kbit))
+    }
+
+    fn set_queue(&mut self, wrong: bool) -> Result<()> {
+        self.full_queue = None;
+        if wrong {
+            self.dovecot.stop();
+            self.full_queue = Some(queue::fill(&self.lab.mail)?);
+            Ok(())
+        } else {
+            self.dovecot.run(&self.lab)
+        }
+    }
+
+    fn host_of(&self, place: &Place) -> Result<(&Namespace, u8)> {
+        let Place::Agent(name) = place else {
+            bail!("{place} is no vantage point's host");
+        };
+        let found = (1..)
+            .zip(&self.lab.vantages)
+            .find(|(_, vantage)| &vantage.name == name);
+        let (number, vantage) = found.with_context(|| format!("no vantage point {name}"))?;
+        Ok((&vantage.host, number))
     }
 
     fn set_answers(&self, place: &Place, wrong: bool, answering: Answering) -> Result<()> {
@@ -175,7 +257,7 @@ impl Site {
                     self.names.forget(clients)
                 }
             }
-            Place::Core | Place::SiteFirewall | Place::Mail | Place::Dns => {
+            Place::Agent(_) | Place::Core | Place::SiteFirewall | Place::Mail | Place::Dns => {
                 self.names
                     .answer_everyone(if wrong { answering } else { Answering::Truthfully });
             }
@@ -186,7 +268,7 @@ impl Site {
     fn set_imposter(&mut self, wrong: bool) -> Result<()> {
         if wrong {
             self.dovecot.stop();
-            self.imposter = Some(speaker::speak_smtp(&self.lab.mail, &[143, 993])?);
+            self.imposter = Some(speaker::speak(&self.lab.mail, &[143, 993], Manner::Smtp)?);
             Ok(())
         } else {
             self.imposter = None;
@@ -222,6 +304,19 @@ impl Site {
         let credentials = self.pki.issue(if wrong { leaf } else { Leaf::Good })?;
         self.dovecot.present(&self.lab, &credentials)
     }
+}
+
+/// Who answers under this fault, and on which port.
+const fn manner(kind: Kind) -> Option<(u16, Manner)> {
+    Some(match kind {
+        Kind::StaysSilent => (2001, Manner::Silent),
+        Kind::Closes => (2002, Manner::Closing),
+        Kind::SaysBye => (2003, Manner::Bye),
+        Kind::SpeaksHttp => (2004, Manner::Http),
+        Kind::SpeaksSmtp => (2005, Manner::Smtp),
+        Kind::SpeaksPlain => (2006, Manner::PlainImap),
+        _ => return None,
+    })
 }
 
 fn zone() -> Result<Zone> {

@@ -1,4 +1,4 @@
-//! A service that is not IMAP, on the ports of IMAP.
+//! Services that are not IMAP over TLS, on the ports of IMAP.
 
 use std::net::TcpListener;
 
@@ -9,8 +9,25 @@ use tokio::net::TcpStream;
 use crate::background::Background;
 use crate::namespace::Namespace;
 
-/// Greets like an SMTP server on each of `ports`, and answers every line with an SMTP error.
-pub fn speak_smtp(namespace: &Namespace, ports: &[u16]) -> Result<Background> {
+/// How a service behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It accepts, and says nothing, whatever it hears.
+    Silent,
+    /// It closes what it has accepted.
+    Closing,
+    /// It says BYE in clear, and closes.
+    Bye,
+    /// It answers any line with an HTTP error, and closes.
+    Http,
+    /// It greets like an SMTP server, and answers every line with an SMTP error.
+    Smtp,
+    /// It is an IMAP server that has no TLS and knows nobody.
+    PlainImap,
+}
+
+/// Serves each of `ports` in that manner.
+pub fn speak(namespace: &Namespace, ports: &[u16], manner: Manner) -> Result<Background> {
     let ports = ports.to_vec();
     Background::start(namespace, move || {
         let mut listeners = Vec::new();
@@ -22,30 +39,70 @@ pub fn speak_smtp(namespace: &Namespace, ports: &[u16]) -> Result<Background> {
         }
         Ok(async move {
             for listener in listeners {
-                tokio::spawn(accept(listener));
+                tokio::spawn(accept(listener, manner));
             }
             std::future::pending::<()>().await;
         })
     })
 }
 
-async fn accept(listener: tokio::net::TcpListener) {
+async fn accept(listener: tokio::net::TcpListener, manner: Manner) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
-        tokio::spawn(converse(stream));
+        tokio::spawn(converse(stream, manner));
     }
 }
 
-async fn converse(mut stream: TcpStream) {
-    let mut answer = "220 mail.lab.example ESMTP ready\r\n";
+/// The conversation ends when the client goes, in whichever way.
+async fn converse(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> {
+    stream.write_all(manner.greeting()).await?;
     let mut request = [0; 1024];
-    // The conversation ends when the client goes, in whichever way.
-    while stream.write_all(answer.as_bytes()).await.is_ok() {
-        answer = "500 5.5.2 command not recognized\r\n";
-        if !matches!(stream.read(&mut request).await, Ok(1..)) {
+    let mut heard = 0;
+    loop {
+        match manner {
+            Manner::Closing | Manner::Bye => break,
+            Manner::Http if heard > 0 => break,
+            Manner::Silent | Manner::Http | Manner::Smtp | Manner::PlainImap => {}
+        }
+        heard = stream.read(&mut request).await?;
+        if heard == 0 {
             break;
         }
+        stream.write_all(&manner.answer(&request[..heard])).await?;
     }
+    stream.shutdown().await
+}
+
+impl Manner {
+    const fn greeting(self) -> &'static [u8] {
+        match self {
+            Self::Silent | Self::Closing | Self::Http => b"",
+            Self::Bye => b"* BYE not from there\r\n",
+            Self::Smtp => b"220 mail.lab.example ESMTP ready\r\n",
+            Self::PlainImap => b"* OK [CAPABILITY IMAP4rev1] ready\r\n",
+        }
+    }
+
+    fn answer(self, request: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Silent | Self::Closing | Self::Bye => Vec::new(),
+            Self::Http => b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n".to_vec(),
+            Self::Smtp => b"500 5.5.2 command not recognized\r\n".to_vec(),
+            Self::PlainImap => plain_imap(&String::from_utf8_lossy(request)).into_bytes(),
+        }
+    }
+}
+
+fn plain_imap(request: &str) -> String {
+    let line = |line: &str| {
+        let (tag, command) = line.split_once(' ').unwrap_or(("*", line));
+        match command {
+            "CAPABILITY" => format!("* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n"),
+            "LOGOUT" => format!("* BYE bye\r\n{tag} OK done\r\n"),
+            _ => format!("{tag} BAD not known here\r\n"),
+        }
+    };
+    request.lines().map(line).collect()
 }

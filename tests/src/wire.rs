@@ -62,6 +62,14 @@ pub fn address(pair: Pair, interface: &str) -> String {
     )
 }
 
+/// Lines that give `interface` two more addresses, which the kernel chooses for nothing by itself.
+pub fn spare_address(pair: Pair, interface: &str) -> String {
+    format!(
+        "addr replace {}/24 dev {interface}\naddr replace {}/64 dev {interface} nodad preferred_lft 0\n",
+        pair.v4, pair.v6
+    )
+}
+
 /// Lines that send everything to `gateway`.
 pub fn default_route(gateway: Pair) -> String {
     route("default", "default", gateway)
