@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod catalogue;
 mod certificate;
 mod documents;
 mod healthy;

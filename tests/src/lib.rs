@@ -3,9 +3,11 @@
 //! Everything stands in network namespaces that end with the process. A test builds a [`world::World`], injects
 //! faults by name, and judges what `ctl` prints and how it exits.
 
+pub mod accuracy;
 pub mod address;
 pub mod answer;
 pub mod background;
+pub mod catalogue;
 pub mod detour;
 pub mod dns;
 pub mod document;
@@ -25,6 +27,7 @@ pub mod pki;
 pub mod process;
 pub mod programs;
 pub mod queue;
+pub mod recording;
 pub mod running;
 pub mod site;
 pub mod speaker;
