@@ -5,7 +5,7 @@ use parallax_model::run::RunDocument;
 use parallax_model::vantage::AgentName;
 
 use super::canvas::{Canvas, Tone, columns, wrap};
-use super::words;
+use super::{facts, words};
 
 /// Names spelled out before the rest is counted.
 const SPELLED_OUT: usize = 6;
@@ -19,8 +19,8 @@ pub(crate) fn verdict_lines(document: &RunDocument, canvas: Canvas) -> Vec<Strin
 }
 
 /// One finding: what and whom, then why, where, what else, and what to do. `said` is the verdict's line above it,
-/// which is not repeated.
-pub(crate) fn finding_lines(finding: &Finding, said: &str, canvas: Canvas) -> Vec<String> {
+/// which is not repeated; `most` facts are spelled out.
+pub(crate) fn finding_lines(finding: &Finding, said: &str, most: usize, canvas: Canvas) -> Vec<String> {
     let mut lines = labelled(
         0,
         finding.severity.as_str(),
@@ -35,8 +35,17 @@ pub(crate) fn finding_lines(finding: &Finding, said: &str, canvas: Canvas) -> Ve
         add("what", &words::safe(&finding.summary));
     }
     add("who", &who(&finding.scope));
-    for (at, fact) in finding.because.iter().enumerate() {
+    let scope = &finding.scope;
+    let agents = scope.affected.iter().chain(&scope.unaffected);
+    let facts = facts::together(&finding.because, &agents.map(AgentName::as_str).collect());
+    // One line more takes no more room than the line that says so.
+    let shown = if facts.len() > most + 1 { most } else { facts.len() };
+    for (at, fact) in facts.iter().take(shown).enumerate() {
         add(if at == 0 { "because" } else { "" }, &words::safe(fact));
+    }
+    if shown < facts.len() {
+        let more = facts.len() - shown;
+        add("", &format!("({} more with -o wide)", words::count(more, "fact")));
     }
     if let Some(place) = place(&finding.location) {
         add("where", &place);

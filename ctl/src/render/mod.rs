@@ -7,6 +7,7 @@ pub(crate) mod choices;
 mod clients;
 mod evidence;
 mod experiments;
+mod facts;
 mod fault_word;
 mod findings;
 mod grid;

@@ -5,6 +5,9 @@ use parallax_model::run::RunDocument;
 use super::canvas::{Canvas, Tone, wrap};
 use super::{changes, clients, evidence, experiments, findings, stages, text, words};
 
+/// Facts of a finding that a table spells out.
+const FACTS: usize = 10;
+
 /// The run as a table, with its verdict and findings below.
 pub(crate) fn table(document: &RunDocument, canvas: Canvas) -> String {
     let details = Details {
@@ -35,6 +38,11 @@ struct Details {
 }
 
 fn lines(document: &RunDocument, canvas: Canvas, details: Details) -> Vec<String> {
+    let facts = if details.evidence.is_empty() {
+        FACTS
+    } else {
+        usize::MAX - 1
+    };
     let mut lines: Vec<_> = wrap(&title(document), canvas.width)
         .iter()
         .map(|line| canvas.paint(Tone::Faint, line))
@@ -55,7 +63,7 @@ fn lines(document: &RunDocument, canvas: Canvas, details: Details) -> Vec<String
     }
     for finding in &document.findings {
         lines.push(String::new());
-        lines.extend(findings::finding_lines(finding, &document.summary, canvas));
+        lines.extend(findings::finding_lines(finding, &document.summary, facts, canvas));
     }
     if !details.clients.is_empty() {
         lines.push(String::new());
