@@ -203,12 +203,13 @@ const TESTS: &[Test] = &[
         kind: Do::Serial,
         told_apart_by: "the same attempt several times, one after another: a limit lets them through, a fault stays",
         at: At::Failing,
-        fits: some_work,
+        fits: may_be_chance,
     },
     Test {
         one: &[Is::NoGreeting, Is::TlsHandshakeFailed],
         other: &[
             Is::ContentFiltered,
+            Is::AsymmetricPath,
             Is::SniFiltered,
             Is::ServerOverloaded,
             Is::NoGreeting,
@@ -248,6 +249,17 @@ const TESTS: &[Test] = &[
         fits: some_work,
     },
 ];
+
+/// What seems to be the server's and may be somebody's in front of it: who answers is asked however sure it looks.
+const WHOSE: &[FindingKind] = &[
+    Is::CertificateUntrusted,
+    Is::CertificateSelfSigned,
+    Is::StarttlsMissing,
+    Is::WrongService,
+];
+
+/// Most vantage points that ask whose answer it is.
+const ASK_WHOSE: usize = 2;
 
 /// What is asked once the kind is known, to learn the place.
 const PLACES: &[(FindingKind, ExperimentKind)] = &[
@@ -294,7 +306,17 @@ pub(super) fn wishes(matrix: &Matrix, chosen: &[Candidate]) -> Vec<Experiment> {
                 places(matrix, &cells, kind, |_, _| true)
             })
     });
-    parting.chain(placing).collect()
+    let whose = chosen
+        .iter()
+        .filter(|candidate| WHOSE.contains(&candidate.kind))
+        .flat_map(|candidate| {
+            let cells = cells(matrix, candidate);
+            let cells = &cells[..cells.len().min(ASK_WHOSE)];
+            let mut wishes = places(matrix, cells, Do::Path, untraced);
+            wishes.extend(places(matrix, cells, Do::PathControl, unreached));
+            wishes
+        });
+    parting.chain(placing).chain(whose).collect()
 }
 
 fn unplaced(candidate: &Candidate) -> bool {
@@ -484,6 +506,17 @@ fn some_work(matrix: &Matrix, id: CellId) -> bool {
         || matrix
             .beside(id)
             .any(|other| matrix.cell(other).reach == Reach::Connected)
+}
+
+/// Whether the same source gets through otherwise, and no path says that these packets never do.
+fn may_be_chance(matrix: &Matrix, id: CellId) -> bool {
+    let beside = matrix
+        .cells_of(id.vantage)
+        .any(|other| other != id && matrix.cell(other).reach == Reach::Connected);
+    let silent = matrix.cell(id).reach == Reach::Silent;
+    let lost_for_good =
+        silent && trace::of(matrix, id).is_some_and(|path| trace::answered_at(path).is_none());
+    beside && !lost_for_good
 }
 
 fn other_port_unasked(matrix: &Matrix, id: CellId) -> bool {

@@ -72,9 +72,13 @@ pub(crate) fn silence(matrix: &Matrix, id: CellId) -> Option<Place> {
 }
 
 /// No router answered at all: on the agent's host or at the first hop, where that one answers for another port; at the
-/// host, where that is on the agent's own link.
+/// host, where that is on the agent's own link; somewhere at the edge, where nobody answers for any port.
 fn before_the_first(matrix: &Matrix, id: CellId, path: &Path, address: IpAddr) -> Option<Place> {
-    let first = trace::beside(matrix, id).find_map(|other| trace::answers_at(other, 1))?;
+    let mut beside = trace::beside(matrix, id).peekable();
+    beside.peek()?;
+    let Some(first) = beside.find_map(|other| trace::answers_at(other, 1)) else {
+        return nobody_answers(matrix, id, path);
+    };
     let on_the_link = first == address;
     Some(Place {
         segment: if on_the_link {
@@ -87,6 +91,22 @@ fn before_the_first(matrix: &Matrix, id: CellId, path: &Path, address: IpAddr) -
         before: Some(first),
         others_pass: false,
         at_home: !on_the_link,
+        translated: false,
+        lines: lines(matrix, id, path),
+    })
+}
+
+/// Not one hop answers for any port: the first that does not is the agent's own router.
+fn nobody_answers(matrix: &Matrix, id: CellId, path: &Path) -> Option<Place> {
+    let silent = trace::beside(matrix, id)
+        .all(|other| trace::answered_at(other).is_none() && trace::last_router(other).is_none());
+    silent.then(|| Place {
+        segment: Segment::VantageEdge,
+        after: None,
+        ttl: 0,
+        before: None,
+        others_pass: false,
+        at_home: false,
         translated: false,
         lines: lines(matrix, id, path),
     })
@@ -112,8 +132,8 @@ fn behind(matrix: &Matrix, id: CellId, path: &Path, ttl: u8, after: IpAddr) -> P
 pub(crate) enum Answerer {
     /// It can't be told.
     Unknown,
-    /// As far away as the host.
-    Host,
+    /// As far away as the host, by its hop; sure where the time to live of the answer says the same.
+    Host { sure: bool },
     /// Nearer than the host.
     Nearer(Place),
 }
@@ -124,7 +144,7 @@ pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
     let Some(path) = trace::of(matrix, id) else {
         return Answerer::Unknown;
     };
-    let Some(own) = trace::answered_at(path) else {
+    let Some(own) = trace::answered_at(path).filter(|_| !answers_now(matrix, id)) else {
         return Answerer::Unknown;
     };
     let Some(host) = distance_beside(matrix, id) else {
@@ -136,10 +156,18 @@ pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
     } else if let Some(steps) = steps.filter(|&steps| steps > 0) {
         Answerer::Nearer(answering(matrix, id, path, host.saturating_sub(steps)))
     } else if own == host {
-        Answerer::Host
+        Answerer::Host {
+            sure: steps == Some(0),
+        }
     } else {
         Answerer::Unknown
     }
+}
+
+/// Whether the path shows a service that answers, where the attempt itself was refused or not answered.
+pub(crate) fn answers_now(matrix: &Matrix, id: CellId) -> bool {
+    matches!(matrix.cell(id).reach, Reach::Reset | Reach::Silent)
+        && trace::of(matrix, id).is_some_and(|path| path.hops.iter().any(|hop| hop.reply == HopReply::SynAck))
 }
 
 /// Where somebody stands who answers these attempts in the target's name, as far as their paths tell.
@@ -148,7 +176,7 @@ pub(crate) fn in_front(matrix: &Matrix, cells: &[CellId]) -> Location {
         .iter()
         .find_map(|&id| match answerer(matrix, id) {
             Answerer::Nearer(place) => Some(place.location()),
-            Answerer::Host | Answerer::Unknown => None,
+            Answerer::Host { .. } | Answerer::Unknown => None,
         })
         .unwrap_or(Location::segment(Segment::Unknown))
 }

@@ -345,6 +345,7 @@ fn look_alikes(found: Candidate, end: End, extent: &Extent) -> Candidate {
         End::HelloLost => found
             .or(FindingKind::SniFiltered, 0.25, NAME)
             .or(FindingKind::AsymmetricPath, 0.15, "whether connections to every port stall the same way")
+            .or(FindingKind::ContentFiltered, 0.1, "whether another port of the host carries a dialogue")
             .or(FindingKind::MtuBlackHole, 0.1, SMALL),
         End::OutOfOrder => found.or(FindingKind::MtuBlackHole, 0.45, SMALL),
         End::Stalled => found.or(FindingKind::MtuBlackHole, 0.35, SMALL),

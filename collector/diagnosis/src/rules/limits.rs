@@ -9,11 +9,13 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{Cell, CellId, Matrix};
+use crate::overlay;
 use crate::symptom::Reach;
 use crate::trouble::TroubleId;
 use crate::varied::{self, Varied};
 use crate::words;
 
+const FLOWS: &str = "the same from many source ports, twice: a fault of one flow stays with its port";
 const SERIAL: &str =
     "the same attempt several times, one after another: a limit lets them through, loss does not";
 
@@ -22,7 +24,9 @@ const SERIAL: &str =
 /// Disproved by: a failure among connections made one after another, or one while nothing else was connected.
 pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
     let limited = |id: &CellId| {
-        varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Cured && beside_others(matrix, *id)
+        let alone_it_works = varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Cured
+            || matrix.cell(*id).reach == Reach::Reset && overlay::answers_now(matrix, *id);
+        alone_it_works && beside_others(matrix, *id)
     };
     let cells: Vec<CellId> = matrix.cells().filter(limited).collect();
     let (reset, silent): (Vec<CellId>, Vec<CellId>) = cells
@@ -49,31 +53,32 @@ pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
     by_reset.into_iter().chain(by_silence).collect()
 }
 
-/// Claim: packets are lost at random: the same attempt made several times fails some of them, or works when it is
-/// repeated while other connections needed their first packet twice.
+/// Claim: the same attempt works one time and fails another. Where other connections lose packets too and go on, packets are
+/// lost at random; where a connection is either made at once or not at all, it is one of several paths or backends.
 /// Disproved by: the same attempts failing each time.
 pub(crate) fn chance(matrix: &Matrix) -> Vec<Candidate> {
     let random = |id: &CellId| {
         varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Sometimes
+            || matrix.cell(*id).reach == Reach::Silent && overlay::answers_now(matrix, *id)
             || varied::heals_by_itself(matrix, *id) && others_lose(matrix, *id)
     };
     let cells: Vec<CellId> = matrix.cells().filter(random).collect();
-    let found = candidate(matrix, FindingKind::PacketLoss, 0.65, &cells).map(|found| {
+    let (lossy, whole): (Vec<CellId>, Vec<CellId>) =
+        cells.into_iter().partition(|&id| others_lose(matrix, id));
+    let lost = candidate(matrix, FindingKind::PacketLoss, 0.7, &lossy).map(|found| {
         found
             .segment(Segment::Unknown)
-            .or(FindingKind::RateLimited, 0.15, SERIAL)
-            .or(
-                FindingKind::ServerOverloaded,
-                0.1,
-                "the accept queue on the mail host: ss -ltn",
-            )
-            .or(
-                FindingKind::OnePathBroken,
-                0.05,
-                "the same from many source ports, twice: a fault of one flow stays with its port",
-            )
+            .or(FindingKind::RateLimited, 0.12, SERIAL)
+            .or(FindingKind::OnePathBroken, 0.08, FLOWS)
     });
-    found.into_iter().collect()
+    let by_flow = candidate(matrix, FindingKind::OnePathBroken, 0.68, &whole).map(|found| {
+        found
+            .segment(Segment::Unknown)
+            .or(FindingKind::OneBackendBroken, 0.2, FLOWS)
+            .or(FindingKind::PacketLoss, 0.12, FLOWS)
+            .or(FindingKind::RateLimited, 0.06, SERIAL)
+    });
+    lost.into_iter().chain(by_flow).collect()
 }
 
 fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellId]) -> Option<Candidate> {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use parallax_model::fault::{FaultKind, ImapFault};
-use parallax_model::finding::FindingKind;
+use parallax_model::fault::{FaultKind, ImapFault, TcpFault, TlsFault};
+use parallax_model::finding::{FindingKind, Location, Segment};
+use parallax_model::stage::StageName;
 
 use super::certificate::is_trust;
 use crate::candidate::Candidate;
@@ -12,6 +13,7 @@ use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay::{self, Answerer, Place};
+use crate::symptom::{self, Reach, Stall};
 use crate::trouble::TroubleId;
 use crate::words;
 
@@ -42,7 +44,9 @@ pub(crate) fn in_front(matrix: &Matrix) -> Vec<Candidate> {
 fn does(fault: FaultKind) -> Option<FindingKind> {
     match fault {
         FaultKind::Imap(ImapFault::StarttlsMissing) => Some(FindingKind::StarttlsStripped),
-        FaultKind::Imap(ImapFault::WrongService) => Some(FindingKind::Redirected),
+        FaultKind::Imap(ImapFault::WrongService) | FaultKind::Tls(TlsFault::NotTls) => {
+            Some(FindingKind::Redirected)
+        }
         fault if is_trust(fault) => Some(FindingKind::TlsIntercepted),
         _ => None,
     }
@@ -95,4 +99,83 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[(CellId, Place)]) -> O
             &command::openssl(matrix, attempt.address, attempt.endpoint),
         )]);
     Some(found)
+}
+
+/// Claim: something in front accepts connections for a server that it does not reach: it opens no window, or answers from
+/// nearer than the host and then says nothing.
+/// Disproved by: a word of the server on such a connection.
+pub(crate) fn dead_behind(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| accepted_for_nobody(matrix, id))
+        .collect();
+    let troubles: Vec<TroubleId> = cells
+        .iter()
+        .flat_map(|&id| matrix.troubles_of(id))
+        .copied()
+        .collect();
+    let Some(&first) = cells.first() else {
+        return Vec::new();
+    };
+    let extent = Extent::of(matrix, &troubles);
+    let names = matrix.names(&extent.affected);
+    let location = overlay::in_front(matrix, &cells);
+    let segment = if location.after.is_some() {
+        location.segment
+    } else {
+        Segment::SiteEdge
+    };
+    let attempt = matrix.cell(first).attempt;
+    let found = Candidate::new(
+        matrix,
+        FindingKind::PacketsDropped,
+        0.55,
+        troubles.iter().copied(),
+    )
+    .at(Location { segment, ..location })
+    .summary(format!(
+        "what accepts the connections of {} in front of {} does not reach the server behind it",
+        words::list(&names),
+        matrix.host()
+    ))
+    .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+    .told_apart_by("whether the server behind the proxy is reached from its own network")
+    .or(
+        FindingKind::HostDown,
+        0.25,
+        "whether the server behind the proxy is up",
+    )
+    .or(
+        FindingKind::TlsHandshakeFailed,
+        0.1,
+        "the server's log: whether the connection arrives",
+    )
+    .next([command::on(
+        &attempt.address.to_string(),
+        &command::listening(attempt.endpoint.port),
+    )]);
+    vec![found]
+}
+
+fn accepted_for_nobody(matrix: &Matrix, id: CellId) -> bool {
+    let cell = matrix.cell(id);
+    let Some(stage) = cell.attempt.failed_stage() else {
+        return false;
+    };
+    let early = matches!(
+        stage.name,
+        StageName::Tls | StageName::Starttls | StageName::Greeting
+    );
+    let nothing_came = stage.tcp.as_ref().is_some_and(|tcp| tcp.bytes_received == 0);
+    let no_window = symptom::stall(stage.tcp.as_ref()) == Stall::ZeroWindow;
+    let timed_out = stage.outcome.fault().is_some_and(|fault| {
+        matches!(
+            fault.kind,
+            FaultKind::Tls(TlsFault::TimedOut)
+                | FaultKind::Imap(ImapFault::Timeout)
+                | FaultKind::Tcp(TcpFault::TimedOut)
+        )
+    });
+    let nearer = || matches!(overlay::answerer(matrix, id), Answerer::Nearer(_));
+    cell.reach == Reach::Connected && early && timed_out && nothing_came && (no_window || nearer())
 }

@@ -215,6 +215,8 @@ fn passed(
         let goes_on = matches!(outcome, Outcome::Ok | Outcome::Degraded(_) | Outcome::Skipped(_));
         let took = if here {
             line.duration("25ms")
+        } else if name > StageName::Connect && line.options.contains_key("slow") {
+            Line::read(&format!("slow in={}", line.options["slow"])).duration("2s")
         } else {
             Duration::from_millis(21)
         };
@@ -222,11 +224,25 @@ fn passed(
         if reached {
             stage.evidence = evidence(setting, line, name, here, (socket, local), endpoint);
             stage.tcp = Some(counters(line, here));
+            resent(line, &mut stage);
         }
         reached = reached && goes_on;
         stages.push(stage);
     }
     stages
+}
+
+/// `late=1`: SYNs sent again; `again=3`: segments sent again after that.
+fn resent(line: &Line, stage: &mut Stage) {
+    let number = |key: &str| u32::try_from(line.number(key).unwrap_or(0)).expect(key);
+    let (late, again) = (number("late"), number("again"));
+    if let Some(Evidence::Connect(facts)) = &mut stage.evidence {
+        facts.syn_retransmits = Some(late);
+    }
+    if let Some(tcp) = stage.tcp.as_mut().filter(|tcp| tcp.total_retransmits == 0) {
+        let later = if stage.name > StageName::Connect { again } else { 0 };
+        tcp.total_retransmits = late + later;
+    }
 }
 
 fn faulty(line: &Line, name: StageName) -> Outcome {

@@ -22,7 +22,11 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         return None;
     };
     let affected = vantages(&claim.cells);
-    if claim.blame == Blame::Agent {
+    let of_some_flows = matches!(
+        claim.kind,
+        FindingKind::OnePathBroken | FindingKind::OneBackendBroken
+    );
+    if claim.blame == Blame::Agent || of_some_flows {
         return None;
     }
     if !affected
@@ -47,9 +51,21 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         .push(format!("{works} connects at the same vantage points"));
     found.alternatives.clear();
     let left = 1.0 - found.confidence;
-    found = found.or(
+    let (rival, test) = if claim
+        .cells
+        .iter()
+        .any(|&id| matrix.cell(id).reach == Reach::Reset)
+    {
+        (
+            FindingKind::ConnectionLimit,
+            "the same attempt several times, one after another: a limit lets them through, a fault stays",
+        )
+    } else {
+        (FindingKind::OnePathBroken, "the same from many source ports")
+    };
+    found = found.or(rival, (left * 0.3).max(0.05), test).or(
         claim.kind,
-        left,
+        left * 0.7,
         format!(
             "whether other hosts are reached over {} from there: then it is this host alone",
             words::family(family)

@@ -1,9 +1,10 @@
 //! Connections that nothing answers, where paths tell how far the packets come.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::finding::{FindingKind, Location, Segment};
 
 use super::claim::Claim;
 use super::column::{View, vantages};
@@ -11,6 +12,7 @@ use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
 use crate::overlay::{self, Place};
+use crate::symptom::Reach;
 use crate::varied::{self, Varied};
 
 const CAPTURE: &str = "a packet capture on the mail host: whether the SYNs arrive";
@@ -82,6 +84,8 @@ pub(super) fn claim(view: &View, group: &Group, answered: &BTreeSet<usize>) -> C
         at_home(view, group)
     } else if place.translated {
         backend(view, group, !answered.is_empty())
+    } else if place.segment != Segment::VantageEdge && is_mixture(view) {
+        some_flows(view, group)
     } else if place.others_pass && place.at_the_target(view.address) && any_source_fails(view, group) {
         whole_place(view, group)
     } else if place.others_pass && place.at_the_target(view.address) {
@@ -91,7 +95,15 @@ pub(super) fn claim(view: &View, group: &Group, answered: &BTreeSet<usize>) -> C
     } else {
         dropped(view, group, answered)
     };
-    let mut claim = claim.at(place.location());
+    let location = match claim.kind {
+        // A host of which every path ends at the last hop is that hop's neighbour.
+        FindingKind::HostDown => Location {
+            segment: Segment::SiteEdge,
+            ..place.location()
+        },
+        _ => place.location(),
+    };
+    let mut claim = claim.at(location);
     claim.because.extend(place.lines.iter().cloned());
     claim.because.extend(bounds(view, place));
     claim
@@ -169,6 +181,46 @@ fn source(view: &View, group: &Group) -> Claim {
                 &command::capture(view.address, view.endpoint.port),
             ),
         ])
+        .next_on_the_path(view)
+}
+
+/// Whether neither the source nor the address says who gets through: one vantage point comes to this address and not to
+/// another, and another vantage point the other way round.
+fn is_mixture(view: &View) -> bool {
+    let matrix = view.matrix;
+    let passes = |vantage: usize, address: IpAddr, how: Reach| {
+        matrix.cells_of(vantage).any(|id| {
+            let cell = matrix.cell(id);
+            cell.attempt.address == address && cell.reach == how
+        })
+    };
+    let addresses: BTreeSet<IpAddr> = matrix.cells().map(|id| matrix.cell(id).attempt.address).collect();
+    let splits = |one: IpAddr, other: IpAddr| {
+        matrix
+            .answered()
+            .any(|vantage| passes(vantage, one, Reach::Connected) && passes(vantage, other, Reach::Silent))
+    };
+    addresses
+        .iter()
+        .filter(|&&address| address != view.address)
+        .any(|&other| splits(view.address, other) && splits(other, view.address))
+}
+
+fn some_flows(view: &View, group: &Group) -> Claim {
+    Claim::new(view, FindingKind::OnePathBroken, 0.65, &group.cells)
+        .phrase("some connections get through the same hop to the same port and others do not, whoever makes them")
+        .told_apart_by("the same from many source ports, twice: a fault of one flow stays with its port")
+        .or(
+            FindingKind::OneBackendBroken,
+            0.12,
+            "the paths of a flow that works and of one that does not, and the certificates of the backends",
+        )
+        .or(
+            FindingKind::PacketLoss,
+            0.1,
+            "the same from many source ports, twice: lost packets are others each time",
+        )
+        .or(FindingKind::PacketsDropped, 0.1, "the filter rules at the named hop")
         .next_on_the_path(view)
 }
 
@@ -287,6 +339,11 @@ fn look_alikes(found: Claim, place: &Place, view: &View, answered: &BTreeSet<usi
             )
     } else if !answered.is_empty() {
         found
+            .or(
+                FindingKind::OnePathBroken,
+                0.05,
+                "the same from many source ports",
+            )
             .or(FindingKind::SourceBanned, 0.08, SOURCE)
             .or(FindingKind::ReturnPathLost, 0.05, CAPTURE)
     } else if view.lives() {

@@ -201,7 +201,7 @@ fn location(view: &View, meaning: Meaning, cells: &[CellId], from: &BTreeSet<IpA
         Some(first) if places.iter().all(|place| place.segment == first.segment) => Location {
             segment: first.segment,
             after: first.after,
-            before: sender,
+            before: first.before,
         },
         Some(_) | None => Location {
             segment: segment(view, cells, from),

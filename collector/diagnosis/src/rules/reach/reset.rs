@@ -27,7 +27,7 @@ const ON_THE_HOST: Duration = Duration::from_micros(300);
 pub(super) fn claims(view: &View) -> Vec<Claim> {
     let mut nearer: Vec<(Place, Vec<CellId>)> = Vec::new();
     let mut left = Vec::new();
-    let mut own = 0;
+    let mut own = None;
     for &id in &view.reset {
         match overlay::answerer(view.matrix, id) {
             Answerer::Nearer(place) => match nearer.iter_mut().find(|(known, _)| known.may_be(&place)) {
@@ -37,8 +37,8 @@ pub(super) fn claims(view: &View) -> Vec<Claim> {
                 }
                 None => nearer.push((place, vec![id])),
             },
-            Answerer::Host => {
-                own += 1;
+            Answerer::Host { sure } => {
+                own = own.max(Some(sure));
                 left.push(id);
             }
             Answerer::Unknown => left.push(id),
@@ -52,21 +52,22 @@ pub(super) fn claims(view: &View) -> Vec<Claim> {
         .into_iter()
         .map(|(place, cells)| in_between(view, place, &cells))
         .collect();
-    claims.extend(by_time(&rest, own > 0));
+    claims.extend(by_time(&rest, own));
     claims
 }
 
-fn by_time(view: &View, from_the_host: bool) -> Option<Claim> {
+fn by_time(view: &View, own: Option<bool>) -> Option<Claim> {
     if view.reset.is_empty() {
         return None;
     }
     let near = nearness(view);
+    let from_the_host = own.is_some();
     if near == Nearness::OnTheAgent && !from_the_host {
         Some(by_the_agent(view))
     } else if !view.witnesses.is_empty() || near == Nearness::OnTheWay && !from_the_host {
         Some(by_another(view, near, from_the_host))
     } else {
-        Some(closed(view, from_the_host))
+        Some(closed(view, own))
     }
 }
 
@@ -82,8 +83,16 @@ fn in_between(view: &View, place: Place, cells: &[CellId]) -> Claim {
         }
         None => "a reset from nearer than the host refuses the connection".to_owned(),
     };
-    let mut claim = Claim::new(view, FindingKind::RejectedWithReset, 0.88, cells)
-        .at(place.location())
+    let (kind, confidence) = if at_home {
+        (FindingKind::AgentLocalFirewall, 0.75)
+    } else {
+        (FindingKind::RejectedWithReset, 0.88)
+    };
+    let mut claim = Claim::new(view, kind, confidence, cells)
+        .at(Location {
+            segment: if at_home { Segment::Agent } else { place.segment },
+            ..place.location()
+        })
         .phrase(phrase)
         .told_apart_by("how far away the reset is made, beside the host's own answers");
     claim.because.extend(place.lines);
@@ -91,23 +100,24 @@ fn in_between(view: &View, place: Place, cells: &[CellId]) -> Claim {
         "the reset for port {} comes from nearer than the host's own answers",
         view.endpoint.port
     ));
+    if at_home {
+        claim.blame = Blame::Agent;
+        return claim
+            .or(
+                FindingKind::RejectedWithReset,
+                0.2,
+                "the filter rules on the agent's host and on its first hop",
+            )
+            .next(on_agent(view));
+    }
     if let Some(after) = place.after {
         claim = claim.next([command::on(
             &after.to_string(),
             &command::filter(view.endpoint.port),
         )]);
     }
-    let claim = claim.or(
-        if at_home {
-            FindingKind::AgentLocalFirewall
-        } else {
-            FindingKind::PortClosed
-        },
-        if at_home { 0.1 } else { 0.04 },
-        "the filter rules at the named hop",
-    );
     claim
-        .next(on_agent(view).filter(|_| at_home))
+        .or(FindingKind::PortClosed, 0.04, "the filter rules at the named hop")
         .next_on_the_path(view)
 }
 
@@ -197,14 +207,19 @@ fn by_another(view: &View, near: Nearness, from_the_host: bool) -> Claim {
     claim
 }
 
-fn closed(view: &View, from_the_host: bool) -> Claim {
+/// `own` tells whether the reset comes from as far away as the host, and whether that is sure: a firewall at the last hop
+/// answers at the same hop, and only the time to live of its reset differs.
+fn closed(view: &View, own: Option<bool>) -> Claim {
     let affected = vantages(&view.reset).len();
-    let confidence = match (affected, view.matrix.single()) {
-        (1, _) if from_the_host => 0.8,
-        (_, _) if from_the_host => 0.92,
-        (1, true) => 0.6,
-        (1, false) => 0.55,
-        (_, _) => 0.75,
+    let from_the_host = own.is_some();
+    let confidence = match (own, affected, view.matrix.single()) {
+        (Some(true), 1, _) => 0.85,
+        (Some(true), _, _) => 0.93,
+        (Some(false), 1, _) => 0.7,
+        (Some(false), _, _) => 0.78,
+        (None, 1, true) => 0.6,
+        (None, 1, false) => 0.55,
+        (None, _, _) => 0.75,
     };
     let segment = if from_the_host {
         Segment::Service
@@ -219,10 +234,10 @@ fn closed(view: &View, from_the_host: bool) -> Claim {
         .told_apart_by("whether anybody connects to the same address")
         .or(
             FindingKind::RejectedWithReset,
-            match (from_the_host, affected) {
-                (true, _) => 0.05,
-                (false, 1) => 0.3,
-                (false, _) => 0.2,
+            match (own, affected) {
+                (Some(true), _) => 0.04,
+                (None, 1) => 0.3,
+                (Some(false) | None, _) => 0.2,
             },
             "how far away the reset is made, beside the host's answers on another port",
         )

@@ -1,0 +1,120 @@
+//! Connections that are made and on which nothing that we send is heard.
+
+use parallax_model::experiment::ExperimentKind;
+use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
+use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::stage::StageName;
+
+use crate::candidate::Candidate;
+use crate::command;
+use crate::extent::Extent;
+use crate::fact;
+use crate::matrix::{CellId, Matrix};
+use crate::symptom::{self, Reach, Stall};
+use crate::trouble::TroubleId;
+use crate::varied::{self, Varied};
+use crate::words;
+
+const EVERY_PORT: &str = "whether connections to every port stall the same way";
+
+/// Claim: the hello is lost for what it is, neither for its name nor for its size: with another name and with small segments
+/// it is lost too. Where another port of the host carries a dialogue, somebody drops what looks like TLS; where that stands
+/// still too, a device that sees one half of each connection drops the rest of all.
+/// Disproved by: a hello that is acknowledged.
+pub(crate) fn half_open(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| unheard(matrix, id) && neither_name_nor_size(matrix, id))
+        .collect();
+    let told = |talks: bool| -> Vec<CellId> {
+        let of = |id: &&CellId| other_port_talks(matrix, **id) == Some(talks);
+        cells.iter().filter(of).copied().collect()
+    };
+    candidate(matrix, FindingKind::ContentFiltered, &told(true))
+        .into_iter()
+        .chain(candidate(matrix, FindingKind::AsymmetricPath, &told(false)))
+        .collect()
+}
+
+fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Candidate> {
+    let troubles: Vec<TroubleId> = cells
+        .iter()
+        .flat_map(|&id| matrix.troubles_of(id))
+        .copied()
+        .collect();
+    let &first = cells.first()?;
+    let extent = Extent::of(matrix, &troubles);
+    let names = matrix.names(&extent.affected);
+    let attempt = matrix.cell(first).attempt;
+    let (phrase, other) = match kind {
+        FindingKind::ContentFiltered => (
+            "what looks like TLS is dropped on the way, another port of the host carries a dialogue",
+            FindingKind::AsymmetricPath,
+        ),
+        _ => (
+            "nothing that is sent on an open connection arrives, on no port: a device on the way sees one half of it",
+            FindingKind::ServerOverloaded,
+        ),
+    };
+    let capture = command::capture(attempt.address, attempt.endpoint.port);
+    let found = Candidate::new(matrix, kind, 0.72, troubles.iter().copied())
+        .segment(Segment::Unknown)
+        .summary(format!(
+            "{} with {}: {phrase}",
+            words::list(&names),
+            matrix.host()
+        ))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because([format!(
+            "{}: with another name and with small segments it stands still too",
+            matrix.name(first.vantage)
+        )])
+        .told_apart_by(EVERY_PORT)
+        .or(other, 0.1, EVERY_PORT)
+        .or(
+            FindingKind::TlsHandshakeFailed,
+            0.12,
+            "a packet capture on the mail host: whether the hello arrives",
+        )
+        .next([command::on(&attempt.address.to_string(), &capture)]);
+    Some(found)
+}
+
+/// Whether the hello was sent again and again, and never acknowledged.
+fn unheard(matrix: &Matrix, id: CellId) -> bool {
+    let cell = matrix.cell(id);
+    cell.reach == Reach::Connected
+        && cell.attempt.failed_stage().is_some_and(|stage| {
+            stage.name == StageName::Tls
+                && symptom::stall(stage.tcp.as_ref()) == Stall::Unacknowledged
+                && stage.tcp.as_ref().is_some_and(|tcp| tcp.bytes_acked <= 1)
+                && stage.outcome.fault().is_some_and(|fault| {
+                    matches!(
+                        fault.kind,
+                        FaultKind::Tls(TlsFault::TimedOut) | FaultKind::Tcp(TcpFault::TimedOut)
+                    )
+                })
+        })
+}
+
+fn neither_name_nor_size(matrix: &Matrix, id: CellId) -> bool {
+    let same = |kind| varied::with(matrix, id, kind) == Varied::Same;
+    (same(ExperimentKind::OtherSni) || same(ExperimentKind::NoSni))
+        && same(ExperimentKind::SmallMss)
+        && !varied::heals_by_itself(matrix, id)
+}
+
+/// Whether another IMAP port of the same host was heard and answered, where that was tried.
+fn other_port_talks(matrix: &Matrix, id: CellId) -> Option<bool> {
+    let attempt = matrix.cell(id).attempt;
+    let vantage = matrix.vantage(id.vantage);
+    let others = vantage
+        .cells
+        .iter()
+        .chain(vantage.experiments(ExperimentKind::OtherPort))
+        .filter(|cell| cell.attempt.address == attempt.address)
+        .filter(|cell| cell.attempt.endpoint.port != attempt.endpoint.port && cell.reach == Reach::Connected);
+    others
+        .map(|cell| cell.passed(StageName::Capability) || cell.passed(StageName::Starttls))
+        .reduce(|one, other| one || other)
+}
