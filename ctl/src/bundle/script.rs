@@ -30,7 +30,13 @@ pub(super) fn text(document: &RunDocument) -> String {
 
 fn probe(document: &RunDocument) -> String {
     let target = document.target.input.replace('\'', r"'\''");
-    format!("  ctl probe '{target}' --depth {} --from all", document.depth)
+    // What was typed may not say how the port was to be spoken to.
+    let security = match document.target.endpoints.as_slice() {
+        [endpoint] => format!(" --security {}", endpoint.security),
+        _ => String::new(),
+    };
+    let depth = document.depth;
+    format!("  ctl probe '{target}'{security} --depth {depth} --from all")
 }
 
 /// One line, whatever is in it: what could end it is escaped.

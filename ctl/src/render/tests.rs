@@ -337,6 +337,24 @@ fn colour_says_nothing_that_words_do_not() {
 #[test]
 fn nothing_a_server_says_moves_the_cursor() {
     let mut document = expired();
+    let followed_up = followed_up();
+    document.experiments = followed_up.experiments;
+    document.experiments[0].because = "\x1b[2J".into();
+    document.experiments[0].changed = Some("\u{202e}\n".into());
+    document.compared_with = followed_up.compared_with;
+    document.changes = followed_up.changes;
+    document.changes[0].before = "key \x1b[2J".into();
+    document.changes[0].after = "by \u{202e}\r\nCN".into();
+    document.vantages[0].network = followed_up.vantages[0].network.clone();
+    let vile = parallax_model::path::HopReply::Unreachable("\x1b[2J".into());
+    document.vantages[0].network.paths[0].hops[0].reply = vile;
+    let difference = changes::Difference {
+        target: "\x1b[2J".into(),
+        before: document.reference(),
+        after: document.reference(),
+        not_in_both: Vec::new(),
+        changes: document.changes.clone(),
+    };
     document.summary = "x\x1b[2J\u{202e}".into();
     document.findings[0].because.push("y\r\n\x07z".into());
     document.vantages[0].note = Some("\x1b]0;title\x07".into());
@@ -345,6 +363,8 @@ fn nothing_a_server_says_moves_the_cursor() {
         wide(&document, terminal(80)),
         markdown(&document),
         nagios(&document),
+        changes::table(&difference, terminal(80)),
+        changes::markdown(&difference),
     ] {
         let clean = text
             .chars()

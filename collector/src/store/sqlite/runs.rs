@@ -37,7 +37,7 @@ pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreErr
     .execute(&mut *transaction)
     .await?;
     remember_good(&mut transaction, &key, &run).await?;
-    prune(&mut transaction).await?;
+    prune(&mut transaction, RUNS_KEPT).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -140,12 +140,16 @@ async fn remember_good(
     Ok(())
 }
 
-async fn prune(transaction: &mut Transaction<'static, Database>) -> Result<(), StoreError> {
+/// Leaves the newest `kept` runs, and as many of those that show a target that worked.
+pub(super) async fn prune(
+    transaction: &mut Transaction<'static, Database>,
+    kept: i64,
+) -> Result<(), StoreError> {
     let gone = sqlx::query(
         "DELETE FROM runs WHERE id IN (SELECT id FROM runs ORDER BY started_at DESC LIMIT -1 OFFSET $1) \
          AND id NOT IN (SELECT run_id FROM last_good ORDER BY started_at DESC LIMIT $1)",
     )
-    .bind(RUNS_KEPT)
+    .bind(kept)
     .execute(&mut **transaction)
     .await?;
     if gone.rows_affected() > 0 {

@@ -327,3 +327,34 @@ async fn a_database_of_version_1_keeps_its_runs_and_learns_what_is_good_from_the
         "a second start changes nothing"
     );
 }
+
+#[tokio::test]
+async fn the_oldest_runs_go_and_the_last_good_ones_stay() {
+    use VantageOutcome::{Failed, Ok};
+    let store = Sqlite::in_memory().await.unwrap();
+    let other = |id| {
+        let mut run = seen(id, Verdict::Healthy, &[("fra-1", Ok)]);
+        run.target.host = "other.example.org".into();
+        run
+    };
+    for run in [
+        other(1),
+        seen(2, Verdict::Healthy, &[("ams-1", Ok)]),
+        seen(3, Verdict::Healthy, &[("fra-1", Ok)]),
+        seen(4, Verdict::Down, &[("fra-1", Failed)]),
+        seen(5, Verdict::Down, &[("fra-1", Failed)]),
+    ] {
+        store.put_run(run).await.unwrap();
+    }
+    let mut transaction = store.write().await.unwrap();
+    runs::prune(&mut transaction, 2).await.unwrap();
+    transaction.commit().await.unwrap();
+    let left = store.runs(10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|run| run.run_id.as_u128() >> 120).collect();
+    assert_eq!(left, [5, 4, 3, 2]);
+    assert_eq!(notes(&store, run(0).target).await.len(), 2);
+    assert!(
+        notes(&store, other(1).target).await.is_empty(),
+        "nothing names a run that is gone"
+    );
+}
