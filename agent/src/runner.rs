@@ -31,15 +31,18 @@ use crate::report::Reports;
 use crate::runner::attempts::Errand;
 use crate::runner::reflex::Reflex;
 
+mod aim;
 mod attempts;
 mod control;
 mod follow_up;
 mod further;
-pub(crate) mod path;
+mod path;
 mod reflex;
 mod resolve;
+mod sweep;
 mod sync;
 mod varied;
+pub(crate) mod ways;
 
 /// Addresses of one name that are tried; a name with more has them for balance, and some tell as much as all.
 const ADDRESSES: usize = 16;

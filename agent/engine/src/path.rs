@@ -4,11 +4,13 @@
 //! no clock; times are from the start of the probe. What answered is evidence, and what was silent is none: a trace
 //! never says where something was dropped, only who answered.
 
+mod distance;
 mod hop;
 mod pacer;
 mod shot;
 mod trace;
 
+pub use distance::{AnswerTtl, Question};
 pub use pacer::{Lane, Pacer};
 pub use shot::{Answer, IcmpAnswer, Shot, Step};
 pub use trace::{Trace, Traced, Wish};

@@ -3,7 +3,8 @@
 //! Everything here is done with plain sockets and without privileges: the kernel sends the packet, and its error
 //! queue tells who answered.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -12,12 +13,14 @@ mod linux;
 pub(crate) const SUPPORTED: bool = cfg!(target_os = "linux");
 
 /// What a path is traced with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Carrier {
     /// The first segment of a connection. Whatever opens is reset at once.
     Syn,
     /// A datagram; with a size in bytes of its IP packet, never fragmented.
     Datagram(Option<u16>),
+    /// The first bytes on a connection that opens as usual.
+    Hello(Arc<[u8]>),
 }
 
 /// One flow: the packets of a path leave from one port, or routers that balance show the hops of several ways as one.
@@ -32,13 +35,25 @@ pub(crate) struct Flow {
 
 impl Flow {
     /// A flow that has sent nothing yet.
-    pub(crate) const fn new(peer: SocketAddr, carrier: Carrier) -> Self {
+    pub(crate) fn new(peer: SocketAddr, carrier: Carrier) -> Self {
         Self {
             peer,
             local: None,
             carrier,
             #[cfg(target_os = "linux")]
             socket: None,
+        }
+    }
+
+    /// A flow that leaves from this port.
+    pub(crate) fn from_port(self, port: u16) -> Self {
+        let any: IpAddr = match self.peer {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Self {
+            local: Some(SocketAddr::new(any, port)),
+            ..self
         }
     }
 

@@ -19,7 +19,7 @@ use crate::link::signal::{self, Clocks};
 use crate::order::{Order, Refusal};
 use crate::partner::{Heard, WAITING};
 use crate::report::{Report, Reports};
-use crate::runner::{Permit, Ran, Runner, path};
+use crate::runner::{Permit, Ran, Runner, ways};
 use crate::telemetry::Telemetry;
 
 /// A common start later than this comes of a clock that was not measured well.
@@ -64,7 +64,7 @@ impl Orders {
 
     /// What an agent of this version can be asked for.
     pub(crate) fn capabilities() -> Vec<String> {
-        let made = ExperimentKind::ALL.iter().filter(|kind| path::is_made(**kind));
+        let made = ExperimentKind::ALL.iter().filter(|kind| ways::is_made(**kind));
         let experiments = made.map(|kind| format!("experiment:{kind}"));
         let mut capabilities = vec!["probe".to_owned(), "credential:sealed".to_owned()];
         capabilities.extend(experiments);

@@ -43,9 +43,9 @@ impl Probe<'_> {
         {
             return Err(Refusal::new(Reason::Policy, reason));
         }
-        let (attempts, paths, control, resolve) = tokio::join!(
+        let (attempts, (paths, sweeps), control, resolve) = tokio::join!(
             attempts::make(self, round.jobs),
-            self.traces(&round.ways),
+            self.ways(&round.ways),
             self.ask_control_target(round.control),
             self.ask_again(round.resolver),
         );
@@ -54,6 +54,7 @@ impl Probe<'_> {
             resolve,
             network: NetworkFacts {
                 paths,
+                sweeps,
                 control,
                 ..NetworkFacts::default()
             },

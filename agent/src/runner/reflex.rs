@@ -18,8 +18,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::driver::path::SUPPORTED;
 use crate::runner::Probe;
+use crate::runner::aim::Aim;
 use crate::runner::attempts::Errand;
-use crate::runner::path::{Aim, TIME, Tracer};
+use crate::runner::path::{TIME, Tracer};
 
 /// A connection that is silent for so long gets no answer to its first segment.
 const SILENT: Duration = Duration::from_secs(1);

@@ -50,64 +50,56 @@ impl Asked {
 
     /// The hop at this distance of a path to `target`.
     pub(super) fn hop(&self, ttl: u8, target: IpAddr) -> Hop {
-        let silent = Hop {
+        let hop = Hop {
             ttl,
             addresses: Vec::new(),
-            rtt: None,
-            reply: HopReply::None,
+            rtt: self.answer.rtt(),
+            reply: self.answer.reply(),
             reply_ttl: None,
             asked: (self.times > 1).then_some(self.times.into()),
             mss: None,
             mtu: None,
         };
         match &self.answer {
-            Answer::Silence => silent,
-            Answer::NotSent(errno) => Hop {
-                reply: HopReply::NotSent(errno.clone()),
-                ..silent
+            Answer::Silence | Answer::NotSent(_) | Answer::Expired { .. } => hop,
+            Answer::SynAck { .. } | Answer::Reset { .. } | Answer::Answered { .. } => Hop {
+                addresses: vec![target],
+                ..hop
             },
-            Answer::SynAck { rtt } => of_target(silent, target, *rtt, HopReply::SynAck),
-            Answer::Reset { rtt } => of_target(silent, target, *rtt, HopReply::Rst),
-            Answer::Answered { rtt } => of_target(silent, target, *rtt, HopReply::Answered),
             Answer::Icmp(icmp) => Hop {
                 addresses: vec![icmp.error.from],
-                rtt: Some(icmp.rtt),
-                reply: reply(icmp),
                 reply_ttl: icmp.reply_ttl,
                 mss: icmp.mss,
                 mtu: icmp.mtu,
-                ..silent
+                ..hop
             },
         }
     }
 }
 
-fn of_target(hop: Hop, target: IpAddr, rtt: Duration, reply: HopReply) -> Hop {
-    Hop {
-        addresses: vec![target],
-        rtt: Some(rtt),
-        reply,
-        ..hop
-    }
-}
-
-fn reply(icmp: &IcmpAnswer) -> HopReply {
-    if icmp.is_time_exceeded() {
-        HopReply::TimeExceeded
-    } else if icmp.is_too_big() {
-        HopReply::PacketTooBig
-    } else {
-        HopReply::Unreachable(icmp.error.name.clone())
-    }
-}
-
 impl Answer {
+    /// The answer as it is told.
+    pub fn reply(&self) -> HopReply {
+        match self {
+            Self::Silence => HopReply::None,
+            Self::NotSent(errno) => HopReply::NotSent(errno.clone()),
+            Self::SynAck { .. } => HopReply::SynAck,
+            Self::Reset { .. } => HopReply::Rst,
+            Self::Answered { .. } => HopReply::Answered,
+            Self::Expired { .. } => HopReply::TimeExceeded,
+            Self::Icmp(icmp) if icmp.is_time_exceeded() => HopReply::TimeExceeded,
+            Self::Icmp(icmp) if icmp.is_too_big() => HopReply::PacketTooBig,
+            Self::Icmp(icmp) => HopReply::Unreachable(icmp.error.name.clone()),
+        }
+    }
+
     /// How long it took, where something came.
     pub(super) const fn rtt(&self) -> Option<Duration> {
         match self {
             Self::Icmp(IcmpAnswer { rtt, .. })
             | Self::SynAck { rtt }
             | Self::Reset { rtt }
+            | Self::Expired { rtt }
             | Self::Answered { rtt } => Some(*rtt),
             Self::Silence | Self::NotSent(_) => None,
         }
@@ -119,7 +111,7 @@ impl Answer {
         match self {
             Self::SynAck { .. } | Self::Reset { .. } | Self::Answered { .. } => true,
             Self::Icmp(icmp) => icmp.error.from == target.to_canonical() && !icmp.is_time_exceeded(),
-            Self::Silence | Self::NotSent(_) => false,
+            Self::Expired { .. } | Self::Silence | Self::NotSent(_) => false,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! documentation, `icmp_ratelimit`). Whoever asks faster takes limits for filters.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Between two packets of one lane; back to back, the first routers lose answers.
@@ -13,6 +14,8 @@ const GAP: Duration = Duration::from_millis(30);
 const BURST: u32 = 5;
 /// In which a router gives one more, and a little.
 const REFILL: Duration = Duration::from_millis(1_100);
+/// Between two sweeps of one port: whoever counts connections that say nothing takes more of them for an attack.
+const SWEEPS: Duration = Duration::from_secs(10 * 60);
 /// Lanes that are remembered; idle ones go when there are more.
 const LANES: usize = 256;
 
@@ -24,6 +27,8 @@ pub struct Lane(IpAddr);
 #[derive(Debug, Default)]
 pub struct Pacer {
     lanes: HashMap<Lane, Pace>,
+    /// When each port was last swept.
+    swept: HashMap<SocketAddr, Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +70,18 @@ impl Pacer {
             pace.whole.insert(ttl, whole.max(now) + REFILL);
         }
         Ok(())
+    }
+
+    /// Whether a port may be swept now, which then counts as done.
+    pub fn grant_sweep(&mut self, target: SocketAddr, now: Duration) -> bool {
+        self.swept.retain(|_, last| now < *last + SWEEPS);
+        match self.swept.entry(target) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(now);
+                true
+            }
+        }
     }
 }
 
@@ -117,6 +134,16 @@ mod tests {
         assert_eq!(pacer.grant(lane, Some(4), ms(150)), Ok(()));
         assert_eq!(pacer.grant(lane, Some(3), ms(1_100)), Ok(()));
         assert!(pacer.grant(lane, Some(3), ms(1_130)).is_err());
+    }
+
+    #[test]
+    fn one_port_is_swept_once_in_ten_minutes() {
+        let mut pacer = Pacer::default();
+        let port = |text: &str| text.parse().expect("an address and port");
+        assert!(pacer.grant_sweep(port("192.0.2.1:993"), ms(0)));
+        assert!(!pacer.grant_sweep(port("192.0.2.1:993"), ms(599_000)));
+        assert!(pacer.grant_sweep(port("192.0.2.1:143"), ms(0)));
+        assert!(pacer.grant_sweep(port("192.0.2.1:993"), ms(600_000)));
     }
 
     #[test]

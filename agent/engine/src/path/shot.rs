@@ -11,6 +11,8 @@ use crate::path::Traced;
 pub struct Shot {
     /// Its time to live (RFC 791 section 3.1), or hop limit (RFC 8200 section 3).
     pub ttl: u8,
+    /// The least with which an answer may arrive: one of less is dropped by this host, unseen (`IP_MINTTL` of ip(7)).
+    pub least: Option<u8>,
     /// How long its answer is waited for.
     pub wait: Duration,
 }
@@ -46,6 +48,11 @@ pub enum Answer {
     },
     /// The payload got an answer of its own.
     Answered {
+        /// From sending to the answer.
+        rtt: Duration,
+    },
+    /// The time to live was over, and nobody says where: what a system tells of an open connection.
+    Expired {
         /// From sending to the answer.
         rtt: Duration,
     },

@@ -96,18 +96,21 @@ impl Trace {
 
     /// What to do now.
     pub fn next(&mut self, now: Duration) -> Step {
+        // A shorter wait would take an answer for silence.
+        let wait = self.wait();
+        let late = now + wait > self.wish.until;
         let ttl = match self.phase {
             Phase::Over(ended) => return self.done(ended),
             // The first pass is whole: what is missing is the second opinion.
-            Phase::Again { .. } if now >= self.wish.until => return self.done(PathEnd::Silent),
-            Phase::Back { .. } if now >= self.wish.until => return self.done(PathEnd::Reached),
-            _ if now >= self.wish.until || self.shots >= SHOTS => return self.done(PathEnd::Deadline),
+            Phase::Again { .. } if late => return self.done(PathEnd::Silent),
+            Phase::Back { .. } if late => return self.done(PathEnd::Reached),
+            _ if late || self.shots >= SHOTS => return self.done(PathEnd::Deadline),
             Phase::Again { ttl, .. } => {
                 let ready = self
                     .asked
                     .get(&ttl)
                     .map_or(now, |asked| asked.first + AGAIN_AFTER);
-                if ready >= self.wish.until {
+                if ready + wait > self.wish.until {
                     return self.done(PathEnd::Silent);
                 }
                 if ready > now {
@@ -122,7 +125,8 @@ impl Trace {
         self.flying = Some((ttl, now));
         Step::Shoot(Shot {
             ttl,
-            wait: self.wait().min(self.wish.until - now),
+            least: None,
+            wait,
         })
     }
 
@@ -146,7 +150,7 @@ impl Trace {
         let reached = match answer {
             Answer::SynAck { .. } | Answer::Reset { .. } | Answer::Answered { .. } => true,
             Answer::Icmp(icmp) => icmp.is_port_unreachable() && answer.is_of(self.wish.address),
-            Answer::Silence | Answer::NotSent(_) => false,
+            Answer::Expired { .. } | Answer::Silence | Answer::NotSent(_) => false,
         };
         match (self.phase, answer) {
             (Phase::Over(ended), _) => Phase::Over(ended),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_engine::path::{Answer, IcmpAnswer, Shot};
@@ -11,14 +12,21 @@ use crate::driver::errqueue::Entry;
 use crate::driver::path::{Carrier, Flow};
 
 mod header;
+mod hello;
+mod options;
 mod syn;
 mod udp;
 
 impl Flow {
     /// Sends one packet and waits for what comes of it.
     pub(crate) async fn shoot(&mut self, shot: Shot) -> Answer {
-        let Carrier::Datagram(bytes) = self.carrier else {
-            return syn::shoot(self, shot).await;
+        let bytes = match &self.carrier {
+            Carrier::Syn => return syn::shoot(self, shot).await,
+            Carrier::Hello(hello) => {
+                let hello = Arc::clone(hello);
+                return hello::shoot(self, &hello, shot).await;
+            }
+            Carrier::Datagram(bytes) => *bytes,
         };
         if self.socket.is_none() {
             match udp::open(self.peer, bytes) {

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
 use parallax_engine::path::{Answer, Shot};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 
 const SHOT: Shot = Shot {
     ttl: 1,
+    least: None,
     wait: Duration::from_millis(500),
 };
 
@@ -76,5 +78,56 @@ async fn a_datagram_that_is_answered_says_so_and_silence_is_silence() {
         };
         let (answer, ()) = tokio::join!(flow.shoot(SHOT), echoes);
         assert!(matches!(answer, Answer::Answered { .. }), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_further_than_the_limit_is_not_seen() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        let at_least = |least| Shot {
+            least: Some(least),
+            wait: Duration::from_millis(200),
+            ..SHOT
+        };
+        let mut flow = Flow::new(peer, Carrier::Syn);
+        let passes = flow.shoot(at_least(64)).await;
+        assert!(matches!(passes, Answer::SynAck { .. }), "{passes:?}");
+        assert_eq!(flow.shoot(at_least(65)).await, Answer::Silence);
+        drop(listener);
+        let reset = flow.shoot(at_least(64)).await;
+        assert!(matches!(reset, Answer::Reset { .. }), "{reset:?}");
+        assert_eq!(flow.shoot(at_least(65)).await, Answer::Silence);
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_first_is_answered_or_reset_or_neither() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let mut flow = Flow::new(
+            listener.local_addr().unwrap(),
+            Carrier::Hello(b"hello".as_slice().into()),
+        );
+        let mut heard = [0; 5];
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut heard).await.unwrap();
+            stream.write_all(b"hello yourself").await.unwrap();
+            stream
+        };
+        let (answer, _stream) = tokio::join!(flow.shoot(SHOT), answering);
+        assert!(matches!(answer, Answer::Answered { .. }), "{answer:?}");
+        assert_eq!(&heard, b"hello");
+        let resetting = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.readable().await.unwrap();
+            // Closed with something unread, which is a reset.
+            drop(stream);
+        };
+        let (answer, ()) = tokio::join!(flow.shoot(SHOT), resetting);
+        assert!(matches!(answer, Answer::Reset { .. }), "{answer:?}");
+        assert_eq!(flow.shoot(SHOT).await, Answer::Silence);
     }
 }

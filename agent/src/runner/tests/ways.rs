@@ -1,7 +1,9 @@
 //! The ways that a probe traces.
 
-use parallax_model::path::{HopReply, PathEnd, PathProtocol};
+use parallax_model::experiment::Variation;
+use parallax_model::path::{HopReply, NetworkFacts, PathEnd, PathProtocol, Payload};
 use parallax_model::spec::PathChoice;
+use parallax_model::target::Endpoint;
 
 use super::*;
 
@@ -114,26 +116,33 @@ async fn a_policy_without_experiments_traces_nothing_and_says_so_where_it_was_as
     }
 }
 
+async fn follow_up(server: SocketAddr, security: Security, kinds: &[ExperimentKind]) -> NetworkFacts {
+    let mut order = order(&server.to_string(), Depth::Greeting);
+    let experiment = |&kind| Experiment {
+        kind,
+        agent: "fra-1".parse().unwrap(),
+        address: server.ip(),
+        endpoint: Endpoint {
+            port: server.port(),
+            security,
+        },
+        variation: Variation::default(),
+    };
+    order.experiments = kinds.iter().map(experiment).collect();
+    let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
+    assert!(observation.attempts.is_empty());
+    observation.network
+}
+
 #[tokio::test]
 async fn a_path_is_an_experiment_too_and_makes_no_attempt() {
     let server = mail_server(Arc::default()).await;
-    let mut order = order(&server.to_string(), Depth::Greeting);
-    let endpoint = order.spec.target.endpoints[0];
-    let experiment = |kind| Experiment {
-        kind,
-        agent: "fra-1".parse().unwrap(),
-        address: "127.0.0.1".parse().unwrap(),
-        endpoint,
-        variation: parallax_model::experiment::Variation::default(),
-    };
-    order.experiments = vec![
-        experiment(ExperimentKind::Path),
-        experiment(ExperimentKind::PathControl),
-        experiment(ExperimentKind::PathSize),
+    let kinds = [
+        ExperimentKind::Path,
+        ExperimentKind::PathControl,
+        ExperimentKind::PathSize,
     ];
-    let observation = run(&runner(Policy::allow_all()), &order).await.unwrap();
-    assert!(observation.attempts.is_empty());
-    let paths = observation.network.paths;
+    let paths = follow_up(server, Security::Plaintext, &kinds).await.paths;
     let seen: Vec<_> = paths
         .iter()
         .map(|path| (path.port, path.experiment, path.ended))
@@ -150,4 +159,60 @@ async fn a_path_is_an_experiment_too_and_makes_no_attempt() {
         sizes,
         [1_500, 1_492, 1_400, 1_280].map(|bytes| (Some(bytes), true))
     );
+}
+
+#[tokio::test]
+async fn how_far_an_answer_comes_from_is_found_for_the_port_and_the_control_port_and_the_session() {
+    let server = mail_server(Arc::default()).await;
+    let paths = follow_up(server, Security::Tls, &[ExperimentKind::AnswerTtl])
+        .await
+        .paths;
+    let seen: Vec<_> = paths
+        .iter()
+        .map(|path| (path.port, path.payload, path.answer_ttl))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (server.port(), Payload::Syn, Some(64)),
+            (CONTROL_PORT, Payload::Syn, Some(64)),
+            (server.port(), Payload::ClientHello, Some(64)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn two_hellos_are_sent_further_and_further_where_the_port_has_tls() {
+    let server = mail_server(Arc::default()).await;
+    let ladder = [ExperimentKind::HelloLadder];
+    let paths = follow_up(server, Security::Tls, &ladder).await.paths;
+    let seen: Vec<_> = paths
+        .iter()
+        .map(|path| (path.payload, path.hops[0].reply.clone()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Payload::ClientHello, HopReply::Answered),
+            (Payload::ClientHelloControl, HopReply::Answered),
+        ]
+    );
+    let paths = follow_up(server, Security::Starttls, &ladder).await.paths;
+    assert_eq!(paths[0].ended, PathEnd::Unsupported);
+}
+
+#[tokio::test]
+async fn flows_that_are_all_alike_are_swept_by_half_and_not_again_soon() {
+    let server = mail_server(Arc::default()).await;
+    let twice = [ExperimentKind::PortSweep; 2];
+    let network = follow_up(server, Security::Tls, &twice).await;
+    assert!(network.paths.is_empty());
+    let [sweep] = network.sweeps.as_slice() else {
+        panic!("{:?}", network.sweeps)
+    };
+    assert_eq!((sweep.port, sweep.source), (server.port(), Some(server.ip())));
+    assert_eq!(sweep.flows.len(), 8);
+    for flow in &sweep.flows {
+        assert_eq!(flow.replies, [HopReply::SynAck, HopReply::SynAck]);
+    }
 }

@@ -10,15 +10,21 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::driver::path::Flow;
-use crate::driver::path::linux::{anywhere, header, is_own, told};
+use crate::driver::path::linux::{anywhere, header, is_own, options, told};
 use crate::driver::{errno, errqueue};
 
 pub(super) async fn shoot(flow: &mut Flow, shot: Shot) -> Answer {
+    match open(flow, shot).await {
+        Ok((_, rtt)) => Answer::SynAck { rtt },
+        Err(answer) => answer,
+    }
+}
+
+/// A connection that opened, and how long that took; or what came instead.
+pub(super) async fn open(flow: &mut Flow, shot: Shot) -> Result<(TcpStream, Duration), Answer> {
     let sent = Instant::now();
-    let (stream, begun) = match begin(flow, shot.ttl) {
-        Ok(begun) => begun,
-        Err(error) => return Answer::NotSent(errno::name(&error)),
-    };
+    let begun = begin(flow, shot).map_err(|error| Answer::NotSent(errno::name(&error)));
+    let (stream, begun) = begun?;
     if let Ok(local) = stream.local_addr()
         && !local.ip().is_unspecified()
     {
@@ -27,7 +33,7 @@ pub(super) async fn shoot(flow: &mut Flow, shot: Shot) -> Answer {
     let error = match begun {
         Err(error) => Some(error),
         Ok(()) => match timeout(shot.wait, stream.writable()).await {
-            Err(_) => return Answer::Silence,
+            Err(_) => return Err(Answer::Silence),
             Ok(Err(error)) => Some(error),
             // Before the queue is read: reading it clears the error (measured).
             Ok(Ok(())) => stream.take_error().unwrap_or_else(Some),
@@ -35,13 +41,13 @@ pub(super) async fn shoot(flow: &mut Flow, shot: Shot) -> Answer {
     };
     let rtt = sent.elapsed();
     match error {
-        None => Answer::SynAck { rtt },
-        Some(error) => failed(&stream, &error, rtt),
+        None => Ok((stream, rtt)),
+        Some(error) => Err(failed(&stream, &error, rtt)),
     }
 }
 
 /// Makes the socket and sends the segment. The answer may be there before `connect` returns; its error comes second.
-fn begin(flow: &Flow, ttl: u8) -> io::Result<(TcpStream, io::Result<()>)> {
+fn begin(flow: &Flow, shot: Shot) -> io::Result<(TcpStream, io::Result<()>)> {
     let peer = flow.peer;
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -50,10 +56,9 @@ fn begin(flow: &Flow, ttl: u8) -> io::Result<(TcpStream, io::Result<()>)> {
     // What opens is reset and leaves no TIME_WAIT behind: the next segment has the same ports.
     socket.set_linger(Some(Duration::ZERO))?;
     socket.set_reuse_address(true)?;
-    if peer.is_ipv4() {
-        socket.set_ttl_v4(ttl.into())?;
-    } else {
-        socket.set_unicast_hops_v6(ttl.into())?;
+    options::set_ttl(&socket, peer.is_ipv4(), shot.ttl)?;
+    if let Some(least) = shot.least {
+        options::set_least(&socket, peer.is_ipv4(), least)?;
     }
     socket.bind(&flow.local.unwrap_or_else(|| anywhere(peer)).into())?;
     let begun = match socket.connect(&peer.into()) {
@@ -63,7 +68,7 @@ fn begin(flow: &Flow, ttl: u8) -> io::Result<(TcpStream, io::Result<()>)> {
     Ok((TcpStream::from_std(socket.into())?, begun))
 }
 
-fn failed(stream: &TcpStream, error: &io::Error, rtt: Duration) -> Answer {
+pub(super) fn failed(stream: &TcpStream, error: &io::Error, rtt: Duration) -> Answer {
     match errqueue::entries(stream.as_fd()).pop() {
         // Whoever says it of its own packet did not send it.
         Some(entry) if is_own(&entry, &stream.local_addr()) => Answer::NotSent(errno::name(error)),
@@ -72,7 +77,8 @@ fn failed(stream: &TcpStream, error: &io::Error, rtt: Duration) -> Answer {
             Answer::Icmp(told(entry, rtt, mss))
         }
         None => match error.raw_os_error() {
-            Some(libc::ECONNREFUSED | libc::ECONNRESET) => Answer::Reset { rtt },
+            // The last is a reset behind the end of what the other side had to say.
+            Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::EPIPE) => Answer::Reset { rtt },
             Some(libc::ETIMEDOUT) => Answer::Silence,
             _ => Answer::NotSent(errno::name(error)),
         },

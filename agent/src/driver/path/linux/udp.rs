@@ -4,8 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use nix::sys::socket::{SetSockOpt, setsockopt};
-use nix::{setsockopt_impl, sockopt_impl};
 use parallax_engine::path::{Answer, Shot};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
@@ -14,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::driver::errno;
 use crate::driver::errqueue::{self, Entry};
-use crate::driver::path::linux::{anywhere, is_own, told};
+use crate::driver::path::linux::{anywhere, is_own, options, told};
 
 /// Of a datagram whose size does not matter: longer than what every router quotes anyway.
 const USUAL: usize = 32;
@@ -23,23 +21,6 @@ const HEADERS: (usize, usize) = (20 + 8, 40 + 8);
 /// The error of an earlier packet is told to whoever sends the next one, which then does not leave.
 const SENDS: usize = 4;
 
-sockopt_impl!(
-    /// Don't-fragment on every packet, whatever is remembered of the path's MTU (`IP_MTU_DISCOVER` of ip(7)).
-    DontFragment4,
-    SetOnly,
-    libc::IPPROTO_IP,
-    libc::IP_MTU_DISCOVER,
-    libc::c_int
-);
-sockopt_impl!(
-    /// The same for IPv6 (`IPV6_MTU_DISCOVER` of ipv6(7)).
-    DontFragment6,
-    SetOnly,
-    libc::IPPROTO_IPV6,
-    libc::IPV6_MTU_DISCOVER,
-    libc::c_int
-);
-
 /// Opens a socket for datagrams to `peer`; with a size their packets are never fragmented.
 pub(super) fn open(peer: SocketAddr, bytes: Option<u16>) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
@@ -47,18 +28,11 @@ pub(super) fn open(peer: SocketAddr, bytes: Option<u16>) -> io::Result<UdpSocket
     errqueue::keep_icmp_errors(socket.as_fd(), true);
     errqueue::keep_ttl(socket.as_fd());
     if bytes.is_some() {
-        match peer {
-            SocketAddr::V4(_) => set(&socket, DontFragment4, libc::IP_PMTUDISC_PROBE)?,
-            SocketAddr::V6(_) => set(&socket, DontFragment6, libc::IPV6_PMTUDISC_PROBE)?,
-        }
+        options::dont_fragment(&socket, peer.is_ipv4())?;
     }
     socket.bind(&anywhere(peer).into())?;
     socket.connect(&peer.into())?;
     UdpSocket::from_std(socket.into())
-}
-
-fn set(socket: &Socket, option: impl SetSockOpt<Val = i32>, value: i32) -> io::Result<()> {
-    Ok(setsockopt(socket, option, &value)?)
 }
 
 /// Sends one datagram and waits for what comes of it.
@@ -86,15 +60,10 @@ fn payload(socket: &UdpSocket, bytes: Option<u16>, ttl: u8) -> Vec<u8> {
 }
 
 fn send(socket: &UdpSocket, ttl: u8, payload: &[u8]) -> io::Result<()> {
-    let options = SockRef::from(socket);
-    if socket.local_addr()?.is_ipv4() {
-        options.set_ttl_v4(ttl.into())?;
-    } else {
-        options.set_unicast_hops_v6(ttl.into())?;
-    }
+    options::set_ttl(socket, socket.local_addr()?.is_ipv4(), ttl)?;
     let mut ended = Ok(());
     for _ in 0..SENDS {
-        ended = options.send(payload).map(drop);
+        ended = SockRef::from(socket).send(payload).map(drop);
         if ended.is_ok() {
             break;
         }

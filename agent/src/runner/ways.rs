@@ -1,0 +1,143 @@
+//! The experiments that ask for a way, and not whether a session would work.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parallax_engine::path::{AnswerTtl, Question};
+use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind};
+use parallax_model::path::{Path, PathEnd, Payload, Sweep};
+use parallax_model::target::{Host, Security};
+
+use crate::driver::path::{Flow, SUPPORTED};
+use crate::runner::Probe;
+use crate::runner::aim::Aim;
+use crate::runner::path::{TIME, Tracer};
+use crate::runner::sweep::SWEEP_TIME;
+
+/// What Ethernet carries, what is left of it behind PPPoE and in usual tunnels, and what IPv6 carries everywhere
+/// (RFC 8200 section 5).
+const SIZES: [u16; 4] = [1_500, 1_492, 1_400, 1_280];
+/// A name that nobody filters (RFC 2606 section 3).
+const HARMLESS: &str = "www.example.com";
+
+/// Whether an experiment of this kind can be made here.
+pub(crate) const fn is_made(kind: ExperimentKind) -> bool {
+    !kind.is_path() || SUPPORTED
+}
+
+impl Probe<'_> {
+    /// Makes the experiments that ask for a way, side by side.
+    pub(super) async fn ways(&self, experiments: &[Experiment]) -> (Vec<Path>, Vec<Sweep>) {
+        let tracer = self.tracer();
+        let now = tracer.began.elapsed();
+        let until = self.deadline.min(now + TIME);
+        let host = &self.order.spec.target.host;
+        let of_kind = |sweeps| {
+            let kind =
+                move |one: &&Experiment| (one.kind == ExperimentKind::PortSweep && SUPPORTED) == sweeps;
+            experiments.iter().filter(kind)
+        };
+        let paths = of_kind(false).map(|experiment| tracer.paths(experiment, host, until));
+        let sweeps = of_kind(true)
+            .map(|experiment| tracer.sweep(target(experiment), self.deadline.min(now + SWEEP_TIME)));
+        let (paths, sweeps) = tokio::join!(join_all(paths), join_all(sweeps));
+        (
+            paths.into_iter().flatten().collect(),
+            sweeps.into_iter().flatten().collect(),
+        )
+    }
+}
+
+impl Tracer {
+    async fn paths(&self, experiment: &Experiment, host: &Host, until: Duration) -> Vec<Path> {
+        let (address, target) = (experiment.address, target(experiment));
+        let aim = Aim {
+            experiment: Some(experiment.kind),
+            ..Aim::at(target, until)
+        };
+        if !is_made(experiment.kind) {
+            return vec![aim.not_traced(PathEnd::Unsupported, self.began.elapsed())];
+        }
+        match experiment.kind {
+            ExperimentKind::PathControl => vec![self.trace_control(address, until).await],
+            ExperimentKind::PathUdp => vec![self.trace(Aim::of_datagrams(address, None, until)).await],
+            ExperimentKind::PathSize => {
+                let of_size = |bytes| self.trace(Aim::of_datagrams(address, Some(bytes), until));
+                join_all(SIZES.map(of_size)).await
+            }
+            ExperimentKind::AnswerTtl => self.distances(experiment, host, &aim).await,
+            ExperimentKind::HelloLadder => self.hellos(experiment, host, &aim).await,
+            _ => vec![self.trace(aim).await],
+        }
+    }
+
+    /// How far whoever answers at the port is, and at the control port: the host's own answers are equally far. On a
+    /// port with TLS also how far whoever answers a ClientHello is.
+    async fn distances(&self, experiment: &Experiment, host: &Host, aim: &Aim) -> Vec<Path> {
+        let control = SocketAddr::new(experiment.address, CONTROL_PORT);
+        let mut aims = vec![
+            aim.clone(),
+            Aim {
+                target: control,
+                ..aim.clone()
+            },
+        ];
+        if experiment.endpoint.security == Security::Tls {
+            let name = asked_name(experiment, host);
+            aims.push(Aim {
+                experiment: aim.experiment,
+                ..Aim::of_hello(aim.target, &name, Payload::ClientHello, aim.until)
+            });
+        }
+        join_all(aims.into_iter().map(|aim| self.distance(aim))).await
+    }
+
+    /// A way up to the target, and with what TTL its answer comes back.
+    async fn distance(&self, aim: Aim) -> Path {
+        let mut path = self.trace(aim.clone()).await;
+        if !path.reached {
+            return path;
+        }
+        let mut flow = Flow::new(aim.target, aim.carrier);
+        let mut question = AnswerTtl::new(aim.until);
+        path.answer_ttl = loop {
+            match question.next(self.began.elapsed()) {
+                Question::Shoot(shot) => {
+                    question.handle(&self.shoot(&mut flow, None, shot).await);
+                }
+                Question::Done(found) => break found,
+            }
+        };
+        path.duration = self.began.elapsed().saturating_sub(path.start);
+        path
+    }
+
+    /// The way of a ClientHello for the name that was asked for, and of one for a name that nobody filters: where they
+    /// part, somebody reads names.
+    async fn hellos(&self, experiment: &Experiment, host: &Host, aim: &Aim) -> Vec<Path> {
+        if experiment.endpoint.security != Security::Tls {
+            return vec![aim.clone().not_traced(PathEnd::Unsupported, self.began.elapsed())];
+        }
+        let named = asked_name(experiment, host);
+        let harmless = Host::Name(HARMLESS.to_owned());
+        let of = |name, payload| Aim {
+            experiment: aim.experiment,
+            ..Aim::of_hello(aim.target, name, payload, aim.until)
+        };
+        let both = [
+            self.trace(of(&named, Payload::ClientHello)),
+            self.trace(of(&harmless, Payload::ClientHelloControl)),
+        ];
+        join_all(both).await
+    }
+}
+
+fn target(experiment: &Experiment) -> SocketAddr {
+    SocketAddr::new(experiment.address, experiment.endpoint.port)
+}
+
+fn asked_name(experiment: &Experiment, host: &Host) -> Host {
+    let other = experiment.variation.server_name.as_ref();
+    other.map_or_else(|| host.clone(), |name| Host::Name(name.clone()))
+}
