@@ -42,6 +42,7 @@ pub async fn examine(config: &Config) -> Diagnosis {
     checks.extend(host::routes());
     checks.extend(host::trust(&config.ca_files));
     checks.push(host::raw_sockets());
+    checks.push(host::paths(&config.policy).await);
     Diagnosis(checks)
 }
 

@@ -5,12 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use parallax_engine::path::{Answer, Shot};
 use parallax_model::spec::FamilyChoice;
 use tokio::time::Instant;
 
 use crate::doctor::Check;
 use crate::driver::dns::Files;
+use crate::driver::path::{Carrier, Flow, SUPPORTED};
 use crate::driver::tls::{Trust, read_anchors};
+use crate::policy::Policy;
 
 /// Addresses for documentation (RFC 5737, RFC 3849): asked for a route, never sent to.
 const FAR_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -134,10 +137,51 @@ pub(super) fn raw_sockets() -> Check {
     }
 }
 
+/// Whether the way to a target can be traced, which needs no privilege: asked of this host itself.
+pub(super) async fn paths(policy: &Policy) -> Check {
+    const SUBJECT: &str = "paths";
+    if !SUPPORTED {
+        return Check::warn(SUBJECT, "no: this system does not tell who sent an ICMP error");
+    }
+    if !policy.experiments {
+        return Check::warn(SUBJECT, "no: the policy has experiments = false");
+    }
+    let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+    let closed = match closed {
+        Ok(closed) => closed,
+        Err(error) => return Check::warn(SUBJECT, format!("no: {error}")),
+    };
+    let shot = Shot {
+        ttl: 1,
+        least: None,
+        wait: Duration::from_secs(1),
+    };
+    match Flow::new(closed, Carrier::Datagram(None)).shoot(shot).await {
+        Answer::Icmp(_) => Check::ok(SUBJECT, "yes: traced without privileges where something fails"),
+        Answer::NotSent(errno) => {
+            Check::warn(SUBJECT, format!("no: a datagram to this host fails ({errno})"))
+        }
+        _ => Check::warn(
+            SUBJECT,
+            "no: no ICMP error came of a datagram to a closed port of this host; a local filter may drop them",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::doctor::State;
+
+    #[tokio::test]
+    async fn paths_are_traced_here_unless_the_policy_forbids_it() {
+        let mut policy = Policy::default();
+        assert_eq!(paths(&policy).await.state, State::Ok);
+        policy.experiments = false;
+        let forbidden = paths(&policy).await;
+        assert_eq!(forbidden.state, State::Warn);
+        assert!(forbidden.note.starts_with("no: "), "{}", forbidden.note);
+    }
 
     #[test]
     fn a_state_directory_that_can_be_made_or_written_is_fine() {

@@ -46,7 +46,7 @@ impl Flow {
     }
 
     /// A flow that leaves from this port.
-    pub(crate) fn from_port(self, port: u16) -> Self {
+    pub(crate) fn leaving_from(self, port: u16) -> Self {
         let any: IpAddr = match self.peer {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

@@ -41,7 +41,7 @@ impl Tracer {
             next += half;
             let mut passes = Vec::new();
             for _ in 0..PASSES {
-                let shots = ports.iter().map(|port| self.from(target, *port));
+                let shots = ports.iter().map(|port| self.one_flow(target, *port));
                 passes.push(join_all(shots).await);
             }
             source = source.or_else(|| passes.iter().flatten().find_map(|(local, _)| *local));
@@ -67,8 +67,8 @@ impl Tracer {
         })
     }
 
-    async fn from(&self, target: SocketAddr, port: u16) -> (Option<SocketAddr>, HopReply) {
-        let mut flow = Flow::new(target, Carrier::Syn).from_port(port);
+    async fn one_flow(&self, target: SocketAddr, port: u16) -> (Option<SocketAddr>, HopReply) {
+        let mut flow = Flow::new(target, Carrier::Syn).leaving_from(port);
         let shot = Shot {
             ttl: FAR,
             least: None,

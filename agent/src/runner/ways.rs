@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parallax_engine::path::{AnswerTtl, Question};
-use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind};
-use parallax_model::path::{Path, PathEnd, Payload, Sweep};
+use parallax_model::experiment::{Experiment, ExperimentKind};
+use parallax_model::path::{HopReply, Path, PathEnd, Payload, Sweep};
 use parallax_model::target::{Host, Security};
 
 use crate::driver::path::{Flow, SUPPORTED};
@@ -72,25 +72,20 @@ impl Tracer {
         }
     }
 
-    /// How far whoever answers at the port is, and at the control port: the host's own answers are equally far. On a
-    /// port with TLS also how far whoever answers a ClientHello is.
+    /// How far whoever answers at the port is; on a port with TLS also how far whoever answers a ClientHello is.
     async fn distances(&self, experiment: &Experiment, host: &Host, aim: &Aim) -> Vec<Path> {
-        let control = SocketAddr::new(experiment.address, CONTROL_PORT);
-        let mut aims = vec![
-            aim.clone(),
-            Aim {
-                target: control,
-                ..aim.clone()
-            },
-        ];
-        if experiment.endpoint.security == Security::Tls {
+        let first = self.distance(aim.clone()).await;
+        let opens = first.hops.last().is_some_and(|hop| hop.reply == HopReply::SynAck);
+        let mut paths = vec![first];
+        if opens && experiment.endpoint.security == Security::Tls {
             let name = asked_name(experiment, host);
-            aims.push(Aim {
+            let hello = Aim {
                 experiment: aim.experiment,
                 ..Aim::of_hello(aim.target, &name, Payload::ClientHello, aim.until)
-            });
+            };
+            paths.push(self.distance(hello).await);
         }
-        join_all(aims.into_iter().map(|aim| self.distance(aim))).await
+        paths
     }
 
     /// A way up to the target, and with what TTL its answer comes back.

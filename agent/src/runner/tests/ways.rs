@@ -162,7 +162,7 @@ async fn a_path_is_an_experiment_too_and_makes_no_attempt() {
 }
 
 #[tokio::test]
-async fn how_far_an_answer_comes_from_is_found_for_the_port_and_the_control_port_and_the_session() {
+async fn how_far_an_answer_comes_from_is_found_for_the_port_and_for_the_session() {
     let server = mail_server(Arc::default()).await;
     let paths = follow_up(server, Security::Tls, &[ExperimentKind::AnswerTtl])
         .await
@@ -175,7 +175,6 @@ async fn how_far_an_answer_comes_from_is_found_for_the_port_and_the_control_port
         seen,
         [
             (server.port(), Payload::Syn, Some(64)),
-            (CONTROL_PORT, Payload::Syn, Some(64)),
             (server.port(), Payload::ClientHello, Some(64)),
         ]
     );
