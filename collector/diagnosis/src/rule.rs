@@ -53,6 +53,7 @@ pub(crate) const RULES: &[Rule] = &[
     limits::chance,
     quality::lossy,
     content::half_open,
+    content::reset_at_the_hello,
     proxies::dead_behind,
     proxies::in_front,
     latency::slow,

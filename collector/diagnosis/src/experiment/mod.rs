@@ -1,6 +1,8 @@
 //! Which follow-ups could change the answer: those that part what is still close, where it fails and at one healthy
 //! witness, within what a vantage point can do in one round.
 
+mod fits;
+mod rows;
 mod standing;
 mod table;
 

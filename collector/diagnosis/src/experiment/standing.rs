@@ -7,6 +7,7 @@ use parallax_model::stage::StageName;
 use parallax_model::target::{Endpoint, Security};
 
 use crate::matrix::{CellId, Column, Matrix};
+use crate::overlay::trace;
 use crate::rules::answers;
 use crate::rules::certificate::is_certificate;
 use crate::symptom::{IcmpClass, Reach};
@@ -104,7 +105,14 @@ fn telling(matrix: &Matrix, column: &Column) -> Vec<CellId> {
             Reach::Connected | Reach::Local(_) | Reach::Unclear | Reach::Untried => false,
         })
         .filter(|&id| !answered_on_another_port(matrix, id) && !other_family_connects(matrix, id))
+        .filter(|&id| !told_by_a_path(matrix, id))
         .collect()
+}
+
+/// Whether the path to another port says already whether the host answers; who refuses by ICMP is asked all the same.
+fn told_by_a_path(matrix: &Matrix, id: CellId) -> bool {
+    matches!(matrix.cell(id).reach, Reach::Silent | Reach::Reset)
+        && trace::beside(matrix, id).next().is_some()
 }
 
 fn answered_on_another_port(matrix: &Matrix, id: CellId) -> bool {

@@ -51,13 +51,19 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
             "what looks like TLS is dropped on the way, another port of the host carries a dialogue",
             FindingKind::AsymmetricPath,
         ),
+        FindingKind::ResetInjected => (
+            "a reset answers the hello before the host has acknowledged it, another port of the host carries a dialogue",
+            FindingKind::SourceBanned,
+        ),
         _ => (
             "nothing that is sent on an open connection arrives, on no port: a device on the way sees one half of it",
             FindingKind::ServerOverloaded,
         ),
     };
     let capture = command::capture(attempt.address, attempt.endpoint.port);
-    let found = Candidate::new(matrix, kind, 0.72, troubles.iter().copied())
+    let reset = kind == FindingKind::ResetInjected;
+    let confidence = if reset { 0.71 } else { 0.72 };
+    let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
         .segment(Segment::Unknown)
         .summary(format!(
             "{} with {}: {phrase}",
@@ -66,8 +72,13 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
         ))
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .because([format!(
-            "{}: with another name and with small segments it stands still too",
-            matrix.name(first.vantage)
+            "{}: {}",
+            matrix.name(first.vantage),
+            if reset {
+                "with another name it is reset too"
+            } else {
+                "with another name and with small segments it stands still too"
+            }
         )])
         .told_apart_by(EVERY_PORT)
         .or(other, 0.1, EVERY_PORT)
@@ -92,6 +103,41 @@ fn unheard(matrix: &Matrix, id: CellId) -> bool {
                     matches!(
                         fault.kind,
                         FaultKind::Tls(TlsFault::TimedOut) | FaultKind::Tcp(TcpFault::TimedOut)
+                    )
+                })
+        })
+}
+
+/// Claim: a hello is answered with a reset before the host has acknowledged it, whatever the name in it, and other ports
+/// of the host carry a dialogue: somebody on the way resets what looks like TLS.
+/// Disproved by: a hello that the host acknowledges before the reset, or a reset from as far away as its SYN-ACK (a server
+/// that resets whom it accepts looks the same without that).
+pub(crate) fn reset_at_the_hello(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| reset_unheard(matrix, id) && other_port_talks(matrix, id) == Some(true))
+        .filter(|&id| {
+            let same = |kind| varied::with(matrix, id, kind) == Varied::Same;
+            (same(ExperimentKind::OtherSni) || same(ExperimentKind::NoSni))
+                && varied::with(matrix, id, ExperimentKind::OtherSource) != Varied::Cured
+                && !varied::heals_by_itself(matrix, id)
+        })
+        .collect();
+    candidate(matrix, FindingKind::ResetInjected, &cells)
+        .into_iter()
+        .collect()
+}
+
+fn reset_unheard(matrix: &Matrix, id: CellId) -> bool {
+    let cell = matrix.cell(id);
+    cell.reach == Reach::Connected
+        && cell.attempt.failed_stage().is_some_and(|stage| {
+            stage.name == StageName::Tls
+                && stage.tcp.as_ref().is_some_and(|tcp| tcp.bytes_acked <= 1)
+                && stage.outcome.fault().is_some_and(|fault| {
+                    matches!(
+                        fault.kind,
+                        FaultKind::Tls(TlsFault::ConnectionReset) | FaultKind::Tcp(TcpFault::ConnectionReset)
                     )
                 })
         })

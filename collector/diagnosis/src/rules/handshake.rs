@@ -246,15 +246,18 @@ fn disproved(matrix: &Matrix, mut found: Candidate, troubles: &[TroubleId]) -> C
 /// Lost segments are lost anywhere; only what the server says is the server's.
 fn segment(end: End, extent: &Extent) -> Segment {
     match end {
-        End::Refused | End::Version | End::ClientCertificate | End::ClosedAtOnce | End::ClosedAfterHello => {
-            extent.segment()
-        }
+        // Only the peer's own kernel acknowledges.
+        End::Refused
+        | End::Version
+        | End::ClientCertificate
+        | End::ClosedAtOnce
+        | End::ClosedAfterHello
+        | End::Silent => extent.segment(),
         End::ResetAtOnce
         | End::ResetAfterHello
         | End::HelloLost
         | End::ZeroWindow
         | End::OutOfOrder
-        | End::Silent
         | End::Stalled
         | End::TimedOut => Segment::Unknown,
     }

@@ -158,10 +158,16 @@ impl Claim {
             .blame(self.blame)
             .at(self.location.clone())
             .summary(format!("{}: {}", self.who_cannot_reach(matrix), self.phrase))
-            .because(self.because.iter().cloned())
+            .because(once_each(&self.because))
             .told_apart_by(self.told_apart_by)
             .next(self.next_steps.iter().cloned());
         found.alternatives.clone_from(&self.alternatives);
         found
     }
+}
+
+/// Several paths are told by more than one part of a claim.
+fn once_each(lines: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    lines.iter().filter(|line| seen.insert(*line)).cloned().collect()
 }

@@ -5,17 +5,19 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use parallax_model::experiment::ExperimentKind;
+use parallax_model::path::{Path, PathProtocol};
 use parallax_model::target::Endpoint;
 
 use crate::fact;
 use crate::matrix::{Cell, CellId, Column, Matrix};
+use crate::overlay::trace;
 use crate::symptom::{IcmpClass, Reach};
 
 /// What another port of the host said to one vantage point.
 #[derive(Debug, Clone)]
 pub(super) struct Sign {
     pub(super) vantage: usize,
-    pub(super) took: Duration,
+    pub(super) took: Option<Duration>,
     /// The ICMP error of somebody else, where one came.
     pub(super) icmp: Option<IcmpClass>,
     /// Whether the host itself answered.
@@ -98,7 +100,7 @@ impl<'m, 'a> View<'m, 'a> {
             .signs
             .iter()
             .filter(|sign| sign.alive && sign.vantage == vantage);
-        signs.map(|sign| sign.took).min()
+        signs.filter_map(|sign| sign.took).min()
     }
 
     /// A few of those who did get through, as facts.
@@ -127,7 +129,14 @@ fn signs(matrix: &Matrix, column: &Column) -> Vec<Sign> {
             .filter(|cell| {
                 cell.attempt.address == column.address && cell.attempt.endpoint.port != column.endpoint.port
             });
+        let tried: BTreeSet<u16> = others.clone().map(|cell| cell.attempt.endpoint.port).collect();
         signs.extend(others.filter_map(|cell| sign(index, vantage.name(), cell)));
+        signs.extend(
+            trace::to(matrix, index, column.address)
+                .filter(|path| path.protocol == PathProtocol::Udp || !tried.contains(&path.port))
+                .filter(|path| path.protocol == PathProtocol::Udp || path.port != column.endpoint.port)
+                .map(|path| path_sign(index, vantage.name(), path)),
+        );
     }
     signs
 }
@@ -142,11 +151,22 @@ fn sign(vantage: usize, name: &str, cell: &Cell) -> Option<Sign> {
     };
     Some(Sign {
         vantage,
-        took: cell.connect_time().unwrap_or_default(),
+        took: cell.connect_time(),
         icmp,
         alive,
         line: fact::connection(name, cell),
     })
+}
+
+/// A path to another port is as good as an attempt there, but for its time: traces keep to a pace.
+fn path_sign(vantage: usize, name: &str, path: &Path) -> Sign {
+    Sign {
+        vantage,
+        took: None,
+        icmp: None,
+        alive: trace::answered_at(path).is_some(),
+        line: trace::spelled(name, path),
+    }
 }
 
 /// The vantage points of some cells.

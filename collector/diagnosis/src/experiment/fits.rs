@@ -1,0 +1,117 @@
+//! Whether a test can say anything about an attempt, and what it is made with.
+
+use std::net::IpAddr;
+
+use parallax_model::observation::Family;
+use parallax_model::stage::StageName;
+use parallax_model::target::{IMAP_PORT, Security};
+
+use crate::matrix::{CellId, Matrix};
+use crate::overlay::trace;
+use crate::symptom::Reach;
+
+pub(super) fn untraced(matrix: &Matrix, id: CellId) -> bool {
+    trace::of(matrix, id).is_none()
+}
+
+/// Whether no path tells how far away the host is.
+pub(super) fn unreached(matrix: &Matrix, id: CellId) -> bool {
+    trace::beside(matrix, id).next().is_none()
+}
+
+/// Whether the path of another port was traced and does not tell either.
+pub(super) fn silent_on_the_control_port(matrix: &Matrix, id: CellId) -> bool {
+    !unreached(matrix, id) && trace::beside(matrix, id).all(|path| trace::answered_at(path).is_none())
+}
+
+pub(super) fn reset(matrix: &Matrix, id: CellId) -> bool {
+    matrix.cell(id).reach == Reach::Reset
+        && trace::of(matrix, id).is_none_or(|path| path.answer_ttl.is_none())
+}
+
+pub(super) fn connected(matrix: &Matrix, id: CellId) -> bool {
+    matrix.cell(id).reach == Reach::Connected
+}
+
+pub(super) fn failed_at(matrix: &Matrix, id: CellId) -> Option<StageName> {
+    matrix.cell(id).attempt.failed_stage().map(|stage| stage.name)
+}
+
+pub(super) fn stalled_early(matrix: &Matrix, id: CellId) -> bool {
+    connected(matrix, id) && failed_at(matrix, id).is_some_and(|stage| stage <= StageName::Starttls)
+}
+
+pub(super) fn stalled_late(matrix: &Matrix, id: CellId) -> bool {
+    connected(matrix, id) && failed_at(matrix, id).is_some_and(|stage| stage > StageName::Starttls)
+}
+
+pub(super) fn broken_after_connect(matrix: &Matrix, id: CellId) -> bool {
+    connected(matrix, id)
+}
+
+pub(super) fn has_another_source(matrix: &Matrix, id: CellId) -> bool {
+    another_source(matrix, id).is_some()
+}
+
+/// An address of the same family from which this attempt was not made.
+pub(super) fn another_source(matrix: &Matrix, id: CellId) -> Option<IpAddr> {
+    let cell = matrix.cell(id);
+    let used = cell
+        .connect()
+        .and_then(|facts| facts.local)
+        .map(|local| local.ip());
+    let sources = &matrix.vantage(id.vantage).seen.network.source_addresses;
+    sources
+        .iter()
+        .copied()
+        .find(|&source| Family::of(source) == cell.family() && Some(source) != used)
+}
+
+/// Whether something else of the same vantage point and host works: then chance and limits are rivals.
+pub(super) fn some_work(matrix: &Matrix, id: CellId) -> bool {
+    matrix
+        .cells_of(id.vantage)
+        .any(|other| other != id && matrix.cell(other).reach == Reach::Connected)
+        || matrix
+            .beside(id)
+            .any(|other| matrix.cell(other).reach == Reach::Connected)
+}
+
+/// Whether the same source gets through otherwise, and no path says already whether these packets ever do.
+pub(super) fn may_be_chance(matrix: &Matrix, id: CellId) -> bool {
+    let beside = matrix
+        .cells_of(id.vantage)
+        .any(|other| other != id && matrix.cell(other).reach == Reach::Connected);
+    let told_by_its_path = matrix.cell(id).reach == Reach::Silent && trace::of(matrix, id).is_some();
+    beside && !told_by_its_path
+}
+
+pub(super) fn other_port_unasked(matrix: &Matrix, id: CellId) -> bool {
+    let attempt = matrix.cell(id).attempt;
+    attempt.endpoint.security == Security::Tls
+        && !matrix
+            .cells_of(id.vantage)
+            .any(|other| matrix.cell(other).attempt.endpoint.port == IMAP_PORT)
+}
+
+/// An address of the other family that somebody was given, and this vantage point did not try.
+pub(super) fn other_family(matrix: &Matrix, id: CellId) -> Option<IpAddr> {
+    let cell = matrix.cell(id);
+    let tried = |family| {
+        matrix
+            .cells_of(id.vantage)
+            .any(|other| matrix.cell(other).family() == family)
+    };
+    let other = match cell.family() {
+        Family::Ipv4 => Family::Ipv6,
+        Family::Ipv6 => Family::Ipv4,
+    };
+    if tried(other) {
+        return None;
+    }
+    matrix
+        .columns()
+        .into_iter()
+        .find(|column| Family::of(column.address) == other && column.endpoint == cell.attempt.endpoint)
+        .map(|column| column.address)
+}
