@@ -400,6 +400,7 @@ fn every_document() -> Vec<RunDocument> {
         synchronised(),
         held(),
         with_clients(),
+        followed_up(),
         partial(),
         expired(),
     ]
