@@ -243,6 +243,8 @@ pub(super) const ASK_WHOSE: usize = 2;
 pub(super) const PLACES: &[(FindingKind, ExperimentKind)] = &[
     (Is::MtuBlackHole, Do::PathSize),
     (Is::SniFiltered, Do::HelloLadder),
+    (Is::ContentFiltered, Do::HelloLadder),
+    (Is::ResetInjected, Do::HelloLadder),
     (Is::TlsIntercepted, Do::Path),
     (Is::TlsIntercepted, Do::PathControl),
     (Is::StarttlsStripped, Do::Path),

@@ -6,15 +6,18 @@
 //! side, so that one router may have several addresses: two hops are taken for one router where the next hop is the
 //! same.
 
+mod hello;
 pub(crate) mod trace;
 
 use std::net::IpAddr;
 
 use parallax_model::finding::{Location, Segment};
-use parallax_model::path::{HopReply, Path, Payload};
+use parallax_model::path::{HopReply, Path};
 
 use crate::matrix::{CellId, Matrix};
 use crate::symptom::Reach;
+
+pub(crate) use hello::{hello, ladder};
 
 /// Where on the way something happens to the packets of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -343,25 +346,22 @@ fn lines(matrix: &Matrix, id: CellId, path: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Where a hello is first treated otherwise than a harmless one: the device stands at the hop before.
-pub(crate) fn ladder(matrix: &Matrix, id: CellId) -> Option<Place> {
-    let attempt = matrix.cell(id).attempt;
-    let of = |payload| {
-        let paths = &matrix.vantage(id.vantage).seen.network.paths;
-        paths.iter().find(|path| {
-            path.address == attempt.address && path.port == attempt.endpoint.port && path.payload == payload
+/// Whether neither the source nor the address says who gets through: one vantage point comes to this address and not to
+/// another, and another vantage point the other way round.
+pub(crate) fn crosswise(matrix: &Matrix, address: IpAddr) -> bool {
+    let meets = |vantage: usize, address: IpAddr, how: Reach| {
+        matrix.cells_of(vantage).any(|id| {
+            let cell = matrix.cell(id);
+            cell.attempt.address == address && cell.reach == how
         })
     };
-    let (tested, harmless) = (of(Payload::ClientHello)?, of(Payload::ClientHelloControl)?);
-    let differs = tested.hops.iter().find(|hop| {
-        harmless
-            .hops
-            .iter()
-            .any(|other| other.ttl == hop.ttl && other.reply != hop.reply)
-    })?;
-    let before_it = differs.ttl.checked_sub(1)?;
-    let path = trace::of(matrix, id)?;
-    // Silence at the target's own distance may be of a flow that died behind the hello.
-    let late = trace::answered_at(path).is_some_and(|host| host <= differs.ttl);
-    (!late || differs.reply == HopReply::Rst).then(|| answering(matrix, id, path, before_it))
+    let parted = |one: IpAddr, other: IpAddr| {
+        matrix
+            .answered()
+            .any(|vantage| meets(vantage, one, Reach::Connected) && meets(vantage, other, Reach::Silent))
+    };
+    let others = matrix.cells().map(|id| matrix.cell(id).attempt.address);
+    others
+        .filter(|&other| other != address)
+        .any(|other| parted(address, other) && parted(other, address))
 }

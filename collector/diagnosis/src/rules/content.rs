@@ -2,7 +2,7 @@
 
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
-use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::finding::FindingKind;
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
@@ -64,7 +64,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
     let reset = kind == FindingKind::ResetInjected;
     let confidence = if reset { 0.71 } else { 0.72 };
     let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
-        .segment(Segment::Unknown)
+        .at(super::names::hello_place(matrix, cells))
         .summary(format!(
             "{} with {}: {phrase}",
             words::list(&names),

@@ -71,7 +71,9 @@ pub(crate) fn chance(matrix: &Matrix) -> Vec<Candidate> {
             .or(FindingKind::RateLimited, 0.12, SERIAL)
             .or(FindingKind::OnePathBroken, 0.08, FLOWS)
     });
-    let by_flow = candidate(matrix, FindingKind::OnePathBroken, 0.68, &whole).map(|found| {
+    let seen_to_answer = whole.iter().any(|&id| overlay::answers_now(matrix, id));
+    let sure = if seen_to_answer { 0.79 } else { 0.68 };
+    let by_flow = candidate(matrix, FindingKind::OnePathBroken, sure, &whole).map(|found| {
         found
             .segment(Segment::Unknown)
             .or(FindingKind::OneBackendBroken, 0.2, FLOWS)

@@ -54,7 +54,10 @@ pub(crate) fn filtered(matrix: &Matrix) -> Vec<Candidate> {
 /// Disproved by: a reset with the time to live of the server's own packets (a device may copy it, so that equal ones
 /// prove nothing).
 pub(crate) fn injected(matrix: &Matrix) -> Vec<Candidate> {
-    let nearer = |id: &CellId| reset_in_session(matrix, *id) && nearer_by(matrix, *id).is_some();
+    let nearer = |id: &CellId| {
+        reset_in_session(matrix, *id)
+            && (nearer_by(matrix, *id).is_some() || overlay::hello(matrix, *id).is_some())
+    };
     let cells: Vec<CellId> = matrix.cells().filter(nearer).collect();
     let Some(found) = candidate(matrix, FindingKind::ResetInjected, 0.9, &cells) else {
         return Vec::new();
@@ -67,6 +70,7 @@ pub(crate) fn injected(matrix: &Matrix) -> Vec<Candidate> {
                 words::list(&names),
                 matrix.host()
             ))
+            .at(hello_place(matrix, &cells))
             .because(cells.iter().filter_map(|&id| {
                 let hops = nearer_by(matrix, id)?;
                 Some(format!(
@@ -182,6 +186,12 @@ fn answered_by_name(matrix: &Matrix, id: CellId) -> Vec<String> {
             Some(format!("{}: {how} {came}", matrix.name(id.vantage)))
         })
         .collect()
+}
+
+/// Where hellos are reset or heard last, as far as they were traced.
+pub(super) fn hello_place(matrix: &Matrix, cells: &[CellId]) -> Location {
+    let place = cells.iter().find_map(|&id| overlay::hello(matrix, id));
+    place.map_or(Location::segment(Segment::Unknown), |place| place.location())
 }
 
 /// Where hellos with the name are first treated otherwise than those without.

@@ -36,8 +36,8 @@ impl Signs {
     fn of(matrix: &Matrix, vantage: usize) -> Self {
         let seen = matrix.vantage(vantage);
         let mut signs = Self::default();
-        let asked = seen.follow_ups.iter().filter(|cell| cell.asks_of_the_path());
-        for cell in seen.cells.iter().chain(asked) {
+        // Follow-ups come on top of each other where the rate is held down, and would look like loss.
+        for cell in &seen.cells {
             if cell.reach != Reach::Connected {
                 continue;
             }
@@ -96,9 +96,10 @@ pub(crate) fn lossy(matrix: &Matrix) -> Vec<Candidate> {
         .map(|vantage| (vantage, Signs::of(matrix, vantage)))
         .collect();
     let some_late = signs.iter().any(|(_, signs)| !signs.late.is_empty());
-    let (losing, others): (Vec<_>, Vec<_>) = signs
-        .into_iter()
-        .partition(|(_, signs)| some_late && signs.total() >= 2 && !signs.resent.is_empty());
+    let (losing, others): (Vec<_>, Vec<_>) = signs.into_iter().partition(|(_, signs)| {
+        let mixed = some_late && signs.total() >= 2 && !signs.resent.is_empty();
+        mixed || signs.resent.len() >= 2 && signs.held_up == 0
+    });
     let limited: Vec<_> = others
         .iter()
         .filter(|(_, signs)| {

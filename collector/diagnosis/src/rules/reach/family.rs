@@ -9,6 +9,7 @@ use super::claim::Claim;
 use super::column::vantages;
 use crate::candidate::{Blame, Candidate};
 use crate::matrix::Matrix;
+use crate::overlay;
 use crate::symptom::Reach;
 use crate::words;
 
@@ -26,7 +27,10 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         claim.kind,
         FindingKind::OnePathBroken | FindingKind::OneBackendBroken
     );
-    if claim.blame == Blame::Agent || of_some_flows {
+    let of_the_flow = claim.cells.iter().any(|&id| {
+        overlay::answers_now(matrix, id) || overlay::crosswise(matrix, matrix.cell(id).attempt.address)
+    });
+    if claim.blame == Blame::Agent || of_some_flows || of_the_flow {
         return None;
     }
     if !affected

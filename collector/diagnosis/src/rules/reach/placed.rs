@@ -1,7 +1,6 @@
 //! Connections that nothing answers, where paths tell how far the packets come.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Location, Segment};
@@ -12,7 +11,6 @@ use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
 use crate::overlay::{self, Place};
-use crate::symptom::Reach;
 use crate::varied::{self, Varied};
 
 const CAPTURE: &str = "a packet capture on the mail host: whether the SYNs arrive";
@@ -84,8 +82,8 @@ pub(super) fn claim(view: &View, group: &Group, answered: &BTreeSet<usize>) -> C
         at_home(view, group)
     } else if place.translated {
         backend(view, group, !answered.is_empty())
-    } else if place.segment != Segment::VantageEdge && is_mixture(view) {
-        some_flows(view, group)
+    } else if place.segment != Segment::VantageEdge && overlay::crosswise(view.matrix, view.address) {
+        some_flows(view, &group.cells)
     } else if place.others_pass && place.at_the_target(view.address) && any_source_fails(view, group) {
         whole_place(view, group)
     } else if place.others_pass && place.at_the_target(view.address) {
@@ -184,30 +182,9 @@ fn source(view: &View, group: &Group) -> Claim {
         .next_on_the_path(view)
 }
 
-/// Whether neither the source nor the address says who gets through: one vantage point comes to this address and not to
-/// another, and another vantage point the other way round.
-fn is_mixture(view: &View) -> bool {
-    let matrix = view.matrix;
-    let passes = |vantage: usize, address: IpAddr, how: Reach| {
-        matrix.cells_of(vantage).any(|id| {
-            let cell = matrix.cell(id);
-            cell.attempt.address == address && cell.reach == how
-        })
-    };
-    let addresses: BTreeSet<IpAddr> = matrix.cells().map(|id| matrix.cell(id).attempt.address).collect();
-    let splits = |one: IpAddr, other: IpAddr| {
-        matrix
-            .answered()
-            .any(|vantage| passes(vantage, one, Reach::Connected) && passes(vantage, other, Reach::Silent))
-    };
-    addresses
-        .iter()
-        .filter(|&&address| address != view.address)
-        .any(|&other| splits(view.address, other) && splits(other, view.address))
-}
-
-fn some_flows(view: &View, group: &Group) -> Claim {
-    Claim::new(view, FindingKind::OnePathBroken, 0.65, &group.cells)
+/// Neither the source nor the address says who gets through.
+pub(super) fn some_flows(view: &View, cells: &[CellId]) -> Claim {
+    Claim::new(view, FindingKind::OnePathBroken, 0.65, cells)
         .phrase("some connections get through the same hop to the same port and others do not, whoever makes them")
         .told_apart_by("the same from many source ports, twice: a fault of one flow stays with its port")
         .or(

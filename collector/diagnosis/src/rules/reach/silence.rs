@@ -10,6 +10,7 @@ use super::{placed, rejection};
 use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
+use crate::overlay;
 use crate::symptom::Reach;
 use crate::words;
 
@@ -85,7 +86,9 @@ fn network_down(view: &View, offline: &[CellId]) -> Option<Claim> {
 }
 
 fn without_paths(view: &View, answered: &BTreeSet<usize>) -> Claim {
-    if !answered.is_empty() {
+    if overlay::crosswise(view.matrix, view.address) {
+        placed::some_flows(view, &view.silent)
+    } else if !answered.is_empty() {
         on_the_way(view, answered)
     } else if view.lives() {
         one_port(view)
