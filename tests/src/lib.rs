@@ -16,6 +16,7 @@ pub mod filter;
 pub mod host;
 pub mod impair;
 pub mod injectable;
+pub mod interceptor;
 pub mod interrupt;
 pub mod lab;
 pub mod namespace;

@@ -30,6 +30,10 @@ pub enum Leaf {
     Good,
     /// Ended yesterday.
     Expired,
+    /// Begins tomorrow.
+    NotYet,
+    /// Good, without its intermediate.
+    Alone,
     /// Valid for another name.
     WrongName,
     /// Signed by its own key.
@@ -76,6 +80,13 @@ impl Pki {
                 set_validity(&mut params, now - 90 * DAY, now - DAY);
                 self.chain(&params, &key, &self.intermediate)?
             }
+            Leaf::NotYet => {
+                let mut params = self.leaf_params()?;
+                let now = SystemTime::now();
+                set_validity(&mut params, now + DAY, now + 90 * DAY);
+                self.chain(&params, &key, &self.intermediate)?
+            }
+            Leaf::Alone => self.leaf_params()?.signed_by(&key, &self.intermediate)?.pem(),
             Leaf::WrongName => {
                 self.chain(&params("mail.elsewhere.example", 90)?, &key, &self.intermediate)?
             }

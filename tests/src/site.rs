@@ -14,6 +14,7 @@ use crate::dovecot::Dovecot;
 use crate::filter::{self, Hook, Recipe};
 use crate::impair::{Fault, Kind, Only, Place};
 use crate::injectable;
+use crate::interceptor;
 use crate::lab::{Lab, Vantage};
 use crate::namespace::Namespace;
 use crate::old_tls::OldTls;
@@ -32,6 +33,8 @@ pub const TARGET_OF_TWO: &str = "two.lab.example";
 /// So little that a certificate takes seconds, in kbit/s.
 const TRICKLE: u32 = 24;
 const POOR_LINE: u32 = 256;
+/// Where the filter of [`Kind::Intercepted`] sends 993.
+const INTERCEPTED: u16 = 2007;
 
 /// A network with mail in it.
 pub struct Site {
@@ -147,6 +150,8 @@ impl Site {
             Kind::StarttlsInjectable => self.set_injectable(wrong),
             Kind::QuotaFull => self.dovecot.fill(&self.lab, wrong),
             Kind::CertificateExpired => self.present(wrong, Leaf::Expired),
+            Kind::CertificateNotYet => self.present(wrong, Leaf::NotYet),
+            Kind::CertificateAlone => self.present(wrong, Leaf::Alone),
             Kind::CertificateWrongName => self.present(wrong, Leaf::WrongName),
             Kind::CertificateUntrusted => self.present(wrong, Leaf::Untrusted),
             Kind::CertificateSelfSigned => self.present(wrong, Leaf::SelfSigned),
@@ -191,15 +196,17 @@ impl Site {
     }
 
     fn set_speaker(&mut self, fault: &Fault, wrong: bool) -> Result<()> {
-        let Some((port, manner)) = manner(fault.kind) else {
-            return Ok(());
+        self.speakers.remove(&fault.to_string());
+        let namespace = self.filtering(&fault.place)?.0;
+        let speaker = match manner(fault.kind) {
+            _ if !wrong => return Ok(()),
+            Some((port, manner)) => speaker::speak(namespace, &[port], manner)?,
+            None if fault.kind == Kind::Intercepted => {
+                interceptor::serve(namespace, INTERCEPTED, &self.pki.issue(Leaf::Untrusted)?)?
+            }
+            None => return Ok(()),
         };
-        if wrong {
-            let speaker = speaker::speak(self.filtering(&fault.place)?.0, &[port], manner)?;
-            self.speakers.insert(fault.to_string(), speaker);
-        } else {
-            self.speakers.remove(&fault.to_string());
-        }
+        self.speakers.insert(fault.to_string(), speaker);
         Ok(())
     }
 
@@ -311,6 +318,7 @@ const fn manner(kind: Kind) -> Option<(u16, Manner)> {
     Some(match kind {
         Kind::StaysSilent => (2001, Manner::Silent),
         Kind::Closes => (2002, Manner::Closing),
+        Kind::Resets => (2008, Manner::Resetting),
         Kind::SaysBye => (2003, Manner::Bye),
         Kind::SpeaksHttp => (2004, Manner::Http),
         Kind::SpeaksSmtp => (2005, Manner::Smtp),

@@ -16,6 +16,8 @@ pub enum Manner {
     Silent,
     /// It closes what it has accepted.
     Closing,
+    /// It resets what it has accepted.
+    Resetting,
     /// It says BYE in clear, and closes.
     Bye,
     /// It answers any line with an HTTP error, and closes.
@@ -57,12 +59,16 @@ async fn accept(listener: tokio::net::TcpListener, manner: Manner) {
 
 /// The conversation ends when the client goes, in whichever way.
 async fn converse(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> {
+    if manner == Manner::Resetting {
+        // A socket that is closed so sends a reset.
+        return stream.set_zero_linger();
+    }
     stream.write_all(manner.greeting()).await?;
     let mut request = [0; 1024];
     let mut heard = 0;
     loop {
         match manner {
-            Manner::Closing | Manner::Bye => break,
+            Manner::Closing | Manner::Resetting | Manner::Bye => break,
             Manner::Http if heard > 0 => break,
             Manner::Silent | Manner::Http | Manner::Smtp | Manner::PlainImap => {}
         }
@@ -78,7 +84,7 @@ async fn converse(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> 
 impl Manner {
     const fn greeting(self) -> &'static [u8] {
         match self {
-            Self::Silent | Self::Closing | Self::Http => b"",
+            Self::Silent | Self::Closing | Self::Resetting | Self::Http => b"",
             Self::Bye => b"* BYE not from there\r\n",
             Self::Smtp => b"220 mail.lab.example ESMTP ready\r\n",
             Self::PlainImap => b"* OK [CAPABILITY IMAP4rev1] ready\r\n",
@@ -87,7 +93,7 @@ impl Manner {
 
     fn answer(self, request: &[u8]) -> Vec<u8> {
         match self {
-            Self::Silent | Self::Closing | Self::Bye => Vec::new(),
+            Self::Silent | Self::Closing | Self::Resetting | Self::Bye => Vec::new(),
             Self::Http => b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n".to_vec(),
             Self::Smtp => b"500 5.5.2 command not recognized\r\n".to_vec(),
             Self::PlainImap => plain_imap(&String::from_utf8_lossy(request)).into_bytes(),
@@ -95,7 +101,8 @@ impl Manner {
     }
 }
 
-fn plain_imap(request: &str) -> String {
+/// What an IMAP server that has no TLS and knows nobody answers to the lines of `request`.
+pub(crate) fn plain_imap(request: &str) -> String {
     let line = |line: &str| {
         let (tag, command) = line.split_once(' ').unwrap_or(("*", line));
         match command {

@@ -112,6 +112,10 @@ pub const ROWS: &[Row] = &[
         .known_wrong("who answers in place of the host for everyone is not asked"),
     Row::new(Tampering, "plain_ams_starttls", &["speaks_plain@edge-ams"], &[Says::ams(&["starttls_stripped", "redirected"])]).asked(Ask::Starttls),
 
+    Row::new(Tampering, "intercepted_ams", &["intercepted@edge-ams"], &[Says::ams(&["tls_intercepted"])]),
+    Row::new(Tampering, "intercepted_site", &["intercepted@site-fw"], &[Says::everyone(&["tls_intercepted"])]),
+    Row::new(Tampering, "intercepted_mail_ams", &["intercepted@mail/edge-ams"], &[Says::ams(&["tls_intercepted", "one_backend_broken", "certificate_differs"])]).held_out(),
+
     Row::new(Service, "stopped", &["dovecot_stopped@mail"], &[Says::everyone(&["port_closed"]).within(HOST)]),
     Row::new(Service, "smtp", &["wrong_service@mail"], &[Says::everyone(&["wrong_service"]).within(HOST)]),
     Row::new(Service, "silent_993", &["stays_silent@mail"], &[Says::everyone(&["no_greeting", "tls_handshake_failed"]).within(HOST)]),
@@ -123,6 +127,11 @@ pub const ROWS: &[Row] = &[
     Row::new(Service, "http_993", &["speaks_http@mail"], &[Says::everyone(&["wrong_service"]).within(HOST)]).held_out(),
     Row::new(Service, "tls_too_old", &["tls_too_old@mail"], &[Says::everyone(&["tls_version_too_old"]).within(HOST)]),
     Row::new(Service, "certificate_expired", &["certificate_expired@mail"], &[Says::everyone(&["certificate_expired"]).within(HOST)]),
+    Row::new(Service, "certificate_not_yet", &["certificate_not_yet@mail"], &[Says::everyone(&["certificate_not_yet_valid"]).within(HOST)]),
+    Row::new(Service, "certificate_alone", &["certificate_alone@mail"], &[Says::everyone(&["certificate_chain_incomplete"]).within(HOST)]).held_out(),
+    Row::new(Service, "resets_143", &["resets@mail"], &[Says::everyone(&["closed_before_greeting", "session_dropped"]).within(HOST)])
+        .asked(Ask::Starttls)
+        .held_out(),
     Row::new(Service, "certificate_wrong_name", &["certificate_wrong_name@mail"], &[Says::everyone(&["certificate_name_mismatch"]).within(HOST)]),
     Row::new(Service, "certificate_untrusted", &["certificate_untrusted@mail"], &[Says::everyone(&["certificate_untrusted"]).within(HOST)]),
     Row::new(Service, "certificate_self_signed", &["certificate_self_signed@mail"], &[Says::everyone(&["certificate_self_signed"]).within(HOST)]),

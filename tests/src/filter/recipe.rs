@@ -44,6 +44,8 @@ pub const fn recipe(kind: Kind) -> Option<Recipe> {
         Kind::Balanced => elsewhere(Hook::Destination, BALANCE),
         Kind::StaysSilent => elsewhere(Hook::Destination, "tcp dport { 143, 993 } redirect to :2001"),
         Kind::Closes => elsewhere(Hook::Destination, "tcp dport { 143, 993 } redirect to :2002"),
+        Kind::Intercepted => elsewhere(Hook::Destination, "tcp dport 993 redirect to :2007"),
+        Kind::Resets => elsewhere(Hook::Destination, "tcp dport { 143, 993 } redirect to :2008"),
         Kind::SaysBye => elsewhere(Hook::Destination, "tcp dport { 143, 993 } redirect to :2003"),
         Kind::SpeaksHttp => elsewhere(Hook::Destination, "tcp dport { 143, 993 } redirect to :2004"),
         Kind::SpeaksSmtp => elsewhere(Hook::Destination, "tcp dport { 143, 993 } redirect to :2005"),
