@@ -188,7 +188,24 @@ async fn a_hello_says_what_the_agent_is_and_can() {
     let mut agent = Agent::start().await;
     let (_link, hello) = agent.opened().await.greet(15_000, 45_000).await;
     assert_eq!(hello.labels, HashMap::from([("site".into(), "fra".into())]));
-    for capability in ["probe", "credential:sealed", "experiment:control_port"] {
+    for capability in [
+        "probe",
+        "credential:sealed",
+        "experiment:control_port",
+        "experiment:control_target",
+        "experiment:large_hello",
+        "experiment:no_alpn",
+        "experiment:no_sni",
+        "experiment:other_address",
+        "experiment:other_family",
+        "experiment:other_port",
+        "experiment:other_resolver",
+        "experiment:other_sni",
+        "experiment:other_source",
+        "experiment:serial",
+        "experiment:small_mss",
+        "experiment:later",
+    ] {
         assert!(
             hello.capabilities.iter().any(|known| known == capability),
             "{capability}"

@@ -103,7 +103,10 @@ impl<'s> Player<'s> {
             tlsa: None,
             sync: script.part.clone(),
             hold: script.hold,
-            hello: Hello::default(),
+            hello: Hello {
+                name: script.name.clone(),
+                ..Hello::default()
+            },
             dial: Dial::default(),
             budgets: Budgets::default(),
         });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parallax_engine::action::NameShown;
 use parallax_engine::session::SyncPart;
 use parallax_model::credential::{Credential, Mechanism, Secret};
 use parallax_model::experiment::ExperimentKind;
@@ -24,6 +25,8 @@ pub(crate) struct Script {
     pub(crate) uncertainty: Duration,
     /// What is varied, in a follow-up.
     pub(crate) experiment: Option<ExperimentKind>,
+    /// The name in the ClientHello.
+    pub(crate) name: NameShown,
     /// Whether the password is meant to be sent; otherwise it must not be.
     pub(crate) secret_sent: bool,
     pub(crate) steps: Vec<Step>,
@@ -71,6 +74,7 @@ impl Script {
             part: None,
             uncertainty: Duration::ZERO,
             experiment: None,
+            name: NameShown::Host,
             secret_sent: false,
             steps: Vec::new(),
             expected: Vec::new(),
@@ -119,6 +123,8 @@ impl Script {
             "mechanism" => self.mechanism = Some(Mechanism::known(value)?),
             "deadline" => self.deadline = duration(value)?,
             "experiment" => self.experiment = Some(ExperimentKind::known(value)?),
+            "name" if value == "none" => self.name = NameShown::Nothing,
+            "name" => self.name = NameShown::Other(value.to_owned()),
             "hold" => self.hold = Some(duration(value)?),
             "uncertainty" => self.uncertainty = duration(value)?,
             "part" => self.take_part(value)?,

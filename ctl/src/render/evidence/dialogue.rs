@@ -1,7 +1,8 @@
 //! The dialogue up to the login.
 
 use parallax_model::evidence::{
-    AuthenticateEvidence, CapabilityEvidence, GreetingEvidence, IdEvidence, OauthError, StarttlsEvidence,
+    AuthenticateEvidence, CapabilityEvidence, GreetingEvidence, IdEvidence, Nudge, OauthError,
+    StarttlsEvidence,
 };
 
 use super::tls::Certificates;
@@ -17,6 +18,14 @@ pub(super) fn greeted(facts: &GreetingEvidence, told: &mut Told) {
     }
     if let Some(backend) = &facts.backend {
         told.beside(format!("backend {}", words::quote(backend)));
+    }
+    if let Some(nudge) = facts.nudge {
+        told.beside(match nudge {
+            Nudge::Acknowledged => "a NOOP was taken and not answered",
+            Nudge::Unacknowledged => "a NOOP was not even taken",
+            Nudge::Answered => "spoke when it was spoken to",
+            Nudge::Reset => "a NOOP was answered with a reset",
+        });
     }
     if let Some(bytes) = &facts.first_bytes {
         told.below(format!("first bytes: {}", words::quote(bytes)));

@@ -57,10 +57,16 @@ pub(super) fn connected(facts: &ConnectEvidence, told: &mut Told) {
     if let Some(again) = facts.syn_retransmits.filter(|&again| again > 0) {
         told.beside(format!("SYN sent again {}", words::times(again)));
     }
+    if let Some(mss) = facts.mss {
+        told.beside(format!("mss {mss} announced"));
+    }
+    if facts.on_link == Some(true) {
+        told.beside("on the same link");
+    }
 }
 
 pub(super) fn kernel(tcp: &TcpInfo) -> String {
-    format!(
+    let told = format!(
         "kernel: {}, rtt {}, {} retransmits, {} segments out, {} in, {} bytes acknowledged, {} received, mss {}, pmtu {}",
         words::quote(&tcp.state),
         words::time(tcp.rtt),
@@ -71,7 +77,11 @@ pub(super) fn kernel(tcp: &TcpInfo) -> String {
         tcp.bytes_received,
         tcp.snd_mss,
         tcp.pmtu
-    )
+    );
+    match &tcp.soft_error {
+        Some(error) => format!("{told}, {} meanwhile", words::quote(error)),
+        None => told,
+    }
 }
 
 fn question(query: &DnsQuery) -> String {
@@ -96,6 +106,10 @@ fn question(query: &DnsQuery) -> String {
     }
     if let Some(dnssec) = &query.dnssec {
         text.push_str(&format!(", DNSSEC {}", words::quote(dnssec).replace('_', " ")));
+    }
+    if !query.second_answer.is_empty() {
+        let second: Vec<_> = query.second_answer.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(", and then another answer: {}", second.join(", ")));
     }
     if let Some(fault) = &query.fault {
         text.push_str(&format!("; {}", words::quote(&fault.message)));

@@ -72,7 +72,7 @@ fn names() -> RunDocument {
         json!({"source": "dns", "addresses": ["10.9.0.10"],
             "queries": [
                 query("A", "imap.lab.example", json!({"addresses": ["10.9.0.10"], "ttl_s": 60, "dnssec": "authenticated",
-                    "cname_chain": ["mail.lab.example"]})),
+                    "second_answer": ["10.9.0.99"], "cname_chain": ["mail.lab.example"]})),
                 query("AAAA", "imap.lab.example", json!({"rcode": "SERVFAIL", "dnssec": "bogus",
                     "fault": {"layer": "dns", "kind": "bogus", "message": "the signatures do not fit"}})),
                 query("SRV", "_imaps._tcp.lab.example", json!({"ttl_s": 300, "dnssec": "not_authenticated"}))],
@@ -89,7 +89,8 @@ fn names() -> RunDocument {
     let connect = told(
         "connect",
         3012.0,
-        json!({"peer": "10.9.0.10:993", "local": "10.2.0.2:41234", "interface": "eth0", "syn_retransmits": 2}),
+        json!({"peer": "10.9.0.10:993", "local": "10.2.0.2:41234", "interface": "eth0", "syn_retransmits": 2,
+            "mss": 536, "on_link": true}),
     );
     let mut refused = faulty(
         "connect",
@@ -100,7 +101,7 @@ fn names() -> RunDocument {
     );
     refused["evidence"]["tcp"] = json!({"state": "SYN_SENT", "rtt_ms": 0.0, "total_retransmits": 1, "retransmits": 1,
         "unacked": 1, "segs_out": 2, "segs_in": 0, "bytes_acked": 0, "bytes_received": 0, "rcv_ooopack": 0,
-        "snd_mss": 524, "pmtu": 1500});
+        "snd_mss": 524, "pmtu": 1500, "soft_error": "EHOSTUNREACH"});
     document(
         Some(resolve),
         &[session("tls", vec![connect]), session("starttls", vec![refused])],
