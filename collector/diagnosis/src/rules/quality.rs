@@ -145,7 +145,6 @@ fn candidate(matrix: &Matrix, kind: FindingKind, seen: &[(usize, Signs)]) -> Opt
         .filter(|id| vantages.contains(&id.vantage))
         .map(|id| matrix.cell(id).socket());
     let found = Candidate::new(matrix, kind, confidence, troubles)
-        .severity(Severity::Warning)
         .also(vantages.iter().copied())
         .sockets(sockets)
         .stage(StageName::Connect)
@@ -172,6 +171,11 @@ fn candidate(matrix: &Matrix, kind: FindingKind, seen: &[(usize, Signs)]) -> Opt
                 "tc -s qdisc; nft list ruleset | grep -n limit; nstat -az TcpRetransSegs",
             ),
         ]);
+    let found = if found.explains.is_empty() {
+        found.severity(Severity::Warning)
+    } else {
+        found
+    };
     Some(match kind {
         FindingKind::PacketLoss => found.or(FindingKind::RateLimited, 0.05, SERIAL).or(
             FindingKind::Throttled,
