@@ -106,6 +106,51 @@ fn whoever_rejects_is_named_and_its_answer_ends_the_way() {
     }
 }
 
+#[test]
+fn a_router_that_lowers_the_segment_size_is_seen_from_the_next_one_on() {
+    let Some(site) = site() else { return };
+    let mut clamp = Command::new("nft");
+    clamp.args([
+        "add table inet clamp; add chain inet clamp forward { type filter hook forward priority 0; }; \
+         add rule inet clamp forward tcp flags syn tcp option maxseg size set 1111",
+    ]);
+    let clamped = site.lab.vantages[0].router.output(clamp).unwrap();
+    assert!(clamped.status.success(), "{clamped:?}");
+    let document = probe(&site, &["--path", "always"]);
+    for address in address::MAIL.both() {
+        let path = path(&document, address, 993);
+        let mss: Vec<_> = hops(path).iter().map(|hop| hop["mss"].as_u64()).collect();
+        assert!(mss[0].is_some_and(|mss| mss > 1111), "{document}");
+        assert_eq!(mss[1..3], [Some(1111), Some(1111)], "{document}");
+    }
+}
+
+#[test]
+fn a_reset_of_the_hello_that_is_not_the_hosts_has_another_ttl_than_the_connection() {
+    let Some(site) = site() else { return };
+    let mut filter = Command::new("nft");
+    filter.args([
+        "add table inet hello; add chain inet hello forward { type filter hook forward priority 0; }; \
+         add rule inet hello forward tcp dport 993 @ih,0,8 0x16 reject with tcp reset",
+    ]);
+    let filtered = site.lab.core.output(filter).unwrap();
+    assert!(filtered.status.success(), "{filtered:?}");
+    let root = site.lab.directory().join("root.pem").display().to_string();
+    let document = probe(&site, &["--depth", "greeting", "--ca-file", &root]);
+    for address in address::MAIL.both() {
+        let connection = path(&document, address, 993);
+        assert_eq!(told(connection), "ra core site-fw syn_ack", "{document}");
+        assert_eq!(connection["answer_ttl"], 61, "{document}");
+        let hello = paths(&document)
+            .iter()
+            .find(|path| path["address"] == address.to_string() && path["payload"] == "client_hello")
+            .unwrap_or_else(|| panic!("no hello to {address}\n{document}"));
+        let replies: Vec<_> = hops(hello).iter().map(|hop| &hop["reply"]).collect();
+        assert_eq!(replies, ["time_exceeded", "time_exceeded", "rst"], "{document}");
+        assert_eq!(hello["answer_ttl"], 63, "{document}");
+    }
+}
+
 fn site() -> Option<Site> {
     host::lab_can_run().then(|| Site::new(&["edge-one"]).unwrap())
 }
@@ -115,9 +160,10 @@ fn probe(site: &Site, extra: &[&str]) -> Document {
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set=-all", "--inh-caps=-all"]);
     command.arg(Programs::ready().unwrap().ctl().get_program());
-    command
-        .args(["probe", TARGET, "--depth", "connect", "-o", "json"])
-        .args(extra);
+    command.args(["probe", TARGET, "-o", "json"]).args(extra);
+    if !extra.contains(&"--depth") {
+        command.args(["--depth", "connect"]);
+    }
     let directory = site.lab.directory();
     command.env("PARALLAX_HOME", directory).env("HOME", directory);
     let host = &site.lab.vantages[0].host;
@@ -130,11 +176,16 @@ fn probe(site: &Site, extra: &[&str]) -> Document {
 }
 
 fn path(document: &Document, address: IpAddr, port: u64) -> &Value {
-    let paths = document.value()["vantages"][0]["paths"].as_array();
     let is_meant = |path: &&Value| path["address"] == address.to_string() && path["port"] == port;
-    paths
-        .and_then(|paths| paths.iter().find(is_meant))
+    paths(document)
+        .iter()
+        .find(is_meant)
         .unwrap_or_else(|| panic!("no path to {address} port {port}\n{document}"))
+}
+
+fn paths(document: &Document) -> &[Value] {
+    let paths = document.value()["vantages"][0]["paths"].as_array();
+    paths.map(Vec::as_slice).unwrap_or_default()
 }
 
 fn hops(path: &Value) -> &[Value] {

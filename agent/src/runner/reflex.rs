@@ -26,6 +26,8 @@ use crate::runner::path::{TIME, Tracer};
 const SILENT: Duration = Duration::from_secs(1);
 /// What follows on the connection may take longer: it is the server's.
 const STALLED: Duration = Duration::from_millis(2_500);
+/// For the traces of what somebody answered: nothing else of the probe takes as long.
+const ANSWERED_TIME: Duration = Duration::from_secs(2);
 /// Addresses of one probe that are traced; most have their routers in common.
 const ADDRESSES: usize = 4;
 
@@ -74,7 +76,7 @@ impl<'a> Reflex<'a> {
                     reflex.waiting.insert(peer, first);
                 }
                 PathChoice::Auto => {}
-                PathChoice::Always => reflex.give_up(reflex.aim(peer), PathEnd::Unsupported),
+                PathChoice::Always => reflex.give_up(reflex.aim(peer, TIME), PathEnd::Unsupported),
             }
         }
         reflex
@@ -123,7 +125,8 @@ impl<'a> Reflex<'a> {
     /// What this host refuses itself has no way.
     fn does_not_open(&mut self, peer: SocketAddr, fault: &Fault, stage: &Stage) {
         if came_back(fault, stage) {
-            self.fails(peer);
+            let silent = fault.kind == FaultKind::Tcp(TcpFault::TimedOut);
+            self.fails(peer, if silent { TIME } else { ANSWERED_TIME });
         }
     }
 
@@ -140,7 +143,7 @@ impl<'a> Reflex<'a> {
             if open {
                 self.breaks(peer, None);
             } else {
-                self.fails(peer);
+                self.fails(peer, TIME);
             }
         }
     }
@@ -159,13 +162,13 @@ impl<'a> Reflex<'a> {
 
     /// The connection does not open: the way to its port, and beside it what nobody would filter: a port that is closed
     /// nearly everywhere, and datagrams.
-    fn fails(&mut self, peer: SocketAddr) {
-        self.start(self.aim(peer));
+    fn fails(&mut self, peer: SocketAddr, time: Duration) {
+        self.start(self.aim(peer, time));
         self.start(Aim {
             experiment: Some(ExperimentKind::PathControl),
-            ..self.aim(SocketAddr::new(peer.ip(), CONTROL_PORT))
+            ..self.aim(SocketAddr::new(peer.ip(), CONTROL_PORT), time)
         });
-        let until = self.aim(peer).until;
+        let until = self.aim(peer, time).until;
         self.start(Aim::of_datagrams(peer.ip(), None, until));
     }
 
@@ -174,7 +177,7 @@ impl<'a> Reflex<'a> {
         self.start(Aim {
             answers: true,
             rtt,
-            ..self.aim(peer)
+            ..self.aim(peer, TIME)
         });
     }
 
@@ -210,8 +213,8 @@ impl<'a> Reflex<'a> {
         }
     }
 
-    fn aim(&self, target: SocketAddr) -> Aim {
-        let until = self.tracer.began.elapsed() + TIME;
+    fn aim(&self, target: SocketAddr, time: Duration) -> Aim {
+        let until = self.tracer.began.elapsed() + time;
         let asked = self.choice() == PathChoice::Always;
         Aim {
             experiment: (!asked).then_some(ExperimentKind::Path),

@@ -94,11 +94,12 @@ impl Tracer {
         if !path.reached {
             return path;
         }
-        let mut flow = Flow::new(aim.target, aim.carrier);
         let mut question = AnswerTtl::new(aim.until);
         path.answer_ttl = loop {
             match question.next(self.began.elapsed()) {
                 Question::Shoot(shot) => {
+                    // To a server that still waits for the one before, the same ports would be no new connection.
+                    let mut flow = Flow::new(aim.target, aim.carrier.clone());
                     question.handle(&self.shoot(&mut flow, None, shot).await);
                 }
                 Question::Done(found) => break found,
