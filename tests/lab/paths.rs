@@ -138,13 +138,20 @@ fn a_reset_of_the_hello_that_is_not_the_hosts_has_another_ttl_than_the_connectio
     let root = site.lab.directory().join("root.pem").display().to_string();
     let document = probe(&site, &["--depth", "greeting", "--ca-file", &root]);
     for address in address::MAIL.both() {
-        let connection = path(&document, address, 993);
-        assert_eq!(told(connection), "ra core site-fw syn_ack", "{document}");
-        assert_eq!(connection["answer_ttl"], 61, "{document}");
-        let hello = paths(&document)
-            .iter()
-            .find(|path| path["address"] == address.to_string() && path["payload"] == "client_hello")
-            .unwrap_or_else(|| panic!("no hello to {address}\n{document}"));
+        let traced = path(&document, address, 993);
+        assert_eq!(told(traced), "ra core site-fw syn_ack", "{document}");
+        assert_eq!(traced["experiment"], "path", "{document}");
+        let answer = |payload: &str| {
+            let is_meant = |path: &&Value| {
+                path["address"] == address.to_string()
+                    && path["experiment"] == "answer_ttl"
+                    && path["payload"] == payload
+            };
+            let found = paths(&document).iter().find(is_meant);
+            found.unwrap_or_else(|| panic!("no answer to {payload} of {address}\n{document}"))
+        };
+        assert_eq!(answer("syn")["answer_ttl"], 61, "{document}");
+        let hello = answer("client_hello");
         let replies: Vec<_> = hops(hello).iter().map(|hop| &hop["reply"]).collect();
         assert_eq!(replies, ["time_exceeded", "time_exceeded", "rst"], "{document}");
         assert_eq!(hello["answer_ttl"], 63, "{document}");

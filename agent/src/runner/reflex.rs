@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::{CONTROL_PORT, ExperimentKind};
-use parallax_model::fault::{Fault, FaultKind, TcpFault};
+use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
 use parallax_model::path::{Path, PathEnd};
 use parallax_model::spec::{Depth, PathChoice};
 use parallax_model::stage::{Outcome, Stage, StageName};
@@ -114,9 +114,7 @@ impl<'a> Reflex<'a> {
             (StageName::Connect, _) if wait.open => return,
             (StageName::Connect, Outcome::Failed(fault)) => self.does_not_open(peer, fault, stage),
             (StageName::Connect, _) => return self.opens(peer, stage),
-            (_, Outcome::Failed(fault)) if fault.kind == FaultKind::Tcp(TcpFault::ConnectionReset) => {
-                self.breaks(peer, None);
-            }
+            (_, Outcome::Failed(fault)) if is_reset(&fault.kind) => self.breaks(peer, None),
             _ => {}
         }
         self.waiting.remove(&peer);
@@ -241,4 +239,14 @@ fn came_back(fault: &Fault, stage: &Stage) -> bool {
     icmp || of_network
         .into_iter()
         .any(|kind| fault.kind == FaultKind::Tcp(kind))
+}
+
+/// Whether an open connection was reset.
+fn is_reset(fault: &FaultKind) -> bool {
+    matches!(
+        fault,
+        FaultKind::Tcp(TcpFault::ConnectionReset)
+            | FaultKind::Tls(TlsFault::ConnectionReset)
+            | FaultKind::Imap(ImapFault::ConnectionReset)
+    )
 }
