@@ -44,8 +44,7 @@ pub const ROWS: &[Row] = &[
     Row::new(Filters, "return_drop_core", &["return_drop@core"], &[Says::everyone(&["packets_dropped", "return_path_lost", "host_down"])]),
     Row::new(Filters, "reset_ams", &["firewall_reset@edge-ams"], &[Says::ams(RESET).at(Hop::Ams)]),
     Row::new(Filters, "reset_core", &["firewall_reset@core"], &[Says::everyone(RESET).at(Hop::Core)]),
-    Row::new(Filters, "reset_site", &["firewall_reset@site-fw"], &[Says::everyone(RESET).at(Hop::SiteFirewall)])
-        .known_wrong("a reset for everyone is taken for the host's own"),
+    Row::new(Filters, "reset_site", &["firewall_reset@site-fw"], &[Says::everyone(RESET).at(Hop::SiteFirewall)]),
     Row::new(Filters, "reset_mail", &["firewall_reset@mail"], &[Says::everyone(&["port_closed"]).within(HOST)]),
     Row::new(Filters, "reset_core_v4", &["firewall_reset@core/v4"], &[Says::everyone(&["family_broken", "rejected_with_reset"])]).held_out(),
     Row::new(Filters, "reject_ams", &["firewall_reject@edge-ams"], &[Says::ams(ICMP).at(Hop::Ams)]),
@@ -72,13 +71,13 @@ pub const ROWS: &[Row] = &[
 
     Row::new(Quality, "mtu_core", &["small_link@core", "too_big_lost@core", "too_big_lost@site-fw"], &[Says::everyone(MTU)]),
     Row::new(Quality, "loss_core", &["packet_loss@core"], &[Says::somebody(LOSS)])
-        .wavers("packets that were sent again are not counted"),
+        .wavers("chance decides which packets are lost"),
     Row::new(Quality, "loss_ams", &["packet_loss@edge-ams"], &[Says::ams(LOSS)])
-        .wavers("packets that were sent again are not counted"),
+        .wavers("chance may spare one vantage point"),
     Row::new(Quality, "throttled_site", &["throttled@site-fw"], &[Says::everyone(&["throttled"])])
-        .wavers("pace is not measured"),
+        .wavers("how far a probe gets in its time is chance"),
     Row::new(Quality, "half_flows_core", &["half_flows_drop@core"], &[Says::somebody(&["one_path_broken", "one_backend_broken"])])
-        .wavers("nothing tries several source ports"),
+        .wavers("chance decides which flows are hit"),
 
     Row::new(Limits, "ban_drop_mail", &["firewall_drop@mail/edge-ams"], &[Says::ams(BANNED)]),
     Row::new(Limits, "ban_drop_site", &["firewall_drop@site-fw/edge-ams"], &[Says::ams(BANNED)]),
@@ -86,27 +85,22 @@ pub const ROWS: &[Row] = &[
     Row::new(Limits, "ban_reset_mail", &["firewall_reset@mail/edge-ams"], &[Says::ams(BANNED)]).held_out(),
     Row::new(Limits, "ban_bye_mail", &["says_bye@mail/edge-ams"], &[Says::ams(BANNED)]).asked(Ask::Starttls),
     Row::new(Limits, "ban_close_mail", &["closes@mail/edge-ams"], &[Says::ams(BANNED)]),
-    Row::new(Limits, "connection_limit_site", &["connection_limit@site-fw"], &[Says::everyone(&["connection_limit"])]).asked(Ask::TwoAddresses)
-        .wavers("connections at once are not told from connections one by one"),
+    Row::new(Limits, "connection_limit_site", &["connection_limit@site-fw"], &[Says::everyone(&["connection_limit"])]).asked(Ask::TwoAddresses),
     Row::new(Limits, "connection_limit_silent_site", &["connection_limit_silent@site-fw"], &[Says::everyone(&["connection_limit", "rate_limited"])]).asked(Ask::TwoAddresses)
-        .wavers("a connection that is made late is not looked at"),
+        .wavers("whether two connections meet is chance"),
     Row::new(Limits, "rate_limit_site", &["rate_limit@site-fw"], &[Says::everyone(&["rate_limited", "connection_limit"])]).asked(Ask::TwoAddresses)
-        .wavers("a connection that is made late is not looked at"),
+        .wavers("whether two connections meet is chance"),
     Row::new(Limits, "backend_dead", &["backend_dead@site-fw"], &[Says::somebody(&["one_backend_broken", "one_path_broken"])])
-        .wavers("nothing tries several source ports"),
+        .wavers("chance decides which flows are hit"),
     Row::new(Limits, "accept_queue_full", &["accept_queue_full@mail"], &[Says::everyone(&["server_overloaded", "packets_dropped"]).within(HOST_FILTER)]),
 
-    Row::new(Tampering, "hello_reset_core", &["hello_reset@core"], &[Says::everyone(CONTENT_RESET)])
-        .known_wrong("whose reset ended a handshake is not asked"),
-    Row::new(Tampering, "hello_reset_ams", &["hello_reset@edge-ams"], &[Says::ams(CONTENT_RESET)])
-        .known_wrong("whose reset ended a handshake is not asked"),
-    Row::new(Tampering, "hello_drop_core", &["hello_drop@core"], &[Says::everyone(CONTENT)])
-        .known_wrong("a hello that nobody acknowledges is not told from a server that hangs"),
-    Row::new(Tampering, "hello_drop_ams", &["hello_drop@edge-ams"], &[Says::ams(CONTENT)]).held_out()
-        .known_wrong("a hello that nobody acknowledges is not told from a server that hangs"),
+    Row::new(Tampering, "hello_reset_core", &["hello_reset@core"], &[Says::everyone(CONTENT_RESET)]),
+    Row::new(Tampering, "hello_reset_ams", &["hello_reset@edge-ams"], &[Says::ams(CONTENT_RESET)]),
+    Row::new(Tampering, "hello_drop_core", &["hello_drop@core"], &[Says::everyone(CONTENT)]),
+    Row::new(Tampering, "hello_drop_ams", &["hello_drop@edge-ams"], &[Says::ams(CONTENT)]).held_out(),
     Row::new(Tampering, "http_ams", &["speaks_http@edge-ams"], &[Says::ams(REDIRECTED).within(&["vantage_edge"])]),
     Row::new(Tampering, "smtp_site", &["speaks_smtp@site-fw"], &[Says::everyone(REDIRECTED)])
-        .known_wrong("who answers in place of the host for everyone is not asked"),
+        .known_wrong("who answers in place of the host is not asked of every vantage point"),
     Row::new(Tampering, "plain_ams_starttls", &["speaks_plain@edge-ams"], &[Says::ams(&["starttls_stripped", "redirected"])]).asked(Ask::Starttls),
 
     Row::new(Tampering, "intercepted_ams", &["intercepted@edge-ams"], &[Says::ams(&["tls_intercepted"])]),
@@ -151,8 +145,7 @@ pub const ROWS: &[Row] = &[
     Row::new(Agents, "agent_frozen", &["agent_frozen@edge-ams"], &[Says::ams(&["agent_missing"])]),
     Row::new(Agents, "own_drop", &["firewall_drop@agent-ams"], &[Says::ams(LOCAL_DROP)]),
     Row::new(Agents, "own_reject", &["firewall_reject@agent-ams"], &[Says::ams(LOCAL_FILTER).within(SELF)]),
-    Row::new(Agents, "own_reset", &["firewall_reset@agent-ams"], &[Says::ams(LOCAL_FILTER).within(SELF)])
-        .known_wrong("a reset of the agent's own host looks like one of its first router"),
+    Row::new(Agents, "own_reset", &["firewall_reset@agent-ams"], &[Says::ams(LOCAL_FILTER).within(SELF)]),
     Row::new(Agents, "own_unreachable", &["route_unreachable@agent-ams"], &[Says::ams(AGENT_ROUTE).within(SELF)]),
     Row::new(Agents, "own_blackhole", &["route_blackhole@agent-ams"], &[Says::ams(AGENT_ROUTE).within(SELF)]).held_out(),
 
