@@ -21,7 +21,7 @@ use parallax_tests::{host, recording};
 use crate::{BRIEF, all_but};
 
 /// Most of a row is waiting, so that several worlds keep two processors busy.
-const WORLDS: usize = 4;
+const WORLDS: usize = 6;
 /// Ids of rows, with commas between: only these are run.
 const SOME: &str = "PARALLAX_ROWS";
 /// Where every run is written for the tests of the diagnosis.

@@ -98,7 +98,8 @@ pub(crate) fn lossy(matrix: &Matrix) -> Vec<Candidate> {
     let some_late = signs.iter().any(|(_, signs)| !signs.late.is_empty());
     let (losing, others): (Vec<_>, Vec<_>) = signs.into_iter().partition(|(_, signs)| {
         let mixed = some_late && signs.total() >= 2 && !signs.resent.is_empty();
-        mixed || signs.resent.len() >= 2 && signs.held_up == 0
+        // A slow line sends its first segments again as well, so two sessions say little without a SYN that was lost.
+        mixed || signs.resent.len() > 2 && signs.held_up == 0
     });
     let limited: Vec<_> = others
         .iter()
