@@ -1,10 +1,11 @@
 //! A small server of the lab's own: one thread inside a namespace, stopped when dropped.
 
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::namespace::Namespace;
@@ -54,6 +55,37 @@ impl Background {
             thread: Some(thread),
         })
     }
+}
+
+/// Binds TCP ports of every address; to be called in [`Background::start`]'s `bind`. Each client is `converse`'s.
+pub(crate) fn accept<C, F>(ports: &[u16], converse: C) -> Result<impl Future<Output = ()> + use<C, F>>
+where
+    C: Fn(TcpStream) -> F + Send + Sync + 'static,
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    let mut listeners = Vec::new();
+    for port in ports {
+        let listener =
+            std::net::TcpListener::bind(("::", *port)).with_context(|| format!("bind TCP port {port}"))?;
+        listener.set_nonblocking(true)?;
+        listeners.push(TcpListener::from_std(listener)?);
+    }
+    let converse = Arc::new(converse);
+    Ok(async move {
+        for listener in listeners {
+            let converse = converse.clone();
+            tokio::spawn(async move {
+                loop {
+                    // A client that went away while it waited is no reason to turn away the next.
+                    if let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(converse(stream));
+                    }
+                }
+            });
+        }
+        std::future::pending::<()>().await;
+    })
 }
 
 impl Drop for Background {

@@ -1,42 +1,20 @@
 //! A mail server that takes what came in clear behind STARTTLS for a command under TLS (CVE-2011-0411 and its kin).
 
-use std::net::TcpListener;
-use std::sync::Arc;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::background::Background;
+use crate::background::{self, Background};
 use crate::namespace::Namespace;
 use crate::pki::Credentials;
 
 /// Serves port 143 with STARTTLS; it knows no user.
 pub fn serve(namespace: &Namespace, credentials: &Credentials) -> Result<Background> {
-    let acceptor = acceptor(credentials)?;
+    let acceptor = credentials.acceptor()?;
     Background::start(namespace, move || {
-        let listener = TcpListener::bind(("::", 143)).context("bind TCP port 143")?;
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        Ok(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, acceptor.clone()));
-            }
-        })
+        background::accept(&[143], move |stream| converse(stream, acceptor.clone()))
     })
-}
-
-fn acceptor(credentials: &Credentials) -> Result<TlsAcceptor> {
-    let chain = CertificateDer::pem_slice_iter(credentials.chain_pem.as_bytes()).collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(credentials.key_pem.as_bytes())?;
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 async fn converse(mut stream: TcpStream, acceptor: TlsAcceptor) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The certificates of the lab: a root, an intermediate, and a leaf with nothing or one thing wrong.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -7,6 +8,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Real certificates carry a kilobyte and more of signed timestamps and addresses: with them a server's first flight
 /// is larger than one packet.
@@ -48,6 +53,18 @@ pub struct Credentials {
     pub chain_pem: String,
     /// PKCS #8.
     pub key_pem: String,
+}
+
+impl Credentials {
+    /// What a server of the lab's own presents them with.
+    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
+        let chain = CertificateDer::pem_slice_iter(self.chain_pem.as_bytes()).collect::<Result<_, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?;
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;

@@ -1,12 +1,10 @@
 //! Services that are not IMAP over TLS, on the ports of IMAP.
 
-use std::net::TcpListener;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::background::Background;
+use crate::background::{self, Background};
 use crate::namespace::Namespace;
 
 /// How a service behaves.
@@ -32,29 +30,8 @@ pub enum Manner {
 pub fn speak(namespace: &Namespace, ports: &[u16], manner: Manner) -> Result<Background> {
     let ports = ports.to_vec();
     Background::start(namespace, move || {
-        let mut listeners = Vec::new();
-        for port in ports {
-            let listener =
-                TcpListener::bind(("::", port)).with_context(|| format!("bind TCP port {port}"))?;
-            listener.set_nonblocking(true)?;
-            listeners.push(tokio::net::TcpListener::from_std(listener)?);
-        }
-        Ok(async move {
-            for listener in listeners {
-                tokio::spawn(accept(listener, manner));
-            }
-            std::future::pending::<()>().await;
-        })
+        background::accept(&ports, move |stream| converse(stream, manner))
     })
-}
-
-async fn accept(listener: tokio::net::TcpListener, manner: Manner) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            continue;
-        };
-        tokio::spawn(converse(stream, manner));
-    }
 }
 
 /// The conversation ends when the client goes, in whichever way.

@@ -308,6 +308,12 @@ impl<'a> Matrix<'a> {
         self.by_cell.get(&cell).map_or(&[], Vec::as_slice)
     }
 
+    /// The troubles of several cells.
+    pub(crate) fn troubles_of_all(&self, cells: &[CellId]) -> Vec<TroubleId> {
+        let troubles = cells.iter().flat_map(|&cell| self.troubles_of(cell));
+        troubles.copied().collect()
+    }
+
     /// What the troubles of one cell are faults of.
     pub(crate) fn kinds_of(&self, cell: CellId) -> impl Iterator<Item = FaultKind> {
         self.troubles_of(cell)

@@ -6,13 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+#[path = "support/recorded.rs"]
+mod recorded;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use parallax_diagnosis::Question;
 use parallax_model::finding::{Conclusion, Finding, Severity};
 use parallax_model::run::RunDocument;
-use parallax_model::target::Target;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -38,7 +39,8 @@ fn what_the_catalogue_was_right_about_stays_right() {
     let (mut right, mut all) = (0, 0);
     for path in recordings() {
         let recording: Recording = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let conclusion = parallax_diagnosis::conclude(&recording.question(), &recording.run.vantages);
+        let question = recorded::question(&recording.run, recording.login);
+        let conclusion = parallax_diagnosis::conclude(&question, &recording.run.vantages);
         let is_right = recording.is_met_by(&conclusion);
         all += 1;
         right += usize::from(is_right);
@@ -64,20 +66,6 @@ fn recordings() -> Vec<PathBuf> {
 }
 
 impl Recording {
-    fn question(&self) -> Question {
-        let target = &self.run.target;
-        Question {
-            target: Target {
-                input: target.input.clone(),
-                host: target.host.parse().unwrap(),
-                endpoints: target.endpoints.clone(),
-            },
-            depth: self.run.depth,
-            login: self.login,
-            now: self.run.started_at,
-        }
-    }
-
     /// What is to be acted on first must be right; of two faults both must be told, in any order.
     fn is_met_by(&self, conclusion: &Conclusion) -> bool {
         let blamed: Vec<&Finding> = conclusion

@@ -4,14 +4,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
 
+#[path = "support/recorded.rs"]
+mod recorded;
 mod support;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use parallax_diagnosis::Question;
 use parallax_model::run::RunDocument;
-use parallax_model::target::Target;
 use serde::Deserialize;
 use support::expect::Expected;
 
@@ -25,22 +25,6 @@ struct Recording {
     run: RunDocument,
 }
 
-impl Recording {
-    fn question(&self) -> Question {
-        let target = &self.run.target;
-        Question {
-            target: Target {
-                input: target.input.clone(),
-                host: target.host.parse().unwrap(),
-                endpoints: target.endpoints.clone(),
-            },
-            depth: self.run.depth,
-            login: self.login,
-            now: self.run.started_at,
-        }
-    }
-}
-
 #[test]
 fn every_recorded_run_is_judged_as_it_was_found_to_be() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
@@ -51,7 +35,7 @@ fn every_recorded_run_is_judged_as_it_was_found_to_be() {
             continue;
         }
         let recording: Recording = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let question = recording.question();
+        let question = recorded::question(&recording.run, recording.login);
         let conclusion = parallax_diagnosis::conclude(&question, &recording.run.vantages);
         let experiments = parallax_diagnosis::experiments(&question, &recording.run.vantages);
         for line in recording.expect.differences(&conclusion, &experiments) {

@@ -98,11 +98,7 @@ pub(crate) fn wrong_address(matrix: &Matrix) -> Vec<Candidate> {
                 .filter(|&id| matrix.cell(id).attempt.address == odd.address)
                 .filter(|id| odd.given.contains(&id.vantage))
                 .collect();
-            let troubles: Vec<TroubleId> = cells
-                .iter()
-                .flat_map(|&id| matrix.troubles_of(id))
-                .copied()
-                .collect();
+            let troubles = matrix.troubles_of_all(&cells);
             (!troubles.is_empty()).then(|| wrong(matrix, odd, &cells, troubles))
         })
         .collect()

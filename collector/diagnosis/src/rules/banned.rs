@@ -12,7 +12,6 @@ use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay;
 use crate::symptom::Reach;
-use crate::trouble::TroubleId;
 use crate::varied::{self, Varied};
 use crate::words;
 
@@ -25,11 +24,7 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
         .filter(|&id| turned_away(matrix, id) && turned_away_again(matrix, id))
         .filter(|&id| matrix.beside(id).any(|other| matrix.served(other)))
         .collect();
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect();
+    let troubles = matrix.troubles_of_all(&cells);
     if troubles.is_empty() {
         return Vec::new();
     }
@@ -83,11 +78,7 @@ pub(crate) fn other_source_passes(matrix: &Matrix) -> Vec<Candidate> {
         .filter(|&id| varied::with(matrix, id, ExperimentKind::OtherSource) == Varied::Cured)
         .filter(|&id| !varied::heals_by_itself(matrix, id))
         .collect();
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect();
+    let troubles = matrix.troubles_of_all(&cells);
     let Some(&first) = cells.first().filter(|_| !troubles.is_empty()) else {
         return Vec::new();
     };

@@ -11,7 +11,6 @@ use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::symptom::{self, Reach, Stall};
-use crate::trouble::TroubleId;
 use crate::varied::{self, Varied};
 use crate::words;
 
@@ -37,11 +36,7 @@ pub(crate) fn half_open(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Candidate> {
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect();
+    let troubles = matrix.troubles_of_all(cells);
     let &first = cells.first()?;
     let extent = Extent::of(matrix, &troubles);
     let names = matrix.names(&extent.affected);

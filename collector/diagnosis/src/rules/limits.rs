@@ -11,7 +11,6 @@ use crate::fact;
 use crate::matrix::{Cell, CellId, Matrix};
 use crate::overlay;
 use crate::symptom::Reach;
-use crate::trouble::TroubleId;
 use crate::varied::{self, Varied};
 use crate::words;
 
@@ -84,11 +83,7 @@ pub(crate) fn chance(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellId]) -> Option<Candidate> {
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect();
+    let troubles = matrix.troubles_of_all(cells);
     let &first = cells.first()?;
     if troubles.is_empty() {
         return None;

@@ -11,7 +11,6 @@ use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay::trace;
 use crate::symptom::{self, Reach, Stall};
-use crate::trouble::TroubleId;
 use crate::varied::{self, Varied};
 use crate::words;
 
@@ -68,11 +67,7 @@ fn stalls_with_a_large_hello(matrix: &Matrix, id: CellId) -> bool {
 }
 
 fn candidate(matrix: &Matrix, cells: &[CellId], confidence: f64, phrase: &str) -> Option<Candidate> {
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect();
+    let troubles = matrix.troubles_of_all(cells);
     let &first = cells.first()?;
     let extent = Extent::of(matrix, &troubles);
     let names = matrix.names(&extent.affected);

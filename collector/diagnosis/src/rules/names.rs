@@ -13,7 +13,6 @@ use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay;
 use crate::symptom::Reach;
-use crate::trouble::TroubleId;
 use crate::varied::{self, Varied};
 use crate::words;
 
@@ -32,7 +31,7 @@ pub(crate) fn filtered(matrix: &Matrix) -> Vec<Candidate> {
     let Some(found) = candidate(matrix, FindingKind::SniFiltered, 0.92, &cells) else {
         return Vec::new();
     };
-    let names = matrix.names(&Extent::of(matrix, &of(matrix, &cells)).affected);
+    let names = matrix.names(&Extent::of(matrix, &matrix.troubles_of_all(&cells)).affected);
     vec![
         found
             .at(ladder(matrix, &cells))
@@ -62,7 +61,7 @@ pub(crate) fn injected(matrix: &Matrix) -> Vec<Candidate> {
     let Some(found) = candidate(matrix, FindingKind::ResetInjected, 0.9, &cells) else {
         return Vec::new();
     };
-    let names = matrix.names(&Extent::of(matrix, &of(matrix, &cells)).affected);
+    let names = matrix.names(&Extent::of(matrix, &matrix.troubles_of_all(&cells)).affected);
     vec![
         found
             .summary(format!(
@@ -87,16 +86,8 @@ pub(crate) fn injected(matrix: &Matrix) -> Vec<Candidate> {
     ]
 }
 
-fn of(matrix: &Matrix, cells: &[CellId]) -> Vec<TroubleId> {
-    cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect()
-}
-
 fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellId]) -> Option<Candidate> {
-    let troubles = of(matrix, cells);
+    let troubles = matrix.troubles_of_all(cells);
     let &first = cells.first()?;
     let attempt = matrix.cell(first).attempt;
     let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())

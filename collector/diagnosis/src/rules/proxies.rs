@@ -109,11 +109,7 @@ pub(crate) fn dead_behind(matrix: &Matrix) -> Vec<Candidate> {
         .cells()
         .filter(|&id| accepted_for_nobody(matrix, id))
         .collect();
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect();
+    let troubles = matrix.troubles_of_all(&cells);
     let Some(&first) = cells.first() else {
         return Vec::new();
     };

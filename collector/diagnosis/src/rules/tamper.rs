@@ -79,11 +79,7 @@ pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
         .cells()
         .filter(|&id| answered_by_another(matrix, id))
         .collect();
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&id| matrix.troubles_of(id))
-        .copied()
-        .collect();
+    let troubles = matrix.troubles_of_all(&cells);
     if troubles.is_empty() {
         return Vec::new();
     }
