@@ -49,10 +49,11 @@ fn by_agent(observations: &[Observation]) -> BTreeMap<&AgentName, &Observation> 
 }
 
 fn changes_of(agent: &AgentName, then: &Observation, now: &Observation) -> Vec<Change> {
-    let mut differences = outcomes(then, now);
+    let both = in_both(then, now);
+    let mut differences = outcomes(then, now, &both);
     if then.answered() && now.answered() {
         differences.extend(addresses(then, now));
-        for (place, earlier, later) in in_both(then, now) {
+        for &(place, earlier, later) in &both {
             differences.extend(certificate(earlier, later).map(|change| change.at(place)));
             differences.extend(
                 capabilities(earlier, later)
@@ -61,7 +62,7 @@ fn changes_of(agent: &AgentName, then: &Observation, now: &Observation) -> Vec<C
             );
         }
         differences.extend(paths(then, now));
-        differences.extend(latencies(then, now));
+        differences.extend(latencies(&both));
     }
     differences.sort_by_key(|difference| difference.what);
     let mut told: Vec<Change> = Vec::new();
@@ -114,8 +115,11 @@ impl Difference {
 /// Where an attempt went.
 type Place = (IpAddr, Endpoint);
 
+/// An attempt then, and the one of now at the same place.
+type InBoth<'a> = (Place, &'a Attempt, &'a Attempt);
+
 /// The attempts that were asked for in both runs, the first at each place.
-fn in_both<'a>(then: &'a Observation, now: &'a Observation) -> Vec<(Place, &'a Attempt, &'a Attempt)> {
+fn in_both<'a>(then: &'a Observation, now: &'a Observation) -> Vec<InBoth<'a>> {
     let (earlier, later) = (by_place(then), by_place(now));
     let pair = |(place, later): (Place, &'a Attempt)| Some((place, *earlier.get(&place)?, later));
     later.into_iter().filter_map(pair).collect()
@@ -132,9 +136,8 @@ fn by_place(seen: &Observation) -> BTreeMap<Place, &Attempt> {
 }
 
 /// At each place where it differs; for the vantage point as a whole where no place of both runs shows it.
-fn outcomes(then: &Observation, now: &Observation) -> Vec<Difference> {
-    let both = in_both(then, now).into_iter();
-    let places = both.filter_map(|(place, earlier, later)| {
+fn outcomes(then: &Observation, now: &Observation, both: &[InBoth<'_>]) -> Vec<Difference> {
+    let places = both.iter().filter_map(|&(place, earlier, later)| {
         let (before, after) = (attempt_outcome(earlier), attempt_outcome(later));
         (before != after).then(|| Difference::new(ChangeKind::Outcome, before, after).at(place))
     });
@@ -365,9 +368,8 @@ fn route_words(route: &Route) -> String {
     hops.join(" ")
 }
 
-fn latencies(then: &Observation, now: &Observation) -> Vec<Difference> {
-    let both = in_both(then, now).into_iter();
-    let differences = both.filter_map(|(place, earlier, later)| {
+fn latencies(both: &[InBoth<'_>]) -> Vec<Difference> {
+    let differences = both.iter().filter_map(|&(place, earlier, later)| {
         let (old, new) = (connect_time(earlier)?, connect_time(later)?);
         let (less, more) = (old.min(new), old.max(new));
         let differs = more > less * SLOWER && more > less + SLOWER_BY;

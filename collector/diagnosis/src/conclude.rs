@@ -25,9 +25,8 @@ const PARSIMONY_AT_MOST: f64 = 0.03;
 /// What one vantage point alone can be trusted with, where nothing can be compared.
 const ALONE_AT_MOST: f64 = 0.9;
 
-/// Judges everything that was seen.
-pub(crate) fn conclude(matrix: &Matrix) -> Conclusion {
-    let mut chosen = explain(matrix);
+/// Judges everything that was seen, by what [`explain`] found.
+pub(crate) fn conclude(matrix: &Matrix, mut chosen: Vec<Candidate>) -> Conclusion {
     let standings = clients::standings(matrix);
     chosen.extend(clients::incompatible(matrix, &chosen, &standings));
     let verdict = verdict::of(matrix, &chosen);

@@ -35,6 +35,7 @@ use parallax_model::spec::Depth;
 use parallax_model::target::Target;
 
 pub use changes::changes;
+pub use experiment::is_answered;
 use matrix::Matrix;
 
 /// What the vantage points were asked, as far as it matters for judging the answers.
@@ -53,11 +54,21 @@ pub struct Question {
 /// Judges what was seen. `observations` holds one entry for every vantage point that was asked, the missing and
 /// the refusing ones too. Never fails: what can't be told is said to be inconclusive.
 pub fn conclude(question: &Question, observations: &[Observation]) -> Conclusion {
-    conclude::conclude(&Matrix::new(question, observations))
+    let matrix = Matrix::new(question, observations);
+    conclude::conclude(&matrix, conclude::explain(&matrix))
 }
 
 /// What to ask next: the follow-up attempts that could change the answer. Empty when none would, or when all
 /// were made already; a follow-up counts as made once it is among the attempts of its observation.
 pub fn experiments(question: &Question, observations: &[Observation]) -> Vec<Experiment> {
-    experiment::plan(&Matrix::new(question, observations))
+    let matrix = Matrix::new(question, observations);
+    experiment::plan(&matrix, &conclude::explain(&matrix))
+}
+
+/// [`conclude`] and [`experiments`] of the same observations, which are explained once.
+pub fn judge(question: &Question, observations: &[Observation]) -> (Conclusion, Vec<Experiment>) {
+    let matrix = Matrix::new(question, observations);
+    let chosen = conclude::explain(&matrix);
+    let wishes = experiment::plan(&matrix, &chosen);
+    (conclude::conclude(&matrix, chosen), wishes)
 }

@@ -308,6 +308,12 @@ impl<'a> Matrix<'a> {
         self.by_cell.get(&cell).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether the same vantage point got a connection elsewhere.
+    pub(crate) fn connects_otherwise(&self, cell: CellId) -> bool {
+        self.cells_of(cell.vantage)
+            .any(|other| other != cell && self.cell(other).reach == Reach::Connected)
+    }
+
     /// The troubles of several cells.
     pub(crate) fn troubles_of_all(&self, cells: &[CellId]) -> Vec<TroubleId> {
         let troubles = cells.iter().flat_map(|&cell| self.troubles_of(cell));

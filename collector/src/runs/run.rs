@@ -351,9 +351,14 @@ impl Run {
             return Vec::new();
         }
         let observations = self.observations();
-        let conclusion = parallax_diagnosis::conclude(&self.question, &observations);
+        let (conclusion, wishes) = if self.may_ask_more() {
+            parallax_diagnosis::judge(&self.question, &observations)
+        } else {
+            let conclusion = parallax_diagnosis::conclude(&self.question, &observations);
+            (conclusion, Vec::new())
+        };
         self.records.over(self.round, &conclusion.findings);
-        let experiments = self.next_experiments(&observations);
+        let experiments = self.possible(wishes);
         if experiments.is_empty() {
             return vec![self.concluded(observations, conclusion, now)];
         }

@@ -45,10 +45,6 @@ pub(super) fn stalled_late(matrix: &Matrix, id: CellId) -> bool {
     connected(matrix, id) && failed_at(matrix, id).is_some_and(|stage| stage > StageName::Starttls)
 }
 
-pub(super) fn broken_after_connect(matrix: &Matrix, id: CellId) -> bool {
-    connected(matrix, id)
-}
-
 pub(super) fn has_another_source(matrix: &Matrix, id: CellId) -> bool {
     another_source(matrix, id).is_some()
 }
@@ -69,21 +65,14 @@ pub(super) fn another_source(matrix: &Matrix, id: CellId) -> Option<IpAddr> {
 
 /// Whether something else of the same vantage point and host works: then chance and limits are rivals.
 pub(super) fn some_work(matrix: &Matrix, id: CellId) -> bool {
-    matrix
-        .cells_of(id.vantage)
-        .any(|other| other != id && matrix.cell(other).reach == Reach::Connected)
-        || matrix
-            .beside(id)
-            .any(|other| matrix.cell(other).reach == Reach::Connected)
+    let works = |other| matrix.cell(other).reach == Reach::Connected;
+    matrix.connects_otherwise(id) || matrix.beside(id).any(works)
 }
 
 /// Whether the same source gets through otherwise, and no path says already whether these packets ever do.
 pub(super) fn may_be_chance(matrix: &Matrix, id: CellId) -> bool {
-    let beside = matrix
-        .cells_of(id.vantage)
-        .any(|other| other != id && matrix.cell(other).reach == Reach::Connected);
     let told_by_its_path = matrix.cell(id).reach == Reach::Silent && trace::of(matrix, id).is_some();
-    beside && !told_by_its_path
+    matrix.connects_otherwise(id) && !told_by_its_path
 }
 
 pub(super) fn other_port_unasked(matrix: &Matrix, id: CellId) -> bool {
@@ -102,10 +91,7 @@ pub(super) fn other_family(matrix: &Matrix, id: CellId) -> Option<IpAddr> {
             .cells_of(id.vantage)
             .any(|other| matrix.cell(other).family() == family)
     };
-    let other = match cell.family() {
-        Family::Ipv4 => Family::Ipv6,
-        Family::Ipv6 => Family::Ipv4,
-    };
+    let other = cell.family().other();
     if tried(other) {
         return None;
     }

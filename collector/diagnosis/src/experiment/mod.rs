@@ -8,9 +8,11 @@ mod table;
 
 use std::collections::BTreeMap;
 
+use parallax_model::evidence::{Evidence, OtherAnswer};
 use parallax_model::experiment::{Experiment, ExperimentKind};
+use parallax_model::observation::Observation;
 
-use crate::conclude;
+use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 
 pub(crate) use table::told_apart;
@@ -23,11 +25,11 @@ const PACKETS: u32 = 200;
 
 /// The follow-ups worth making, the most telling first within each vantage point's allowance. What parts nothing waits
 /// until there is nothing to part.
-pub(crate) fn plan(matrix: &Matrix) -> Vec<Experiment> {
+pub(crate) fn plan(matrix: &Matrix, chosen: &[Candidate]) -> Vec<Experiment> {
     let telling = standing::forced_addresses(matrix)
         .into_iter()
         .chain(standing::control_ports(matrix))
-        .chain(table::wishes(matrix, &conclude::explain(matrix)))
+        .chain(table::wishes(matrix, chosen))
         .chain(standing::raw_hellos(matrix))
         .chain(standing::repeats(matrix));
     let planned = affordable(matrix, telling);
@@ -70,31 +72,39 @@ const fn cost(kind: ExperimentKind) -> (u32, u32) {
     }
 }
 
-/// Whether it was made already, as an attempt or as a path.
+/// Whether it was made already.
 fn made(matrix: &Matrix, wish: &Experiment) -> bool {
-    let same_agent = || {
-        matrix
-            .vantages
+    matrix
+        .vantages
+        .iter()
+        .filter(|vantage| vantage.seen.agent == wish.agent)
+        .any(|vantage| is_answered(vantage.seen, wish))
+}
+
+/// Whether what an agent reports holds what an experiment asked for: an attempt, a path, a sweep, or an answer.
+pub fn is_answered(seen: &Observation, wish: &Experiment) -> bool {
+    let there = |address, port| address == wish.address && port == wish.endpoint.port;
+    let network = &seen.network;
+    match wish.kind {
+        ExperimentKind::ControlTarget => network.control.is_some(),
+        ExperimentKind::OtherResolver => other_answer(seen).is_some(),
+        ExperimentKind::PortSweep => network
+            .sweeps
             .iter()
-            .filter(|vantage| vantage.seen.agent == wish.agent)
-    };
-    let attempted = same_agent()
-        .flat_map(|vantage| vantage.experiments(wish.kind))
-        .any(|cell| cell.attempt.address == wish.address && cell.attempt.endpoint == wish.endpoint);
-    let traced = same_agent().any(|vantage| {
-        let network = &vantage.seen.network;
-        let path = network.paths.iter().any(|path| {
-            path.experiment == Some(wish.kind)
-                && path.address == wish.address
-                && path.port == wish.endpoint.port
-        });
-        let sweep = wish.kind == ExperimentKind::PortSweep
-            && network
-                .sweeps
-                .iter()
-                .any(|sweep| sweep.address == wish.address && sweep.port == wish.endpoint.port);
-        let control = wish.kind == ExperimentKind::ControlTarget && network.control.is_some();
-        path || sweep || control
-    });
-    attempted || traced
+            .any(|sweep| there(sweep.address, sweep.port)),
+        kind if kind.is_path() => network
+            .paths
+            .iter()
+            .any(|path| path.experiment == Some(kind) && there(path.address, path.port)),
+        kind => seen
+            .experiments(kind)
+            .any(|attempt| attempt.address == wish.address && attempt.endpoint == wish.endpoint),
+    }
+}
+
+fn other_answer(seen: &Observation) -> Option<&OtherAnswer> {
+    match seen.resolve.as_ref()?.evidence.as_ref()? {
+        Evidence::Resolve(facts) => facts.other.as_ref(),
+        _ => None,
+    }
 }

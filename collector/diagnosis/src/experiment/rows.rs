@@ -4,8 +4,8 @@ use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::FindingKind;
 
 use super::fits::{
-    broken_after_connect, connected, has_another_source, may_be_chance, other_family, other_port_unasked,
-    reset, silent_on_the_control_port, some_work, stalled_early, stalled_late, unreached, untraced,
+    connected, has_another_source, may_be_chance, other_family, other_port_unasked, reset,
+    silent_on_the_control_port, some_work, stalled_early, stalled_late, unreached, untraced,
 };
 use crate::matrix::{CellId, Matrix};
 
@@ -134,7 +134,7 @@ pub(super) const TESTS: &[Test] = &[
         kind: Do::AnswerTtl,
         told_apart_by: "the time to live of the reset beside that of the SYN-ACK",
         at: At::Failing,
-        fits: broken_after_connect,
+        fits: connected,
     },
     Test {
         one: &[

@@ -7,6 +7,7 @@ use parallax_model::finding::{FindingKind, Segment};
 use parallax_model::target::{Endpoint, IMAP_PORT, Security};
 
 use super::fits::{another_source, other_family, unreached, untraced};
+use super::made;
 use super::rows::{ASK_WHOSE, At, PLACES, TESTS, Test, WHOSE};
 use super::standing::PER_TROUBLE;
 use crate::candidate::Candidate;
@@ -38,11 +39,10 @@ pub(crate) fn told_apart(matrix: &Matrix, candidate: &Candidate, rival: FindingK
     let cells = cells(matrix, candidate);
     let open = |test: &&Test| {
         test.parts(candidate.kind, rival)
-            && cells.iter().any(|&id| {
-                let attempt = matrix.cell(id).attempt;
-                let made = matrix.experiments_at(test.kind, attempt.address, attempt.endpoint);
-                (test.fits)(matrix, id) && made.count() == 0
-            })
+            && cells.iter().any(|&id| (test.fits)(matrix, id))
+            && !cells
+                .iter()
+                .any(|&id| made(matrix, &experiment(matrix, id, test.kind)))
     };
     TESTS.iter().find(open).map(|test| test.told_apart_by)
 }

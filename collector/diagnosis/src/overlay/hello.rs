@@ -46,5 +46,5 @@ pub(crate) fn hello(matrix: &Matrix, id: CellId) -> Option<Place> {
         None if trace::answered_at(sent).is_none() => trace::last_router(sent)?.0,
         None => return None,
     };
-    (heard + 1 < host).then(|| answering(matrix, id, opened, heard))
+    (heard.saturating_add(1) < host).then(|| answering(matrix, id, opened, heard))
 }

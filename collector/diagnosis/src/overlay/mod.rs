@@ -9,6 +9,7 @@
 mod hello;
 pub(crate) mod trace;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use parallax_model::finding::{Location, Segment};
@@ -198,7 +199,8 @@ fn answering(matrix: &Matrix, id: CellId, path: &Path, ttl: u8) -> Place {
             },
             after: None,
             ttl,
-            before: trace::beside(matrix, id).find_map(|other| trace::answers_at(other, ttl + 1)),
+            before: trace::beside(matrix, id)
+                .find_map(|other| trace::answers_at(other, ttl.saturating_add(1))),
             others_pass: false,
             at_home: ttl == 0,
             translated: false,
@@ -274,11 +276,11 @@ fn next(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr) -> Option<IpAddr> {
     let fits = |path: &&Path| trace::router_at(path, ttl).is_none_or(|router| router == after);
     let own = trace::beside(matrix, id)
         .filter(fits)
-        .find_map(|path| trace::answers_at(path, ttl + 1));
+        .find_map(|path| trace::answers_at(path, ttl.saturating_add(1)));
     if own.is_some() {
         return own;
     }
-    if distance_beside(matrix, id) == Some(ttl + 1) {
+    if distance_beside(matrix, id) == Some(ttl.saturating_add(1)) {
         return Some(address);
     }
     others(matrix, id).find_map(|vantage| {
@@ -349,19 +351,24 @@ fn lines(matrix: &Matrix, id: CellId, path: &Path) -> Vec<String> {
 /// Whether neither the source nor the address says who gets through: one vantage point comes to this address and not to
 /// another, and another vantage point the other way round.
 pub(crate) fn crosswise(matrix: &Matrix, address: IpAddr) -> bool {
-    let meets = |vantage: usize, address: IpAddr, how: Reach| {
-        matrix.cells_of(vantage).any(|id| {
-            let cell = matrix.cell(id);
-            cell.attempt.address == address && cell.reach == how
-        })
+    let met = |vantage: usize, how: Reach| -> BTreeSet<IpAddr> {
+        let cells = matrix.cells_of(vantage).map(|id| matrix.cell(id));
+        cells
+            .filter(|cell| cell.reach == how)
+            .map(|cell| cell.attempt.address)
+            .collect()
     };
-    let parted = |one: IpAddr, other: IpAddr| {
-        matrix
-            .answered()
-            .any(|vantage| meets(vantage, one, Reach::Connected) && meets(vantage, other, Reach::Silent))
-    };
-    let others = matrix.cells().map(|id| matrix.cell(id).attempt.address);
-    others
-        .filter(|&other| other != address)
-        .any(|other| parted(address, other) && parted(other, address))
+    let seen: Vec<_> = matrix
+        .answered()
+        .map(|vantage| (met(vantage, Reach::Connected), met(vantage, Reach::Silent)))
+        .collect();
+    let lost: BTreeSet<&IpAddr> = seen
+        .iter()
+        .filter(|(connected, _)| connected.contains(&address))
+        .flat_map(|(_, silent)| silent)
+        .filter(|&&other| other != address)
+        .collect();
+    seen.iter().any(|(connected, silent)| {
+        silent.contains(&address) && connected.iter().any(|one| lost.contains(one))
+    })
 }

@@ -25,7 +25,7 @@ pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
     let limited = |id: &CellId| {
         let alone_it_works = varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Cured
             || matrix.cell(*id).reach == Reach::Reset && overlay::answers_now(matrix, *id);
-        alone_it_works && beside_others(matrix, *id)
+        alone_it_works && matrix.connects_otherwise(*id)
     };
     let cells: Vec<CellId> = matrix.cells().filter(limited).collect();
     let (reset, silent): (Vec<CellId>, Vec<CellId>) = cells
@@ -126,13 +126,6 @@ fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellI
             ),
         ]);
     Some(found)
-}
-
-/// Whether the same source was connected to the same target at the same time.
-fn beside_others(matrix: &Matrix, id: CellId) -> bool {
-    matrix
-        .cells_of(id.vantage)
-        .any(|other| other != id && matrix.cell(other).reach == Reach::Connected)
 }
 
 /// Whether another connection of the same vantage point lost packets too.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parallax_model::experiment::Experiment;
-use parallax_model::observation::Observation;
 use parallax_model::spec::{Depth, ProbeOptions, ProbeSpec};
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
@@ -23,20 +22,19 @@ pub(super) const FOLLOW_UP_GRACE: Duration = Duration::from_secs(2);
 pub(super) const FOLLOW_UP_ROUNDS: u32 = 2;
 
 impl Run {
-    pub(super) fn next_experiments(&self, observations: &[Observation]) -> Vec<Experiment> {
-        if !self.inquiry.follow_up || self.round >= FOLLOW_UP_ROUNDS {
-            return Vec::new();
-        }
+    pub(super) const fn may_ask_more(&self) -> bool {
+        self.inquiry.follow_up && self.round < FOLLOW_UP_ROUNDS
+    }
+
+    /// Of what the diagnosis would like to know, what was not asked yet and can be.
+    pub(super) fn possible(&self, wishes: Vec<Experiment>) -> Vec<Experiment> {
         let possible = |experiment: &Experiment| {
             !self.tried.contains(experiment)
                 && self.vantages.get(&experiment.agent).is_some_and(|vantage| {
                     vantage.connected && vantage.capabilities.contains(&capability_of(experiment.kind))
                 })
         };
-        parallax_diagnosis::experiments(&self.question, observations)
-            .into_iter()
-            .filter(possible)
-            .collect()
+        wishes.into_iter().filter(possible).collect()
     }
 
     pub(super) fn order_experiments(&mut self, experiments: Vec<Experiment>, now: Instant) -> Vec<Effect> {

@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use parallax_model::evidence::Evidence;
-use parallax_model::experiment::{Experiment, ExperimentKind, ExperimentOutcome, ExperimentRecord};
+use parallax_model::experiment::{Experiment, ExperimentOutcome, ExperimentRecord};
 use parallax_model::finding::{Finding, FindingKind, Location};
 use parallax_model::observation::Observation;
 use parallax_model::vantage::AgentName;
@@ -38,7 +37,7 @@ impl Records {
     /// An agent has done its part of a round; what it left out it would not or could not do.
     pub(super) fn done(&mut self, round: u32, agent: &AgentName, seen: &Observation) {
         for record in self.of(round, agent) {
-            record.outcome = if shows(seen, &record.experiment) {
+            record.outcome = if parallax_diagnosis::is_answered(seen, &record.experiment) {
                 ExperimentOutcome::Done
             } else {
                 ExperimentOutcome::Refused
@@ -94,36 +93,6 @@ fn because(experiment: &Experiment, findings: &[Finding]) -> String {
     words.join(" or ")
 }
 
-/// Whether something in what an agent reports is this experiment's.
-fn shows(seen: &Observation, experiment: &Experiment) -> bool {
-    let is_its = |kind: Option<ExperimentKind>| kind == Some(experiment.kind);
-    let network = &seen.network;
-    match experiment.kind {
-        ExperimentKind::ControlTarget => network.control.is_some(),
-        ExperimentKind::OtherResolver => other_answer(seen).is_some(),
-        ExperimentKind::PortSweep => network
-            .sweeps
-            .iter()
-            .any(|sweep| sweep.address == experiment.address),
-        kind if kind.is_path() => network
-            .paths
-            .iter()
-            .any(|path| is_its(path.experiment) && path.address == experiment.address),
-        _ => seen
-            .attempts
-            .iter()
-            .any(|attempt| is_its(attempt.experiment) && attempt.address == experiment.address),
-    }
-}
-
-/// What another resolver said.
-fn other_answer(seen: &Observation) -> Option<()> {
-    match seen.resolve.as_ref()?.evidence.as_ref()? {
-        Evidence::Resolve(facts) => facts.other.as_ref().map(|_| ()),
-        _ => None,
-    }
-}
-
 /// "mtu_black_hole 0.45 -> 0.93; flow_cut is gone"; `None` where nothing changed.
 fn difference(before: &[Finding], after: &[Finding]) -> Option<String> {
     let mut unmatched: Vec<&Finding> = before.iter().collect();
@@ -174,6 +143,7 @@ fn place(location: &Location) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use parallax_model::experiment::ExperimentKind;
     use parallax_model::finding::{Alternative, Scope, Segment, Severity};
     use parallax_model::target::{Endpoint, Security};
 

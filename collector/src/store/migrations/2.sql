@@ -1,10 +1,7 @@
 -- What is the same target, and what was seen of it when it last worked.
 
-ALTER TABLE runs ADD COLUMN target_key TEXT NOT NULL DEFAULT ''; -- host and endpoints; '' before this version
-CREATE INDEX runs_by_target ON runs (target_key, started_at);
-
 CREATE TABLE last_good (
-    target_key TEXT   NOT NULL,
+    target_key TEXT   NOT NULL,             -- host and endpoints
     agent      TEXT   NOT NULL,
     run_id     TEXT   NOT NULL,             -- the newest run in which all was well there
     started_at BIGINT NOT NULL,

@@ -24,8 +24,8 @@ pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreErr
     let mut transaction = store.write().await?;
     let key = target_key(&run.target);
     sqlx::query(
-        "INSERT INTO runs (id, started_at, target, verdict, summary, document, target_key) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO runs (id, started_at, target, verdict, summary, document) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
     )
     .bind(run.run_id.to_string())
     .bind(run.started_at.as_microsecond())
@@ -33,7 +33,6 @@ pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreErr
     .bind(run.verdict.as_str())
     .bind(run.summary.as_str())
     .bind(v1::Run::from(&run).encode_to_vec())
-    .bind(key.as_str())
     .execute(&mut *transaction)
     .await?;
     remember_good(&mut transaction, &key, &run).await?;
@@ -69,6 +68,15 @@ pub(super) async fn find(store: &Sqlite, id: String) -> Result<Found, StoreError
     }
 }
 
+/// The run of that id. [`find`] looks through all of them.
+async fn whole(store: &Sqlite, id: &str) -> Result<Option<RunDocument>, StoreError> {
+    let row = sqlx::query("SELECT document FROM runs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&store.pool)
+        .await?;
+    row.as_ref().map(read_run).transpose()
+}
+
 /// What each vantage point saw of a target when all was well there.
 pub(super) async fn last_good(store: &Sqlite, target: RunTarget) -> Result<Option<LastGood>, StoreError> {
     let rows = sqlx::query(
@@ -95,7 +103,7 @@ pub(super) async fn last_good(store: &Sqlite, target: RunTarget) -> Result<Optio
     }
     let mut observations = Vec::new();
     for (run_id, agents) in agents_by_run.into_iter().take(RUNS_COMPARED) {
-        if let Found::One(run) = find(store, run_id).await? {
+        if let Some(run) = whole(store, &run_id).await? {
             let of_it = |agent: &str| agents.iter().any(|name| name == agent);
             observations.extend(run.vantages.into_iter().filter(|seen| of_it(seen.agent.as_str())));
         }

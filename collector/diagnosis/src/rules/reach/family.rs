@@ -1,6 +1,7 @@
 //! One of IPv4 and IPv6 that works, and the other that does not.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use parallax_model::finding::FindingKind;
 use parallax_model::observation::Family;
@@ -8,7 +9,7 @@ use parallax_model::observation::Family;
 use super::claim::Claim;
 use super::column::vantages;
 use crate::candidate::{Blame, Candidate};
-use crate::matrix::Matrix;
+use crate::matrix::{CellId, Matrix};
 use crate::overlay;
 use crate::symptom::Reach;
 use crate::words;
@@ -27,10 +28,7 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         claim.kind,
         FindingKind::OnePathBroken | FindingKind::OneBackendBroken
     );
-    let of_the_flow = claim.cells.iter().any(|&id| {
-        overlay::answers_now(matrix, id) || overlay::crosswise(matrix, matrix.cell(id).attempt.address)
-    });
-    if claim.blame == Blame::Agent || of_some_flows || of_the_flow {
+    if claim.blame == Blame::Agent || of_some_flows {
         return None;
     }
     if !affected
@@ -39,7 +37,20 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
     {
         return None;
     }
-    let works = words::family(other(family));
+    let answers = |&id: &CellId| overlay::answers_now(matrix, id);
+    let addresses: BTreeSet<IpAddr> = claim
+        .cells
+        .iter()
+        .map(|&id| matrix.cell(id).attempt.address)
+        .collect();
+    if claim.cells.iter().any(answers)
+        || addresses
+            .into_iter()
+            .any(|address| overlay::crosswise(matrix, address))
+    {
+        return None;
+    }
+    let works = words::family(family.other());
     let mut found = reach.clone();
     found.kind = FindingKind::FamilyBroken;
     found.confidence = (claim.confidence + 0.05).min(0.95);
@@ -93,11 +104,4 @@ fn only_family(matrix: &Matrix, claim: &Claim, vantage: usize, family: Family) -
         }
     }
     other_connects
-}
-
-const fn other(family: Family) -> Family {
-    match family {
-        Family::Ipv4 => Family::Ipv6,
-        Family::Ipv6 => Family::Ipv4,
-    }
 }

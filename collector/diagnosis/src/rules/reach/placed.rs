@@ -236,7 +236,9 @@ fn last_for_everything(view: &View, group: &Group) -> bool {
     let mut hops = BTreeSet::new();
     let mut who = BTreeSet::new();
     for (id, place) in known {
-        if overlay::distance_of_siblings(view.matrix, id).is_some_and(|host| host == place.ttl + 1) {
+        if overlay::distance_of_siblings(view.matrix, id)
+            .is_some_and(|host| host == place.ttl.saturating_add(1))
+        {
             return true;
         }
         if place.ttl < 2 || place.before.is_some() {

@@ -198,11 +198,7 @@ fn location(view: &View, meaning: Meaning, cells: &[CellId], from: &BTreeSet<IpA
         .filter_map(|&id| overlay::sender(view.matrix, id, self::sender(view, id)?))
         .collect();
     match places.first() {
-        Some(first) if places.iter().all(|place| place.segment == first.segment) => Location {
-            segment: first.segment,
-            after: first.after,
-            before: first.before,
-        },
+        Some(first) if places.iter().all(|place| place.segment == first.segment) => first.location(),
         Some(_) | None => Location {
             segment: segment(view, cells, from),
             after: None,
