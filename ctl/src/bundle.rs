@@ -77,18 +77,9 @@ fn entries(document: &RunDocument) -> Result<Vec<Entry>, Trouble> {
 }
 
 fn changes_text(document: &RunDocument) -> String {
-    let Some(before) = document.compared_with else {
-        return "no earlier good run of this target was known\n".to_owned();
-    };
-    changes::table(
-        &changes::Difference {
-            target: document.target.input.clone(),
-            before,
-            after: document.reference(),
-            not_in_both: Vec::new(),
-            changes: document.changes.clone(),
-        },
-        Canvas::PLAIN,
+    changes::Difference::recorded(document).map_or_else(
+        || "no earlier good run of this target was known\n".to_owned(),
+        |difference| changes::table(&difference, Canvas::PLAIN),
     )
 }
 

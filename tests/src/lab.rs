@@ -29,6 +29,8 @@ pub const VANTAGES: [&str; 4] = ["edge-fra", "edge-ams", "edge-lon", "edge-nyc"]
 pub struct Vantage {
     /// Its name, which begins with `edge-`.
     pub name: String,
+    /// From 1, as in its addresses.
+    pub number: u8,
     /// Where its agent runs.
     pub host: Namespace,
     /// Its first hop, which no other vantage point uses.
@@ -83,6 +85,7 @@ impl Lab {
                 .map(|(number, name)| {
                     Ok(Vantage {
                         name: (*name).to_owned(),
+                        number,
                         host: place(name)?,
                         router: place(&format!("{name}-gw"))?,
                         address: address::vantage(number),

@@ -168,7 +168,7 @@ impl Site {
                 Answering::Instead(address::CONTROL.v4.into()),
             ),
             Kind::AgentDown | Kind::AgentFrozen => bail!("there are no agents here"),
-            _ => unreachable!("a filter, set above"),
+            other => bail!("{} is neither a filter nor done here", other.name()),
         }
     }
 
@@ -247,11 +247,8 @@ impl Site {
         let Place::Agent(name) = place else {
             bail!("{place} is no vantage point's host");
         };
-        let found = (1..)
-            .zip(&self.lab.vantages)
-            .find(|(_, vantage)| &vantage.name == name);
-        let (number, vantage) = found.with_context(|| format!("no vantage point {name}"))?;
-        Ok((&vantage.host, number))
+        let vantage = self.vantage(name)?;
+        Ok((&vantage.host, vantage.number))
     }
 
     fn set_answers(&self, place: &Place, wrong: bool, answering: Answering) -> Result<()> {

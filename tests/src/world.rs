@@ -184,12 +184,8 @@ impl World {
         let mut command = self.programs.agent();
         command.args(["run", "--collector", &collector_address(), "--name", name]);
         command.args(labels(name).iter().flat_map(|label| ["--label", label]));
-        let numbers = 1..;
-        let vantage = numbers
-            .zip(&self.site.lab.vantages)
-            .find(|(_, vantage)| vantage.name == name);
-        if let Some((number, _)) = vantage {
-            for address in address::vantage_second(number).both() {
+        if let Ok(vantage) = self.site.vantage(name) {
+            for address in address::vantage_second(vantage.number).both() {
                 command.args(["--source-address", &address.to_string()]);
             }
         }

@@ -38,25 +38,27 @@ pub(crate) struct Inquiry {
 }
 
 impl Inquiry {
-    /// What is known of when the target last worked, if that is of any of these vantage points.
-    pub(crate) fn before_of(&self, observations: &[Observation]) -> Option<&LastGood> {
-        let has_one_of = |good: &&LastGood| {
-            let agents = good.observations.iter().map(|seen| &seen.agent);
-            agents
-                .into_iter()
-                .any(|agent| observations.iter().any(|seen| seen.agent == *agent))
-        };
-        self.before.as_ref().filter(has_one_of)
+    /// What these vantage points saw when the target last worked there, and the newest of the runs that it is of.
+    pub(crate) fn before_of(&self, observations: &[Observation]) -> Option<(RunRef, Vec<Observation>)> {
+        let asked = |good: &&Observation| observations.iter().any(|seen| seen.agent == good.agent);
+        let mut newest = None;
+        let mut before = Vec::new();
+        for (run, seen) in &self.before.as_ref()?.runs {
+            let of_them: Vec<_> = seen.iter().filter(asked).cloned().collect();
+            if !of_them.is_empty() {
+                newest.get_or_insert(*run);
+                before.extend(of_them);
+            }
+        }
+        newest.map(|run| (run, before))
     }
 }
 
 /// A target as it was seen when it last worked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LastGood {
-    /// The newest of the runs in which it was seen so.
-    pub(crate) run: RunRef,
-    /// One for each vantage point from which it ever worked, the newest one of each.
-    pub(crate) observations: Vec<Observation>,
+    /// The runs in which it was seen so, newest first, each with the vantage points that saw it so in no newer one.
+    pub(crate) runs: Vec<(RunRef, Vec<Observation>)>,
 }
 
 /// Who takes part in a run.

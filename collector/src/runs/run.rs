@@ -390,9 +390,9 @@ impl Run {
             depth: self.inquiry.spec.depth,
             started_at: self.inquiry.started_at,
             duration: now.saturating_duration_since(self.started),
-            compared_with: before.map(|good| good.run),
+            compared_with: before.as_ref().map(|(run, _)| *run),
             changes: before
-                .map(|good| parallax_diagnosis::changes(&good.observations, &observations))
+                .map(|(_, before)| parallax_diagnosis::changes(&before, &observations))
                 .unwrap_or_default(),
             experiments: self.records.all(),
             vantages: observations,

@@ -4,11 +4,9 @@ mod bundle;
 mod diff;
 mod source;
 
-use parallax_model::run::RunDocument;
-use parallax_proto::v1;
-
-use crate::args::{ListFormat, RunFormat, RunsArgs, RunsCommand, RunsListArgs};
-use crate::client::{Client, call};
+use self::source::Runs;
+use crate::args::{ListFormat, RunFormat, RunSource, RunsArgs, RunsCommand, RunsListArgs};
+use crate::client::Client;
 use crate::config::Config;
 use crate::exit::Trouble;
 use crate::{console, render};
@@ -35,9 +33,7 @@ async fn list(args: &RunsListArgs, config: &Config) -> Result<u8, Trouble> {
 }
 
 async fn show(id: String, format: RunFormat, config: &Config) -> Result<u8, Trouble> {
-    let mut client = Client::dial(config).await?;
-    let run = call(client.control.get_run(v1::GetRunRequest { run_id: id })).await?;
-    let document = RunDocument::try_from(run)?;
+    let document = Runs::new(config).get(&RunSource::Id(id), None).await?;
     console::print(&render::run(&document, format, console::canvas())?)?;
     Ok(0)
 }

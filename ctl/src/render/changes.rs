@@ -24,6 +24,19 @@ pub(crate) struct Difference {
     pub(crate) changes: Vec<Change>,
 }
 
+impl Difference {
+    /// What a run says itself of the last good one before it, if it was compared with one.
+    pub(crate) fn recorded(run: &RunDocument) -> Option<Self> {
+        Some(Self {
+            target: run.target.input.clone(),
+            before: run.compared_with?,
+            after: run.reference(),
+            not_in_both: Vec::new(),
+            changes: run.changes.clone(),
+        })
+    }
+}
+
 /// For a person: what was and what is, vantage point by vantage point.
 pub(crate) fn table(difference: &Difference, canvas: Canvas) -> String {
     let title = format!(

@@ -31,7 +31,9 @@ use parallax_model::path::{
 use parallax_model::run::{
     AgentSummary, Change, ChangeKind, RUN_SCHEMA, RunDocument, RunRef, RunSummary, RunTarget,
 };
-use parallax_model::spec::{Depth, Examination, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
+use parallax_model::spec::{
+    Depth, Examination, FamilyChoice, LoginSpec, PathChoice, ProbeOptions, ProbeSpec,
+};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Host, Security, Target};
 use uuid::Uuid;
@@ -78,7 +80,7 @@ pub(super) fn specs() -> Vec<ProbeSpec> {
                 examine: Examination::ALL.to_vec(),
                 hold: Some(Duration::from_secs(600)),
                 sync_with: Some("nyc-1".parse().unwrap()),
-                path: parallax_model::spec::PathChoice::default(),
+                path: PathChoice::Always,
             },
         },
         ProbeSpec {

@@ -140,12 +140,25 @@ fn good(agent: &str) -> LastGood {
         unreachable!("it is done")
     };
     LastGood {
-        run: RunRef {
-            run_id: Uuid::from_u128(7),
-            started_at: Timestamp::UNIX_EPOCH,
-        },
-        observations: vec![*seen],
+        runs: vec![(run_of(7), vec![*seen])],
     }
+}
+
+fn run_of(id: u128) -> RunRef {
+    RunRef {
+        run_id: Uuid::from_u128(id),
+        started_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn a_run_is_compared_with_the_last_good_one_of_those_who_were_asked() {
+    let mut before = good("nyc-1");
+    let (_, others) = good("fra-1").runs.remove(0);
+    before.runs.push((run_of(3), others));
+    let run = answered_beside(before).answer().clone();
+    assert_eq!(run.compared_with, Some(run_of(3)));
+    assert_eq!(run.changes.len(), 1);
 }
 
 fn answered_beside(before: LastGood) -> Bench {

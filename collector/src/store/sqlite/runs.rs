@@ -1,7 +1,7 @@
 //! Runs, and which of them show a target as it is when all is well.
 
 use parallax_model::finding::Verdict;
-use parallax_model::observation::VantageOutcome;
+use parallax_model::observation::{Observation, VantageOutcome};
 use parallax_model::run::{RunDocument, RunRef, RunSummary, RunTarget};
 use parallax_proto::v1;
 use prost::Message as _;
@@ -86,29 +86,26 @@ pub(super) async fn last_good(store: &Sqlite, target: RunTarget) -> Result<Optio
     .bind(target_key(&target))
     .fetch_all(&store.pool)
     .await?;
-    let Some(newest) = rows.first() else {
-        return Ok(None);
-    };
-    let run = RunRef {
-        run_id: read_id(newest.try_get("run_id")?)?,
-        started_at: read_time(newest.try_get("started_at")?)?,
-    };
-    let mut agents_by_run: Vec<(String, Vec<String>)> = Vec::new();
+    let mut agents_by_run: Vec<(RunRef, Vec<String>)> = Vec::new();
     for row in &rows {
-        let (agent, run_id): (String, String) = (row.try_get("agent")?, row.try_get("run_id")?);
+        let agent: String = row.try_get("agent")?;
+        let of = RunRef {
+            run_id: read_id(row.try_get("run_id")?)?,
+            started_at: read_time(row.try_get("started_at")?)?,
+        };
         match agents_by_run.last_mut() {
-            Some((run, agents)) if *run == run_id => agents.push(agent),
-            _ => agents_by_run.push((run_id, vec![agent])),
+            Some((run, agents)) if *run == of => agents.push(agent),
+            _ => agents_by_run.push((of, vec![agent])),
         }
     }
-    let mut observations = Vec::new();
-    for (run_id, agents) in agents_by_run.into_iter().take(RUNS_COMPARED) {
-        if let Some(run) = whole(store, &run_id).await? {
-            let of_it = |agent: &str| agents.iter().any(|name| name == agent);
-            observations.extend(run.vantages.into_iter().filter(|seen| of_it(seen.agent.as_str())));
+    let mut runs = Vec::new();
+    for (of, agents) in agents_by_run.into_iter().take(RUNS_COMPARED) {
+        if let Some(run) = whole(store, &of.run_id.to_string()).await? {
+            let is_its = |seen: &Observation| agents.iter().any(|name| name == seen.agent.as_str());
+            runs.push((of, run.vantages.into_iter().filter(is_its).collect()));
         }
     }
-    Ok(Some(LastGood { run, observations }))
+    Ok((!runs.is_empty()).then_some(LastGood { runs }))
 }
 
 /// The same for every way to write the same target.

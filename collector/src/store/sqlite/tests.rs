@@ -222,7 +222,8 @@ fn seen(id: u128, verdict: Verdict, vantages: &[(&str, VantageOutcome)]) -> RunD
 
 async fn notes(store: &Sqlite, target: RunTarget) -> Vec<(String, String)> {
     let good = store.last_good(target).await.unwrap();
-    let seen = good.into_iter().flat_map(|good| good.observations);
+    let runs = good.into_iter().flat_map(|good| good.runs);
+    let seen = runs.flat_map(|(_, seen)| seen);
     let mut notes: Vec<_> = seen
         .map(|seen| (seen.agent.to_string(), seen.note.unwrap()))
         .collect();
@@ -257,7 +258,8 @@ async fn each_vantage_point_has_a_last_good_run_of_its_own() {
     let expected = [("ams-1", "run 2"), ("fra-1", "run 3"), ("nyc-1", "run 1")];
     let expected = expected.map(|(agent, note)| (agent.to_owned(), note.to_owned()));
     assert_eq!(notes(&store, target.clone()).await, expected);
-    let newest = store.last_good(target).await.unwrap().unwrap().run;
+    let good = store.last_good(target).await.unwrap().unwrap();
+    let (newest, _) = good.runs[0];
     assert_eq!(newest.run_id.as_u128() >> 120, 3);
 }
 

@@ -32,8 +32,12 @@ pub(super) async fn run(args: BundleArgs, config: &Config) -> Result<u8, Trouble
     Ok(0)
 }
 
-/// Whole or not at all: beside it first.
+/// Whole or not at all: beside it first. What is no file, such as a device or a pipe, is written to and not replaced.
 fn write(file: &Path, archive: &[u8]) -> io::Result<()> {
+    let kind = std::fs::symlink_metadata(file).map(|found| found.file_type());
+    if kind.is_ok_and(|kind| !kind.is_file()) {
+        return std::fs::write(file, archive);
+    }
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");
     let written = std::fs::write(&beside, archive).and_then(|()| std::fs::rename(&beside, file));

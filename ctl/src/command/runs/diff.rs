@@ -32,14 +32,8 @@ pub(super) async fn run(args: DiffArgs, config: &Config) -> Result<u8, Trouble> 
 /// one that there is.
 async fn since_the_last_good(runs: &mut Runs<'_>, source: &RunSource) -> Result<Difference, Trouble> {
     let after = runs.get(source, None).await?;
-    if let Some(before) = after.compared_with {
-        return Ok(Difference {
-            target: after.target.input.clone(),
-            before,
-            after: after.reference(),
-            not_in_both: Vec::new(),
-            changes: after.changes,
-        });
+    if let Some(difference) = Difference::recorded(&after) {
+        return Ok(difference);
     }
     let before = runs.last_good_before(&after).await?;
     between(&before, &after)
