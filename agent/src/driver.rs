@@ -330,11 +330,12 @@ impl Line<'_> {
 }
 
 fn with_interface(evidence: ConnectEvidence) -> ConnectEvidence {
+    let holder = evidence.local.and_then(|local| tcp::holder(local.ip()));
     ConnectEvidence {
-        interface: evidence.local.and_then(|local| tcp::holder(local.ip())),
-        on_link: evidence
-            .local
-            .and_then(|local| tcp::on_link(local.ip(), evidence.peer.ip())),
+        on_link: holder
+            .as_ref()
+            .and_then(|holder| holder.on_link(evidence.peer.ip())),
+        interface: holder.map(|holder| holder.name),
         ..evidence
     }
 }

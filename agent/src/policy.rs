@@ -122,6 +122,17 @@ impl Policy {
         }
     }
 
+    /// Whether a follow-up may ask a resolver, which somebody else names, for the addresses of a host.
+    pub(crate) fn admits_resolver(&self, host: &Host, port: u16, resolver: IpAddr) -> Result<(), Forbidden> {
+        self.admits_target(host, port)?;
+        self.denied(resolver)?;
+        if self.experiments {
+            Ok(())
+        } else {
+            Err(Forbidden("this agent's policy has experiments = false".into()))
+        }
+    }
+
     fn denied(&self, address: IpAddr) -> Result<(), Forbidden> {
         let meant = meant(address);
         match self.deny.iter().find(|network| network.contains(meant)) {

@@ -61,7 +61,9 @@ impl Reports {
     }
 
     pub(crate) fn stage(&self, place: Option<(IpAddr, Endpoint)>, stage: Stage) {
-        if let (Some(listener), Some((address, endpoint))) = (&self.listener, place) {
+        if let (Some(listener), Some((address, endpoint))) = (&self.listener, place)
+            && !listener.is_closed()
+        {
             let _ = listener.send((SocketAddr::new(address, endpoint.port), stage.clone()));
         }
         let stage = Box::new(stage);

@@ -1,5 +1,6 @@
 //! From an order to an observation.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,10 +152,12 @@ impl Runner {
             reports,
         };
         let observation = if order.watches.is_some() {
+            drop(stages);
             probe.watch(heard).await?
         } else if order.experiments.is_empty() {
             probe.requested(heard, stages).await?
         } else {
+            drop(stages);
             probe.follow_ups().await?
         };
         Ok(Ran {
@@ -264,10 +267,12 @@ impl Probe<'_> {
         let connects = attempts
             .iter()
             .filter_map(|attempt| attempt.stages.first()?.evidence.as_ref());
-        let used = connects.filter_map(|evidence| match evidence {
-            Evidence::Connect(facts) => Some(facts.local?.ip()),
-            _ => None,
-        });
+        let used: BTreeSet<IpAddr> = connects
+            .filter_map(|evidence| match evidence {
+                Evidence::Connect(facts) => Some(facts.local?.ip()),
+                _ => None,
+            })
+            .collect();
         self.runner.network.sources(used, tcp::beside)
     }
 

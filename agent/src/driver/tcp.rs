@@ -19,7 +19,7 @@ use crate::driver::errno;
 
 mod interface;
 
-pub(crate) use interface::{beside, holder, on_link};
+pub(crate) use interface::{beside, holder};
 
 /// An open connection.
 pub(crate) struct Open {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use futures_util::future::select_ok;
 use parallax_engine::action::Dial;
 use parallax_engine::resolve::Source;
 use parallax_identity::CollectorAddress;
@@ -31,25 +32,20 @@ impl Probe<'_> {
         })
     }
 
-    /// The first address that answers is enough.
+    /// The first address that answers is enough; a silent one takes no time from the others.
     async fn connect_to(&self, target: &CollectorAddress, until: Instant) -> Result<Duration, Fault> {
         let addresses = self.addresses_of(target.host(), until).await;
-        let mut fault = Fault::new(
-            FaultKind::Dns(DnsFault::NoAddress),
-            format!("the control target {target} has no address"),
-        );
-        for address in addresses {
-            let began = Instant::now();
-            let peer = SocketAddr::new(address, target.port());
-            match tcp::connect(peer, Dial::default(), until).await {
-                Ok(open) => {
-                    let measured = tcp::info(open.stream.as_fd()).map(|info| info.rtt);
-                    return Ok(measured.unwrap_or_else(|| began.elapsed()));
-                }
-                Err(not) => fault = not.fault,
-            }
+        if addresses.is_empty() {
+            return Err(Fault::new(
+                FaultKind::Dns(DnsFault::NoAddress),
+                format!("the control target {target} has no address"),
+            ));
         }
-        Err(fault)
+        let peers = addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, target.port()));
+        let (rtt, _) = select_ok(peers.map(|peer| Box::pin(round_trip(peer, until)))).await?;
+        Ok(rtt)
     }
 
     async fn addresses_of(&self, host: &str, until: Instant) -> Vec<IpAddr> {
@@ -66,4 +62,14 @@ impl Probe<'_> {
                 .collect(),
         }
     }
+}
+
+/// From SYN to SYN-ACK.
+async fn round_trip(peer: SocketAddr, until: Instant) -> Result<Duration, Fault> {
+    let began = Instant::now();
+    let open = tcp::connect(peer, Dial::default(), until)
+        .await
+        .map_err(|not| not.fault)?;
+    let measured = tcp::info(open.stream.as_fd()).map(|info| info.rtt);
+    Ok(measured.unwrap_or_else(|| began.elapsed()))
 }

@@ -78,6 +78,11 @@ impl Probe<'_> {
                     .variation
                     .resolver
                     .ok_or("other_resolver names no resolver")?;
+                let host = &self.order.spec.target.host;
+                self.runner
+                    .policy
+                    .admits_resolver(host, endpoint.port, resolver.ip())
+                    .map_err(|forbidden| forbidden.to_string())?;
                 round.resolver = Some(resolver);
                 return Ok(());
             }

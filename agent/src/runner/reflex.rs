@@ -99,7 +99,10 @@ impl<'a> Reflex<'a> {
                 biased;
                 Some((peer, stage)) = self.stages.recv() => self.hear(peer, &stage),
                 done = &mut attempts, if made.is_none() => made = Some(done),
-                Some(path) = self.tasks.join_next() => self.paths.extend(path),
+                Some(traced) = self.tasks.join_next() => match traced {
+                    Ok(path) => self.paths.push(path),
+                    Err(error) => tracing::error!(order = %self.probe.order.id, %error, "a trace broke off"),
+                },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && made.is_none() => self.too_late(),
             }
         }
@@ -134,8 +137,8 @@ impl<'a> Reflex<'a> {
             .waiting
             .iter()
             .filter(|(_, wait)| wait.until <= now)
+            .map(|(peer, wait)| (*peer, wait.open))
             .collect();
-        let late: Vec<_> = late.into_iter().map(|(peer, wait)| (*peer, wait.open)).collect();
         for (peer, open) in late {
             self.waiting.remove(&peer);
             if open {

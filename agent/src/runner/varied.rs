@@ -6,13 +6,14 @@ use std::time::Duration;
 use parallax_engine::action::{Dial, Hello, NameShown};
 use parallax_model::experiment::{Experiment, ExperimentKind};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
 
 use crate::runner::attempts::{Errand, Job};
 
 /// What every host takes (RFC 9293 section 3.7.1): no way is so narrow that packets of this size get lost in it.
 const SMALL_MSS: u16 = 536;
 /// A name that nobody filters and no mail server has (RFC 2606 section 3).
-const NEUTRAL_NAME: &str = "www.example.com";
+pub(super) const NEUTRAL_NAME: &str = "www.example.com";
 /// Connections one after another when nothing else is said, and at most.
 const SERIAL: u8 = 5;
 const SERIAL_AT_MOST: u8 = 10;
@@ -65,19 +66,23 @@ pub(super) fn jobs(experiment: &Experiment, errand: Errand) -> Vec<Job> {
         after,
         series,
     };
-    (1..times).map(|_| job.again()).chain([job.again()]).collect()
+    (0..times).map(|_| job.again()).collect()
 }
 
 /// Attempts of which only one is made at a time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Series(Arc<Mutex<()>>);
+pub(super) struct Series(Arc<Mutex<Option<Instant>>>);
 
 impl Series {
-    /// Does this when nobody else of the series does anything.
-    pub(super) async fn alone<T>(&self, doing: impl Future<Output = T>) -> T {
-        let _turn = self.0.lock().await;
+    /// Does this when nobody else of the series does anything, and a while after the last of it that was done.
+    pub(super) async fn alone<T>(&self, doing: impl Future<Output = Option<T>>) -> Option<T> {
+        let mut ended = self.0.lock().await;
+        if let Some(ended) = *ended {
+            sleep_until(ended + SERIAL_GAP).await;
+        }
         let done = doing.await;
-        tokio::time::sleep(SERIAL_GAP).await;
+        // What was not begun needs no rest behind it.
+        *ended = done.is_some().then(Instant::now);
         done
     }
 }

@@ -10,16 +10,15 @@ use parallax_model::path::{HopReply, Path, PathEnd, Payload, Sweep};
 use parallax_model::target::{Host, Security};
 
 use crate::driver::path::{Flow, SUPPORTED};
-use crate::runner::Probe;
 use crate::runner::aim::Aim;
 use crate::runner::path::{TIME, Tracer};
 use crate::runner::sweep::SWEEP_TIME;
+use crate::runner::varied::NEUTRAL_NAME;
+use crate::runner::{Probe, peer};
 
 /// What Ethernet carries, what is left of it behind PPPoE and in usual tunnels, and what IPv6 carries everywhere
 /// (RFC 8200 section 5).
 const SIZES: [u16; 4] = [1_500, 1_492, 1_400, 1_280];
-/// A name that nobody filters (RFC 2606 section 3).
-const HARMLESS: &str = "www.example.com";
 
 /// Whether an experiment of this kind can be made here.
 pub(crate) const fn is_made(kind: ExperimentKind) -> bool {
@@ -33,13 +32,14 @@ impl Probe<'_> {
         let now = tracer.began.elapsed();
         let until = self.deadline.min(now + TIME);
         let host = &self.order.spec.target.host;
-        let of_kind = |sweeps| {
-            let kind =
-                move |one: &&Experiment| (one.kind == ExperimentKind::PortSweep && SUPPORTED) == sweeps;
-            experiments.iter().filter(kind)
-        };
-        let paths = of_kind(false).map(|experiment| tracer.paths(experiment, host, until));
-        let sweeps = of_kind(true)
+        let (sweeps, paths): (Vec<_>, Vec<_>) = experiments
+            .iter()
+            .partition(|one| SUPPORTED && one.kind == ExperimentKind::PortSweep);
+        let paths = paths
+            .into_iter()
+            .map(|experiment| tracer.paths(experiment, host, until));
+        let sweeps = sweeps
+            .into_iter()
             .map(|experiment| tracer.sweep(target(experiment), self.deadline.min(now + SWEEP_TIME)));
         let (paths, sweeps) = tokio::join!(join_all(paths), join_all(sweeps));
         (
@@ -116,7 +116,7 @@ impl Tracer {
             return vec![aim.clone().not_traced(PathEnd::Unsupported, self.began.elapsed())];
         }
         let named = asked_name(experiment, host);
-        let harmless = Host::Name(HARMLESS.to_owned());
+        let harmless = Host::Name(NEUTRAL_NAME.to_owned());
         let of = |name, payload| Aim {
             experiment: aim.experiment,
             ..Aim::of_hello(aim.target, name, payload, aim.until)
@@ -130,7 +130,7 @@ impl Tracer {
 }
 
 fn target(experiment: &Experiment) -> SocketAddr {
-    SocketAddr::new(experiment.address, experiment.endpoint.port)
+    peer(experiment.address, experiment.endpoint)
 }
 
 fn asked_name(experiment: &Experiment, host: &Host) -> Host {

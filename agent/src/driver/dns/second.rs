@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parallax_model::evidence::DnsQuery;
 use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::driver::dns::exchange::DATAGRAM;
@@ -17,9 +17,9 @@ use crate::driver::dns::message::Question;
 /// farther apart.
 const WAIT: Duration = Duration::from_millis(400);
 
-/// Listens on where an answer came, while the look-up goes on with it.
+/// Listens on where an answer came, while the look-up goes on with it, and as long as anybody may ask what came.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seconds(Arc<Mutex<Vec<JoinHandle<Second>>>>);
+pub(crate) struct Seconds(Arc<Mutex<JoinSet<Second>>>);
 
 /// What came for a question after its first answer.
 #[derive(Debug)]
@@ -37,32 +37,32 @@ impl Seconds {
         let first: HashSet<IpAddr> = answered.addresses.iter().copied().collect();
         let (name, record_type) = (answered.name.clone(), answered.record_type.clone());
         let resolver = answered.resolver;
-        let listening = tokio::spawn(async move {
+        let listening = async move {
             Second {
                 name,
                 record_type,
                 resolver,
                 addresses: different(&socket, &question, &first, until).await,
             }
-        });
+        };
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(listening);
+            .spawn(listening);
     }
 
     /// Adds what came to the questions. What is still listened for is waited for only `if_wanted`: whoever has no
     /// trouble has no use for it.
     pub(crate) async fn add_to(&self, queries: &mut [DnsQuery], if_wanted: bool) {
-        let listening = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for one in listening {
-            if !if_wanted && !one.is_finished() {
-                one.abort();
-                continue;
-            }
-            let Ok(second) = one.await else {
-                continue;
+        let mut listening = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        loop {
+            let ended = if if_wanted {
+                listening.join_next().await
+            } else {
+                listening.try_join_next()
             };
+            let Some(ended) = ended else { break };
+            let Ok(second) = ended else { continue };
             let asked = queries.iter_mut().find(|query| {
                 query.name == second.name
                     && query.record_type == second.record_type

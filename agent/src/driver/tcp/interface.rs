@@ -5,14 +5,33 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
+/// An interface that holds an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) name: String,
+    address: IpAddr,
+    mask: Option<IpAddr>,
+}
+
 /// The interface that holds an address now; `None` for one that is held by none (a transparent proxy's, or gone).
-pub(crate) fn holder(address: IpAddr) -> Option<String> {
-    let interfaces = getifaddrs().ok()?;
+pub(crate) fn holder(address: IpAddr) -> Option<Holder> {
     let holds = |held: &SockaddrStorage| ip_of(held) == Some(address);
-    interfaces
-        .filter(|interface| interface.address.as_ref().is_some_and(holds))
-        .map(|interface| interface.interface_name)
-        .next()
+    let interface = getifaddrs()
+        .ok()?
+        .find(|interface| interface.address.as_ref().is_some_and(holds))?;
+    Some(Holder {
+        name: interface.interface_name,
+        address,
+        mask: interface.netmask.as_ref().and_then(ip_of),
+    })
+}
+
+impl Holder {
+    /// Whether an address is reached without a router, on the link of the one that is held; `None` where the interface
+    /// does not say how much of the link is its own.
+    pub(crate) fn on_link(&self, theirs: IpAddr) -> Option<bool> {
+        within(self.address, theirs, self.mask?)
+    }
 }
 
 /// The other addresses that the interface holds which holds this one: of its family, and of more than the link.
@@ -24,23 +43,10 @@ pub(crate) fn beside(address: IpAddr) -> Vec<IpAddr> {
         return Vec::new();
     };
     interfaces
-        .filter(|other| other.interface_name == interface)
+        .filter(|other| other.interface_name == interface.name)
         .filter_map(|other| ip_of(other.address.as_ref()?))
         .filter(|other| *other != address && other.is_ipv4() == address.is_ipv4() && !of_the_link(other))
         .collect()
-}
-
-/// Whether an address on the same link as this one of ours is reached without a router; `None` where the interface does
-/// not say how much of the link is its own.
-pub(crate) fn on_link(ours: IpAddr, theirs: IpAddr) -> Option<bool> {
-    let interface = getifaddrs().ok()?.find(|interface| {
-        interface
-            .address
-            .as_ref()
-            .is_some_and(|held| ip_of(held) == Some(ours))
-    })?;
-    let mask = interface.netmask.as_ref().and_then(ip_of)?;
-    within(ours, theirs, mask)
 }
 
 fn within(ours: IpAddr, theirs: IpAddr, mask: IpAddr) -> Option<bool> {
@@ -93,7 +99,8 @@ mod tests {
 
     #[test]
     fn the_loopback_network_is_on_link_and_nothing_else_is_by_it() {
-        let ours = "127.0.0.1".parse().unwrap();
+        let ours: IpAddr = "127.0.0.1".parse().unwrap();
+        let on_link = |ours: IpAddr, theirs| holder(ours)?.on_link(theirs);
         assert_eq!(on_link(ours, "127.9.9.9".parse().unwrap()), Some(true));
         assert_eq!(on_link(ours, "192.0.2.1".parse().unwrap()), Some(false));
         assert_eq!(on_link("192.0.2.77".parse().unwrap(), ours), None);
@@ -101,7 +108,7 @@ mod tests {
 
     #[test]
     fn loopback_holds_the_loopback_address_and_nobody_a_strangers() {
-        assert_eq!(holder("127.0.0.1".parse().unwrap()).as_deref(), Some("lo"));
+        assert_eq!(holder("127.0.0.1".parse().unwrap()).unwrap().name, "lo");
         assert_eq!(holder("192.0.2.77".parse().unwrap()), None);
     }
 }
