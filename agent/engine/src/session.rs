@@ -21,6 +21,7 @@ use crate::action::{Action, Connection, NameShown};
 use crate::event::{Event, HandshakeFacts};
 use crate::exchange::{self, Exchange, LoginRequest, Lost, Part, out_of_time, seconds};
 use crate::handshake::{judge, wall};
+use crate::imap::redact::Concealed;
 use crate::partner::Told;
 use crate::timeline::Timeline;
 use crate::transcript::Transcript;
@@ -67,6 +68,10 @@ impl Session {
         wire.deadline = config.deadline;
         if matches!(config.sync, Some(SyncPart::Watcher { .. })) {
             wire.partner.owes_an_end();
+        }
+        if let Some(login) = &config.login {
+            // A server may know it, and say it before it was told.
+            wire.conceal(&[Concealed::secret(login.secret.expose().as_bytes(), "<password>")]);
         }
         Self {
             wire,
