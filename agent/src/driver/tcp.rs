@@ -69,23 +69,38 @@ pub(crate) async fn connect(peer: SocketAddr, dial: Dial, until: Instant) -> Res
         Err(error) => return Err(no_socket(&error, evidence)),
     };
     evidence.local = local(&stream);
-    let error = match begun {
-        Err(error) => error,
-        Ok(()) => match timeout_at(until, stream.writable()).await {
-            Err(_) => return Err(silent(&stream, evidence)),
-            Ok(Err(error)) => error,
-            // Before the queue is read: reading it clears the error (measured).
-            Ok(Ok(())) => match stream.take_error() {
-                Ok(None) => return opened(stream, evidence),
-                Ok(Some(error)) | Err(error) => error,
-            },
-        },
-    };
-    Err(refused(&stream, &error, evidence))
+    match settled(&stream, begun, until).await {
+        None => Err(silent(&stream, evidence)),
+        Some(Ok(())) => opened(stream, evidence),
+        Some(Err(error)) => Err(refused(&stream, &error, evidence)),
+    }
 }
 
-/// Makes the socket and sends the first segment. Between two hosts without a way between them the answer may be
-/// there before `connect` returns; its error comes second.
+/// Sends the first segment. Between two hosts without a way between them the answer may be there before `connect`
+/// returns; its error comes second.
+pub(crate) fn start(socket: Socket, peer: SocketAddr) -> io::Result<(TcpStream, io::Result<()>)> {
+    let begun = match socket.connect(&peer.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
+        other => other,
+    };
+    Ok((TcpStream::from_std(socket.into())?, begun))
+}
+
+/// What comes of a connection that was begun; nothing, if it is neither open nor refused by then.
+pub(crate) async fn settled(
+    stream: &TcpStream,
+    begun: io::Result<()>,
+    until: Instant,
+) -> Option<io::Result<()>> {
+    if begun.is_err() {
+        return Some(begun);
+    }
+    let writable = timeout_at(until, stream.writable()).await.ok()?;
+    // Before the queue is read: reading it clears the error (measured).
+    Some(writable.and_then(|()| stream.take_error()?.map_or(Ok(()), Err)))
+}
+
+/// Makes the socket and sends the first segment.
 fn begin(peer: SocketAddr, dial: Dial) -> io::Result<(TcpStream, io::Result<()>)> {
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -98,11 +113,7 @@ fn begin(peer: SocketAddr, dial: Dial) -> io::Result<(TcpStream, io::Result<()>)
     if let Some(mss) = dial.mss {
         socket.set_tcp_mss(mss.into())?;
     }
-    let begun = match socket.connect(&peer.into()) {
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
-        other => other,
-    };
-    Ok((TcpStream::from_std(socket.into())?, begun))
+    start(socket, peer)
 }
 
 fn opened(stream: TcpStream, mut evidence: ConnectEvidence) -> Result<Open, Box<NotOpen>> {

@@ -13,8 +13,6 @@ use crate::driver::path::{Carrier, Flow};
 use crate::runner::Probe;
 use crate::runner::aim::Aim;
 
-/// Enough to get anywhere, for a packet that is to arrive.
-const FAR: u8 = 64;
 /// For the answer of a host that answers.
 const CONTROL_WAIT: Duration = Duration::from_secs(1);
 /// For all traces that are begun together.
@@ -63,11 +61,7 @@ impl Tracer {
     /// are no end.
     pub(super) async fn trace_control(&self, address: IpAddr, until: Duration) -> Path {
         let target = SocketAddr::new(address, CONTROL_PORT);
-        let arrives = Shot {
-            ttl: FAR,
-            least: None,
-            wait: CONTROL_WAIT,
-        };
+        let arrives = Shot::arriving(CONTROL_WAIT);
         let answer = self
             .shoot(&mut Flow::new(target, Carrier::Syn), None, arrives)
             .await;

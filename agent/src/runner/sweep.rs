@@ -16,7 +16,6 @@ const HALVES: [u16; 2] = [8, 8];
 const PASSES: usize = 2;
 /// From where source ports are taken, and how many are there: beside those that the kernel takes by itself.
 const PORTS: (u16, u16) = (20_000, 10_000);
-const FAR: u8 = 64;
 const WAIT: Duration = Duration::from_secs(1);
 /// For one half where nobody answers, and the gaps between its packets.
 const HALF_TIME: Duration = Duration::from_millis(2_700);
@@ -69,11 +68,7 @@ impl Tracer {
 
     async fn one_flow(&self, target: SocketAddr, port: u16) -> (Option<SocketAddr>, HopReply) {
         let mut flow = Flow::new(target, Carrier::Syn).leaving_from(port);
-        let shot = Shot {
-            ttl: FAR,
-            least: None,
-            wait: WAIT,
-        };
+        let shot = Shot::arriving(WAIT);
         let answer = self.shoot(&mut flow, None, shot).await;
         let local = flow.local().filter(|local| !local.ip().is_unspecified());
         (local, answer.reply())

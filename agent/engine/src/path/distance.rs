@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use crate::path::{Answer, Shot};
 
-/// Enough to get anywhere.
-const FAR: u8 = 64;
 /// What most hosts begin with, and so where to look first.
 const USUAL: u8 = 64;
 /// What parts those that begin with it from the others.
@@ -77,7 +75,7 @@ impl AnswerTtl {
         }
         self.shots += 1;
         Question::Shoot(Shot {
-            ttl: FAR,
+            ttl: Shot::FAR,
             least: self.limit(),
             wait,
         })

@@ -17,6 +17,20 @@ pub struct Shot {
     pub wait: Duration,
 }
 
+impl Shot {
+    /// Enough hops to get anywhere.
+    pub const FAR: u8 = 64;
+
+    /// One that is to arrive.
+    pub const fn arriving(wait: Duration) -> Self {
+        Self {
+            ttl: Self::FAR,
+            least: None,
+            wait,
+        }
+    }
+}
+
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {

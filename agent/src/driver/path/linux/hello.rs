@@ -14,17 +14,11 @@ use crate::driver::errqueue;
 use crate::driver::path::Flow;
 use crate::driver::path::linux::{options, syn};
 
-/// Enough to get anywhere.
-const FAR: u8 = 64;
 /// For the connection, which is not what is looked at.
 const TO_OPEN: Duration = Duration::from_secs(1);
 
 pub(super) async fn shoot(flow: &mut Flow, hello: &[u8], shot: Shot) -> Answer {
-    let usual = Shot {
-        ttl: FAR,
-        least: None,
-        wait: TO_OPEN,
-    };
+    let usual = Shot::arriving(TO_OPEN);
     let (stream, _) = match syn::open(flow, usual).await {
         Ok(open) => open,
         // Without a connection nothing is said about what would be sent on it.
@@ -34,7 +28,7 @@ pub(super) async fn shoot(flow: &mut Flow, hello: &[u8], shot: Shot) -> Answer {
     let v4 = flow.peer.is_ipv4();
     let answer = say(&stream, hello, shot, v4).await;
     // The reset that closes it is to arrive.
-    let _ = options::set_ttl(&stream, v4, FAR);
+    let _ = options::set_ttl(&stream, v4, Shot::FAR);
     answer.unwrap_or_else(|error| Answer::NotSent(errno::name(&error)))
 }
 

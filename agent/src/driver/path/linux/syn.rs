@@ -7,11 +7,11 @@ use std::time::Duration;
 use parallax_engine::path::{Answer, Shot};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::driver::path::Flow;
 use crate::driver::path::linux::{anywhere, header, is_own, options, told};
-use crate::driver::{errno, errqueue};
+use crate::driver::{errno, errqueue, tcp};
 
 pub(super) async fn shoot(flow: &mut Flow, shot: Shot) -> Answer {
     match open(flow, shot).await {
@@ -30,23 +30,16 @@ pub(super) async fn open(flow: &mut Flow, shot: Shot) -> Result<(TcpStream, Dura
     {
         flow.local = Some(local);
     }
-    let error = match begun {
-        Err(error) => Some(error),
-        Ok(()) => match timeout(shot.wait, stream.writable()).await {
-            Err(_) => return Err(Answer::Silence),
-            Ok(Err(error)) => Some(error),
-            // Before the queue is read: reading it clears the error (measured).
-            Ok(Ok(())) => stream.take_error().unwrap_or_else(Some),
-        },
-    };
+    let settled = tcp::settled(&stream, begun, Instant::now() + shot.wait).await;
     let rtt = sent.elapsed();
-    match error {
-        None => Ok((stream, rtt)),
-        Some(error) => Err(failed(&stream, &error, rtt)),
+    match settled {
+        None => Err(Answer::Silence),
+        Some(Ok(())) => Ok((stream, rtt)),
+        Some(Err(error)) => Err(failed(&stream, &error, rtt)),
     }
 }
 
-/// Makes the socket and sends the segment. The answer may be there before `connect` returns; its error comes second.
+/// Makes the socket and sends the segment.
 fn begin(flow: &Flow, shot: Shot) -> io::Result<(TcpStream, io::Result<()>)> {
     let peer = flow.peer;
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
@@ -61,11 +54,7 @@ fn begin(flow: &Flow, shot: Shot) -> io::Result<(TcpStream, io::Result<()>)> {
         options::set_least(&socket, peer.is_ipv4(), least)?;
     }
     socket.bind(&flow.local.unwrap_or_else(|| anywhere(peer)).into())?;
-    let begun = match socket.connect(&peer.into()) {
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
-        other => other,
-    };
-    Ok((TcpStream::from_std(socket.into())?, begun))
+    tcp::start(socket, peer)
 }
 
 pub(super) fn failed(stream: &TcpStream, error: &io::Error, rtt: Duration) -> Answer {
