@@ -68,8 +68,11 @@ pub(super) fn wishes(matrix: &Matrix, chosen: &[Candidate]) -> Vec<Experiment> {
         .iter()
         .filter(|candidate| WHOSE.contains(&candidate.kind))
         .flat_map(|candidate| {
-            let cells = cells(matrix, candidate);
-            let cells = &cells[..cells.len().min(ASK_WHOSE)];
+            let mut cells = cells(matrix, candidate);
+            // What several are shown is told by one path of each, sooner than by all paths of one.
+            cells.sort_by_key(|id| (id.index, id.vantage));
+            cells.truncate(ASK_WHOSE);
+            let cells = &cells[..];
             let mut wishes = places(matrix, cells, Do::Path, untraced);
             wishes.extend(places(matrix, cells, Do::PathControl, unreached));
             wishes

@@ -9,6 +9,7 @@ use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use super::answers;
+use super::lone::{self, Missing};
 use super::status::is_status;
 use crate::candidate::{Blame, Candidate};
 use crate::command;
@@ -79,9 +80,14 @@ fn narrowest_trust_kind(matrix: &Matrix, trouble: &Trouble) -> FindingKind {
         .filter(|other| other.cell == trouble.cell)
         .filter_map(Trouble::kind)
         .collect();
+    let missing = trouble
+        .cell
+        .map_or(Missing::Nothing, |cell| lone::missing(matrix, cell));
     if kinds.contains(&FaultKind::Tls(TlsFault::CertificateSelfSigned)) {
         FindingKind::CertificateSelfSigned
-    } else if kinds.contains(&FaultKind::Tls(TlsFault::CertificateChainIncomplete)) {
+    } else if kinds.contains(&FaultKind::Tls(TlsFault::CertificateChainIncomplete))
+        || matches!(missing, Missing::Intermediate | Missing::IntermediateByName)
+    {
         FindingKind::CertificateChainIncomplete
     } else {
         FindingKind::CertificateUntrusted
@@ -98,10 +104,14 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         .iter()
         .find_map(|&id| matrix.troubles[id].stage)
         .unwrap_or(StageName::Tls);
-    let confidence = if elsewhere_otherwise(matrix, &cells) {
-        0.55
-    } else {
-        extent.stated()
+    let missing = cells
+        .first()
+        .map_or(Missing::Nothing, |&id| lone::missing(matrix, id));
+    let confidence = match missing {
+        _ if elsewhere_otherwise(matrix, &cells) => 0.55,
+        Missing::IntermediateByName if is_trust_kind(kind) => 0.58,
+        Missing::Unclear if kind == FindingKind::CertificateUntrusted => 0.65,
+        _ => extent.stated(),
     };
     let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
         .segment(if extent.partly() {
@@ -119,10 +129,11 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         ))
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .because(cells.first().and_then(|&id| presented(matrix, id)))
+        .because(missing.line().filter(|_| is_trust_kind(kind)))
         .because(super::session::spared(matrix, &extent, stage))
         .told_apart_by("the certificate that other vantage points see at the same address")
         .next(command::certificate_steps(matrix, &cells));
-    let found = look_alikes(matrix, kind, &extent, &cells, found);
+    let found = lone::look_alikes(missing, look_alikes(matrix, kind, &extent, &cells, found));
     if is_trust_kind(kind) && trusted_elsewhere(matrix, &cells) {
         by_the_agents_anchors(matrix, &extent, found)
     } else {

@@ -18,6 +18,7 @@ pub(crate) mod keys;
 pub(crate) mod latency;
 pub(crate) mod limits;
 pub(crate) mod local;
+pub(crate) mod lone;
 pub(crate) mod mailbox;
 pub(crate) mod mtu;
 pub(crate) mod names;

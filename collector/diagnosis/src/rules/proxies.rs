@@ -1,7 +1,8 @@
 //! Somebody in front of the server who answers in its name, for everybody perhaps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use parallax_model::evidence::Evidence;
 use parallax_model::fault::{FaultKind, ImapFault, TcpFault, TlsFault};
 use parallax_model::finding::{FindingKind, Location, Segment};
 use parallax_model::stage::StageName;
@@ -14,30 +15,65 @@ use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay::{self, Answerer, Place};
 use crate::symptom::{self, Reach, Stall};
-use crate::trouble::TroubleId;
 use crate::words;
 
 /// Two facts at once, of which each alone has another explanation; surer than what is said of a certificate alone.
 const SURE: f64 = 0.96;
 
 /// Claim: connections to this port are answered from nearer than the host, and what answers is not as the server should
-/// be: a certificate that nobody vouches for, STARTTLS left out, another service. A proxy that changes nothing is no
-/// fault.
-/// Disproved by: a SYN-ACK from as far away as the host's other answers.
+/// be: a certificate that nobody vouches for, STARTTLS left out, another service. Who is shown the very same from a
+/// distance that is not known has the same device before him. A proxy that changes nothing is no fault.
+/// Disproved by: a SYN-ACK from as far away as the host's other answers, with the very same behind it.
 pub(crate) fn in_front(matrix: &Matrix) -> Vec<Candidate> {
-    let mut groups: BTreeMap<FindingKind, Vec<(CellId, Place)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(FindingKind, String), Shown> = BTreeMap::new();
     for id in matrix.cells() {
         let Some(kind) = matrix.kinds_of(id).find_map(does) else {
             continue;
         };
-        if let Answerer::Nearer(place) = overlay::answerer(matrix, id) {
-            groups.entry(kind).or_default().push((id, place));
+        let shown = groups.entry((kind, mark(matrix, id))).or_default();
+        match overlay::answerer(matrix, id) {
+            Answerer::Nearer(place) => shown.nearer.push((id, place)),
+            Answerer::Host { .. } => shown.by_the_host = true,
+            Answerer::Unknown => shown.alike.push(id),
         }
     }
     groups
-        .into_iter()
-        .filter_map(|(kind, cells)| candidate(matrix, kind, &cells))
+        .iter()
+        .filter(|(_, shown)| !shown.by_the_host)
+        .filter_map(|((kind, _), shown)| candidate(matrix, *kind, shown))
         .collect()
+}
+
+/// Where the very same is shown, by how far away whoever shows it is.
+#[derive(Debug, Default)]
+struct Shown {
+    nearer: Vec<(CellId, Place)>,
+    alike: Vec<CellId>,
+    by_the_host: bool,
+}
+
+/// What makes two answers one and the same: the key, the first words, or what is offered.
+fn mark(matrix: &Matrix, id: CellId) -> String {
+    let cell = matrix.cell(id);
+    if let Some(leaf) = cell.leaf() {
+        return leaf.spki_sha256.clone();
+    }
+    let mut words = cell
+        .attempt
+        .stages
+        .iter()
+        .filter_map(|stage| match stage.evidence.as_ref()? {
+            Evidence::Tls(facts) => facts.first_bytes.as_deref().map(beginning),
+            Evidence::Greeting(facts) => facts.service.clone(),
+            Evidence::Capability(facts) => Some(facts.capabilities.join(" ")),
+            _ => None,
+        });
+    words.next_back().unwrap_or_default()
+}
+
+/// Behind its first word a server may name the time or the connection.
+fn beginning(bytes: &str) -> String {
+    bytes.chars().filter(|digit| *digit != ' ').take(8).collect()
 }
 
 /// What somebody in front would do, that the server seems to.
@@ -52,13 +88,11 @@ fn does(fault: FaultKind) -> Option<FindingKind> {
     }
 }
 
-fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[(CellId, Place)]) -> Option<Candidate> {
-    let troubles: Vec<TroubleId> = cells
-        .iter()
-        .flat_map(|&(id, _)| matrix.troubles_of(id))
-        .copied()
-        .collect();
-    let (first, place) = cells.first()?;
+fn candidate(matrix: &Matrix, kind: FindingKind, shown: &Shown) -> Option<Candidate> {
+    let (first, place) = shown.nearer.first()?;
+    let nearer = shown.nearer.iter().map(|&(id, _)| id);
+    let cells: Vec<CellId> = nearer.chain(shown.alike.iter().copied()).collect();
+    let troubles = matrix.troubles_of_all(&cells);
     let extent = Extent::of(matrix, &troubles);
     let names = matrix.names(&extent.affected);
     let (phrase, server) = match kind {
@@ -85,8 +119,12 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[(CellId, Place)]) -> O
         ))
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .because(fact::first(
-            cells.iter().flat_map(|(_, place)| place.lines.clone()),
+            shown.nearer.iter().flat_map(|(_, place)| place.lines.clone()),
         ))
+        .because((!shown.alike.is_empty()).then(|| {
+            let alike: BTreeSet<usize> = shown.alike.iter().map(|id| id.vantage).collect();
+            format!("the very same is shown to {}", words::list(&matrix.names(&alike)))
+        }))
         .told_apart_by("how far away the SYN-ACK is made, beside the host's other answers")
         .or(
             server,

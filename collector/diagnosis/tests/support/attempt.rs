@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::chain::{ChainSpec, leaf};
+use super::chain::{ChainSpec, chain};
 use super::line::Line;
 use parallax_model::evidence::{
     AppendEvidence, AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, Evidence, GreetingEvidence,
@@ -447,7 +447,7 @@ fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
         || kind.starts_with("certificate")
         || matches!(kind, "hostname_mismatch" | "staple_missing" | "tlsa_mismatch");
     let chain = presented.then(|| {
-        leaf(
+        chain(
             setting.chains,
             line.options.get("chain").copied().unwrap_or("good"),
         )
@@ -459,7 +459,7 @@ fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
         version: (!failed).then(|| line.text("version").unwrap_or_else(|| "TLSv1.3".to_owned())),
         server_name: Some("imap.example.org".to_owned()),
         verified: !failed,
-        chain: chain.into_iter().collect(),
+        chain: chain.unwrap_or_default(),
         bytes_received: line.number("received").unwrap_or(0),
         first_bytes: line.options.get("bytes").map(|text| {
             text.replace('_', " ")

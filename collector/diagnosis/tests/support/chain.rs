@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parallax_model::certificate::CertificateFacts;
 use serde::Deserialize;
 
-/// A chain of one certificate.
+/// A chain of one certificate, or of two where its issuer's own comes with it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChainSpec {
@@ -16,6 +16,10 @@ pub struct ChainSpec {
     pub to: Timestamp,
     pub names: Vec<String>,
     pub self_signed: bool,
+    /// Who issued the issuer, whose certificate is sent along then.
+    pub above: Option<String>,
+    /// Certificate timestamps in it, as public authorities put there.
+    pub scts: u32,
 }
 
 impl Default for ChainSpec {
@@ -27,21 +31,38 @@ impl Default for ChainSpec {
             to: "2026-12-14T00:00:00Z".parse().expect("a time"),
             names: vec!["imap.example.org".to_owned()],
             self_signed: false,
+            above: None,
+            scts: 0,
         }
     }
 }
 
-/// The leaf of a chain by name; `good` need not be described.
-pub fn leaf(chains: &BTreeMap<String, ChainSpec>, name: &str) -> CertificateFacts {
+/// A chain by name; `good` need not be described.
+pub fn chain(chains: &BTreeMap<String, ChainSpec>, name: &str) -> Vec<CertificateFacts> {
     let spec = match chains.get(name) {
         Some(spec) => spec.clone(),
         None if name == "good" => ChainSpec::default(),
         None => panic!("no chain is called {name}"),
     };
+    let above = spec.above.clone();
+    let leaf = leaf(spec);
+    let issuer = above.map(|above| CertificateFacts {
+        subject: leaf.issuer.clone(),
+        issuer: above,
+        dns_names: Vec::new(),
+        spki_sha256: "cccccccccccccccc".to_owned(),
+        sha256: "cccccccccccccccc".to_owned(),
+        is_ca: true,
+        ..leaf.clone()
+    });
+    std::iter::once(leaf).chain(issuer).collect()
+}
+
+fn leaf(spec: ChainSpec) -> CertificateFacts {
     CertificateFacts {
         srv_names: Vec::new(),
         lifetime_left: None,
-        scts: 0,
+        scts: spec.scts,
         must_staple: false,
         ca_issuers: Vec::new(),
         subject: format!("CN={}", spec.names.first().cloned().unwrap_or_default()),
