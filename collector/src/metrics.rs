@@ -75,6 +75,7 @@ pub(crate) struct Metrics {
     handshakes: Family<ByOutcome, Counter>,
     spans: Family<ByOutcome, Counter>,
     live_dropped: Counter,
+    captures: Family<ByOutcome, Counter>,
 }
 
 impl Metrics {
@@ -92,6 +93,7 @@ impl Metrics {
             handshakes: Family::default(),
             spans: Family::default(),
             live_dropped: Counter::default(),
+            captures: Family::default(),
         };
         metrics.register();
         metrics
@@ -130,6 +132,11 @@ impl Metrics {
             "parallax_links_cut",
             "Links that the collector ended",
             self.links_cut.clone(),
+        );
+        registry.register(
+            "parallax_captures",
+            "Recorded packets of an attempt, kept or dropped since the database is behind",
+            self.captures.clone(),
         );
         registry.register("parallax_joins", "Attempts to join", self.joins.clone());
         registry.register(
@@ -231,6 +238,11 @@ impl Metrics {
                 outcome: outcome.as_str(),
             })
             .inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn capture(&self, kept: bool) {
+        let outcome = if kept { "kept" } else { "dropped" };
+        self.captures.get_or_create(&ByOutcome { outcome }).inc();
     }
 
     pub(crate) fn live_event_dropped(&self) {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use parallax_model::capture::Capture;
 use parallax_model::observation::{Observation, Reason};
 use parallax_model::run::RunDocument;
 use parallax_model::stage::Stage;
@@ -25,6 +26,7 @@ pub(crate) use order::{Order, OrderEnd};
 pub(crate) use run::longest;
 pub(crate) use word::Word;
 
+use crate::store::KeptCapture;
 use run::Run;
 
 /// What an agent says about one of its orders.
@@ -45,6 +47,8 @@ pub(crate) enum Report {
     LoginAsked,
     /// A session of the order says something to the one that it is synchronised with.
     Said(Box<Word>),
+    /// Packets of one attempt were recorded.
+    Captured(Box<Capture>),
     /// The order has been carried out.
     Done(Box<Observation>),
 }
@@ -81,6 +85,8 @@ pub(crate) enum Effect {
     },
     /// An order has ended; said once for each.
     Ended { order: Uuid, end: OrderEnd },
+    /// Keep packets beside the run.
+    Keep { run: Uuid, kept: Box<KeptCapture> },
     /// Tell whoever asked.
     Tell { run: Uuid, happening: Happening },
     /// The run is over, and this is its answer.
@@ -198,6 +204,7 @@ impl Runs {
                 Effect::Cancel { .. }
                 | Effect::Answer { .. }
                 | Effect::PassOn { .. }
+                | Effect::Keep { .. }
                 | Effect::Ended { .. }
                 | Effect::Tell { .. } => {}
             }

@@ -6,9 +6,12 @@ use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
+use parallax_model::capture::Capture;
+use parallax_model::finding::Verdict;
 use parallax_model::identity::Role;
 use parallax_model::run::{RunDocument, RunSummary, RunTarget};
 use parallax_model::vantage::AgentName;
+use uuid::Uuid;
 
 use crate::agents::Introduction;
 use crate::runs::LastGood;
@@ -98,6 +101,28 @@ pub(crate) enum Found {
     Several,
 }
 
+/// Which runs are listed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct RunFilter {
+    /// Only those of the same target: host and endpoints.
+    pub(crate) target: Option<RunTarget>,
+    /// Only those with this answer.
+    pub(crate) verdict: Option<Verdict>,
+    /// Only those that began before.
+    pub(crate) before: Option<Timestamp>,
+}
+
+/// The packets of one attempt, kept beside their run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeptCapture {
+    /// Its place in the run's own list.
+    pub(crate) number: u32,
+    /// The agent that recorded it.
+    pub(crate) agent: AgentName,
+    /// What it recorded.
+    pub(crate) capture: Capture,
+}
+
 /// A place to keep things. Every call is complete when its future is.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Keeps a new token.
@@ -122,12 +147,17 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Keeps a run that is over.
     fn put_run(&self, run: RunDocument) -> Answer<'_, ()>;
-    /// The latest runs, newest first.
-    fn runs(&self, limit: u32) -> Answer<'_, Vec<RunSummary>>;
+    /// The latest runs that are meant, newest first.
+    fn runs(&self, meant: RunFilter, limit: u32) -> Answer<'_, Vec<RunSummary>>;
     /// What each vantage point saw of a target when all was well there; `None` when it never was.
     fn last_good(&self, target: RunTarget) -> Answer<'_, Option<LastGood>>;
     /// The run whose id is, or begins with, a text.
     fn run(&self, id: String) -> Answer<'_, Found>;
+
+    /// Keeps packets beside a run, which may still be going on. The oldest of all go where there is no more room.
+    fn put_capture(&self, run: Uuid, kept: KeptCapture) -> Answer<'_, ()>;
+    /// Of the packets kept beside a run, the first from this place on.
+    fn next_capture(&self, run: Uuid, from: u32) -> Answer<'_, Option<KeptCapture>>;
 
     /// Ends in good order; nothing is kept afterwards.
     fn close(&self) -> Answer<'_, ()>;

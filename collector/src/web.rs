@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tracing::error;
 
 use crate::service::Shared;
+use crate::store::RunFilter;
 
 /// The format of `/metrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,7 +40,7 @@ async fn ready(State(shared): State<Shared>) -> Response {
     if shared.hub.agents().await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
-    match shared.store.runs(1).await {
+    match shared.store.runs(RunFilter::default(), 1).await {
         Ok(_) => "ready\n".into_response(),
         Err(problem) => {
             error!("not ready: {problem}");
@@ -56,7 +57,10 @@ async fn metrics(State(shared): State<Shared>) -> Response {
 }
 
 async fn front(State(shared): State<Shared>) -> Response {
-    let (Ok(agents), Ok(runs)) = (shared.hub.agents().await, shared.store.runs(RUNS_SHOWN).await) else {
+    let (Ok(agents), Ok(runs)) = (
+        shared.hub.agents().await,
+        shared.store.runs(RunFilter::default(), RUNS_SHOWN).await,
+    ) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
     };
     let secure = [

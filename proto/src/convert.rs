@@ -7,6 +7,7 @@
 
 mod agent;
 mod attempt;
+mod capture;
 mod client;
 mod error;
 mod experiment;

@@ -31,6 +31,10 @@ impl Hub {
                 }
                 Effect::PassOn { agent, order, word } => self.pass_on(&agent, order, word),
                 Effect::Ended { order, end } => self.order_ended(order, end),
+                Effect::Keep { run, kept } => {
+                    let kept = self.recorder.record_capture(run, kept);
+                    self.metrics.capture(kept);
+                }
                 Effect::Tell { run, happening } => self.tell(run, happening),
                 Effect::Concluded(document) => self.concluded(document),
             }

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use parallax_model::run::RunDocument;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
+use uuid::Uuid;
 
-use crate::store::{AgentRecord, Store};
+use crate::store::{AgentRecord, KeptCapture, Store};
 
 /// Records that may wait for the disk.
 const QUEUE: usize = 1024;
+
+/// How many KiB of captures may wait for it: they are large, and the least of what is kept.
+const CAPTURES: usize = 32 * 1024;
 
 /// Something to keep.
 pub(crate) enum Record {
@@ -21,18 +25,35 @@ pub(crate) enum Record {
         document: Box<RunDocument>,
         conclusion: oneshot::Sender<Box<RunDocument>>,
     },
+    /// Packets beside a run that is going on.
+    Capture {
+        run: Uuid,
+        kept: Box<KeptCapture>,
+        room: OwnedSemaphorePermit,
+    },
 }
 
 /// The way to the writer.
 pub(crate) struct Recorder {
     queue: mpsc::Sender<Record>,
+    room: Arc<Semaphore>,
 }
 
 impl Recorder {
     /// Starts the writer. It ends when the recorder is gone and everything is written.
     pub(crate) fn start(store: Arc<dyn Store>) -> (Self, JoinHandle<()>) {
         let (queue, records) = mpsc::channel(QUEUE);
-        (Self { queue }, tokio::spawn(write(store, records)))
+        let room = Arc::new(Semaphore::new(CAPTURES));
+        (Self { queue, room }, tokio::spawn(write(store, records)))
+    }
+
+    /// Keeps packets, soon; whether there is room for them until then.
+    pub(crate) fn record_capture(&self, run: Uuid, kept: Box<KeptCapture>) -> bool {
+        let size = u32::try_from(kept.capture.pcapng.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(size) else {
+            return false;
+        };
+        self.queue.try_send(Record::Capture { run, kept, room }).is_ok()
     }
 
     /// Keeps something, soon. When the disk is too far behind it is not kept, but an answer is still given.
@@ -54,6 +75,12 @@ async fn write(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
                 if let Err(problem) = store.put_agent(agent).await {
                     error!(agent = %name, "not kept: {problem}");
                 }
+            }
+            Record::Capture { run, kept, room } => {
+                if let Err(problem) = store.put_capture(run, *kept).await {
+                    error!(%run, "packets not kept: {problem}");
+                }
+                drop(room);
             }
             Record::Run { document, conclusion } => {
                 if let Err(problem) = store.put_run((*document).clone()).await {

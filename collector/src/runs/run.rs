@@ -1,5 +1,6 @@
 //! One question put to many agents, from the orders to the verdict.
 
+mod captures;
 mod common_start;
 mod follow_up;
 mod records;
@@ -24,6 +25,7 @@ use super::inquiry::{Cast, Happening, Inquiry};
 use super::login_gate::{LoginAnswer, LoginGate};
 use super::order::{PROBE, SEALED_CREDENTIAL};
 use super::{Effect, Order, OrderEnd, Report, StageEnded};
+use captures::Captures;
 use common_start::common_start;
 use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
 use records::Records;
@@ -45,6 +47,7 @@ pub(super) struct Run {
     open: BTreeMap<Uuid, AgentName>,
     tried: BTreeSet<Experiment>,
     records: Records,
+    captures: Captures,
     gate: LoginGate,
     watches: Watches,
 }
@@ -83,6 +86,7 @@ impl Run {
             open: BTreeMap::new(),
             tried: BTreeSet::new(),
             records: Records::default(),
+            captures: Captures::default(),
             gate: LoginGate::default(),
             watches: Watches::by(cast.watcher.clone()),
         }
@@ -139,6 +143,7 @@ impl Run {
         match report {
             Report::Accepted => Vec::new(),
             Report::Said(word) => self.said(order, *word),
+            Report::Captured(capture) => self.captured(agent, order, *capture).into_iter().collect(),
             Report::Stage(ended) => self.stage_ended(agent, order, ended),
             Report::LoginAsked => {
                 let answers = self.gate.asked(order);
@@ -395,6 +400,7 @@ impl Run {
                 .map(|(_, before)| parallax_diagnosis::changes(&before, &observations))
                 .unwrap_or_default(),
             experiments: self.records.all(),
+            captures: self.captures.all(),
             vantages: observations,
             verdict,
             summary,

@@ -13,6 +13,7 @@ use parallax_model::vantage::Labels;
 use super::*;
 use crate::agents::Choice;
 
+mod captures;
 mod rounds;
 mod watch;
 

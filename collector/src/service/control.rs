@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use jiff::Timestamp;
+use parallax_model::finding::Verdict;
 use parallax_model::identity::{Role, SpiffeId};
-use parallax_model::run::RunTarget;
+use parallax_model::run::{RunDocument, RunTarget};
 use parallax_model::target::Target;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
@@ -25,7 +26,7 @@ use super::{Shared, peer};
 use crate::hub::{RunAsked, Started, Stopping};
 use crate::identity::{DEFAULT_TTL, TokenWish};
 use crate::runs::{Inquiry, LastGood, longest};
-use crate::store::Found;
+use crate::store::{Found, RunFilter, Store};
 use events::{CallerGuard, events};
 use question::Question;
 
@@ -151,31 +152,32 @@ impl Control for ControlService {
         &self,
         request: Request<v1::ListRunsRequest>,
     ) -> Result<Response<v1::ListRunsResponse>, Status> {
-        let limit = match request.into_inner().limit {
+        let request = request.into_inner();
+        let limit = match request.limit {
             0 => RUNS_LISTED,
             limit => limit.min(RUNS_LISTED_AT_MOST),
         };
-        let runs = self.0.store.runs(limit).await?;
+        let runs = self.0.store.runs(filter(request)?, limit).await?;
         Ok(Response::new(v1::ListRunsResponse {
             runs: runs.into_iter().map(Into::into).collect(),
         }))
     }
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {
-        let id = request.into_inner().run_id.trim().to_ascii_lowercase();
-        let readable = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        if !readable {
-            return Err(Status::invalid_argument(
-                "run_id: write the id of a run, or how it begins",
-            ));
-        }
-        match self.0.store.run(id.clone()).await? {
-            Found::One(run) => Ok(Response::new((*run).into())),
-            Found::None => Err(Status::not_found(format!("there is no run {id}"))),
-            Found::Several => Err(Status::invalid_argument(format!(
-                "more than one run begins with {id}; write more of it"
-            ))),
-        }
+        let run = self.run(request.into_inner()).await?;
+        Ok(Response::new(run.into()))
+    }
+
+    type GetCapturesStream = BoxStream<'static, Result<v1::RunCapture, Status>>;
+
+    async fn get_captures(
+        &self,
+        request: Request<v1::GetRunRequest>,
+    ) -> Result<Response<Self::GetCapturesStream>, Status> {
+        let by = peer(&request).spiffe.map(|id| id.to_string()).unwrap_or_default();
+        let run = self.run(request.into_inner()).await?.run_id;
+        info!(%run, by, "captures handed out");
+        Ok(Response::new(captures(Arc::clone(&self.0.store), run).boxed()))
     }
 
     async fn create_token(
@@ -223,6 +225,24 @@ impl ControlService {
         )))
     }
 
+    /// The run meant.
+    async fn run(&self, request: v1::GetRunRequest) -> Result<RunDocument, Status> {
+        let id = request.run_id.trim().to_ascii_lowercase();
+        let readable = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if !readable {
+            return Err(Status::invalid_argument(
+                "run_id: write the id of a run, or how it begins",
+            ));
+        }
+        match self.0.store.run(id.clone()).await? {
+            Found::One(run) => Ok(*run),
+            Found::None => Err(Status::not_found(format!("there is no run {id}"))),
+            Found::Several => Err(Status::invalid_argument(format!(
+                "more than one run begins with {id}; write more of it"
+            ))),
+        }
+    }
+
     /// How the target was when it last worked. A question does not wait for a slow disk, nor fail for want of it.
     async fn last_good(&self, target: &Target) -> Option<LastGood> {
         let asked = self.0.store.last_good(RunTarget::from(target));
@@ -250,6 +270,43 @@ impl ControlService {
         let first = answer::started(run_id, None, started, true);
         Ok(Response::new(stream::iter([Ok(first)]).boxed()))
     }
+}
+
+/// Which runs are to be listed.
+fn filter(request: v1::ListRunsRequest) -> Result<RunFilter, Status> {
+    let target = request.target.map(RunTarget::try_from).transpose();
+    let before = match request.before_us {
+        0 => None,
+        at => Some(Timestamp::from_microsecond(at).map_err(|_| Status::invalid_argument("before_us"))?),
+    };
+    let verdict = match request.verdict.as_str() {
+        "" => None,
+        name => Some(Verdict::known(name).ok_or_else(|| {
+            Status::invalid_argument("verdict: write healthy, partial, down or inconclusive")
+        })?),
+    };
+    Ok(RunFilter {
+        target: target.map_err(|error| Status::invalid_argument(format!("target: {error}")))?,
+        verdict,
+        before,
+    })
+}
+
+/// One after another, so that no run's are in memory together.
+fn captures(store: Arc<dyn Store>, run: Uuid) -> impl Stream<Item = Result<v1::RunCapture, Status>> {
+    stream::try_unfold(0, move |from| {
+        let store = Arc::clone(&store);
+        async move {
+            let kept = store.next_capture(run, from).await?;
+            Ok(kept.map(|kept| {
+                let capture = v1::RunCapture {
+                    agent: kept.agent.into(),
+                    capture: Some(kept.capture.into()),
+                };
+                (capture, kept.number.saturating_add(1))
+            }))
+        }
+    })
 }
 
 fn wish(request: &v1::CreateTokenRequest) -> Result<TokenWish, Status> {

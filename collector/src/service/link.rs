@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use parallax_model::capture::Capture;
 use parallax_model::observation::{Observation, Reason};
 use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Stage;
@@ -190,6 +191,13 @@ impl Link {
             FromAgent::Signal(signal) => {
                 let order = signal.order_id.clone();
                 (order, Ok(Report::Said(Box::new(word(signal)?))))
+            }
+            FromAgent::Capture(made) => {
+                let capture = made.capture.ok_or_else(|| WireError::new("capture", "missing"));
+                let report = capture
+                    .and_then(Capture::try_from)
+                    .map(|capture| Report::Captured(Box::new(capture)));
+                (made.order_id, report)
             }
             FromAgent::Accepted(accepted) => (accepted.order_id, Ok(Report::Accepted)),
             FromAgent::LoginAsked(asked) => (asked.order_id, Ok(Report::LoginAsked)),

@@ -37,6 +37,7 @@ pub(crate) const CALLS: &[(&str, Needs)] = &[
     ("/parallax.v1.Control/RunProbe", Needs::Person(Role::Operator)),
     ("/parallax.v1.Control/ListRuns", Needs::Person(Role::Viewer)),
     ("/parallax.v1.Control/GetRun", Needs::Person(Role::Viewer)),
+    ("/parallax.v1.Control/GetCaptures", Needs::Person(Role::Operator)),
     ("/parallax.v1.Control/CreateToken", Needs::Person(Role::Admin)),
     ("/parallax.v1.Identity/Join", Needs::Nothing),
     ("/parallax.v1.Identity/Renew", Needs::Identity),
@@ -177,7 +178,7 @@ mod tests {
             "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" => {
                 matches!(role, Some(Viewer | Operator | Admin))
             }
-            "RunProbe" => matches!(role, Some(Operator | Admin)),
+            "RunProbe" | "GetCaptures" => matches!(role, Some(Operator | Admin)),
             "RemoveAgent" | "CreateToken" => role == Some(Admin),
             other => panic!("say here who may call {other}"),
         }

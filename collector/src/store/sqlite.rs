@@ -1,5 +1,6 @@
 //! The embedded database.
 
+mod captures;
 mod runs;
 
 use std::path::Path;
@@ -13,9 +14,11 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Row as _, Sqlite as Database, Transaction};
+use uuid::Uuid;
 
 use super::{
-    AgentRecord, Answer, CertificateRecord, Found, Sha256, Standing, Store, StoreError, TokenRecord,
+    AgentRecord, Answer, CertificateRecord, Found, KeptCapture, RunFilter, Sha256, Standing, Store,
+    StoreError, TokenRecord,
 };
 use crate::agents::Introduction;
 use crate::runs::LastGood;
@@ -27,7 +30,11 @@ const BUSY: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 4;
 
 /// Each brings the database from the version before to its own, the number in its name.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+];
 
 /// A SQLite database, in a file or in memory.
 #[derive(Debug)]
@@ -67,7 +74,12 @@ impl Sqlite {
             .bind(Timestamp::now().as_microsecond())
             .execute(&pool)
             .await?;
-        Ok(Self { pool })
+        let store = Self { pool };
+        runs::name_targets(&store).await?;
+        let mut transaction = store.write().await?;
+        captures::forget_orphans(&mut transaction, Timestamp::now()).await?;
+        transaction.commit().await?;
+        Ok(store)
     }
 
     async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
@@ -235,8 +247,8 @@ impl Store for Sqlite {
         Box::pin(runs::put(self, run))
     }
 
-    fn runs(&self, limit: u32) -> Answer<'_, Vec<RunSummary>> {
-        Box::pin(runs::latest(self, limit))
+    fn runs(&self, meant: RunFilter, limit: u32) -> Answer<'_, Vec<RunSummary>> {
+        Box::pin(runs::latest(self, meant, limit))
     }
 
     fn run(&self, id: String) -> Answer<'_, Found> {
@@ -245,6 +257,14 @@ impl Store for Sqlite {
 
     fn last_good(&self, target: RunTarget) -> Answer<'_, Option<LastGood>> {
         Box::pin(runs::last_good(self, target))
+    }
+
+    fn put_capture(&self, run: Uuid, kept: KeptCapture) -> Answer<'_, ()> {
+        Box::pin(captures::put(self, run, kept))
+    }
+
+    fn next_capture(&self, run: Uuid, from: u32) -> Answer<'_, Option<KeptCapture>> {
+        Box::pin(captures::next(self, run, from))
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -4,6 +4,8 @@ mod bundle;
 mod diff;
 mod source;
 
+use parallax_proto::v1::ListRunsRequest;
+
 use self::source::Runs;
 use crate::args::{ListFormat, RunFormat, RunSource, RunsArgs, RunsCommand, RunsListArgs};
 use crate::client::Client;
@@ -23,7 +25,11 @@ pub(super) async fn run(args: RunsArgs, config: &Config) -> Result<u8, Trouble> 
 
 async fn list(args: &RunsListArgs, config: &Config) -> Result<u8, Trouble> {
     let mut client = Client::dial(config).await?;
-    let runs = source::list(&mut client, args.limit).await?;
+    let wanted = ListRunsRequest {
+        limit: args.limit,
+        ..ListRunsRequest::default()
+    };
+    let runs = source::list(&mut client, wanted).await?;
     let text = match args.output.output.unwrap_or_default() {
         ListFormat::Table => render::runs::table(&runs, console::canvas()),
         ListFormat::Json => render::json(&runs)?,

@@ -1,6 +1,6 @@
 //! What a probe does beyond its depth, and whether that can be done.
 
-use parallax_model::spec::{Depth, Examination, PathChoice, ProbeOptions};
+use parallax_model::spec::{CaptureChoice, Depth, Examination, PathChoice, ProbeOptions};
 use parallax_model::target::{Host, Security, Target};
 
 use crate::args::{Examine, ProbeArgs};
@@ -27,6 +27,7 @@ pub(super) fn read(args: &ProbeArgs, target: &Target, depth: Depth) -> Result<Pr
         hold: args.hold,
         sync_with: args.sync_with.clone(),
         path: path(args),
+        capture: CaptureChoice::Never,
     })
 }
 

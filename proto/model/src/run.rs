@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::capture::CaptureRecord;
 use crate::client::ClientReport;
 use crate::experiment::ExperimentRecord;
 use crate::finding::{Conclusion, Finding, Verdict};
@@ -83,6 +84,9 @@ pub struct RunDocument {
     /// What is otherwise than in that one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// The attempts whose packets were recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub captures: Vec<CaptureRecord>,
 }
 
 /// Names a run.

@@ -113,6 +113,25 @@ impl Default for PathChoice {
     }
 }
 
+kinds! {
+    /// Which attempts' packets are recorded, where an agent may: its own policy says that. None, unless it is said.
+    CaptureChoice, fallback Never {
+        /// None.
+        Never = "never",
+        /// Of those in which something was not ok.
+        Auto = "auto",
+        /// Of all.
+        Always = "always",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
+impl Default for CaptureChoice {
+    fn default() -> Self {
+        Self::Never
+    }
+}
+
 /// What a probe does beyond its depth, on request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProbeOptions {
@@ -127,6 +146,8 @@ pub struct ProbeOptions {
     pub sync_with: Option<AgentName>,
     /// When the way to the target is traced.
     pub path: PathChoice,
+    /// Which attempts' packets are recorded.
+    pub capture: CaptureChoice,
 }
 
 impl ProbeOptions {

@@ -26,6 +26,7 @@ impl From<RunDocument> for v1::Run {
             experiments: all(run.experiments),
             compared_with: run.compared_with.map(Into::into),
             changes: all(run.changes),
+            captures: all(run.captures),
         }
     }
 }
@@ -50,6 +51,7 @@ impl TryFrom<v1::Run> for RunDocument {
             experiments: every("experiments", wire.experiments)?,
             compared_with: optional("compared_with", wire.compared_with)?,
             changes: every("changes", wire.changes)?,
+            captures: every("captures", wire.captures)?,
         })
     }
 }

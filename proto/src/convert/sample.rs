@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_model::capture::{Capture, CaptureFacts, CaptureRecord, CapturedSecrets};
 use parallax_model::certificate::CertificateFacts;
 use parallax_model::client::{ClientOutcome, ClientReport};
 use parallax_model::credential::{Mechanism, SealedSecret};
@@ -32,7 +33,7 @@ use parallax_model::run::{
     AgentSummary, Change, ChangeKind, RUN_SCHEMA, RunDocument, RunRef, RunSummary, RunTarget,
 };
 use parallax_model::spec::{
-    Depth, Examination, FamilyChoice, LoginSpec, PathChoice, ProbeOptions, ProbeSpec,
+    CaptureChoice, Depth, Examination, FamilyChoice, LoginSpec, PathChoice, ProbeOptions, ProbeSpec,
 };
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Host, Security, Target};
@@ -81,6 +82,7 @@ pub(super) fn specs() -> Vec<ProbeSpec> {
                 hold: Some(Duration::from_secs(600)),
                 sync_with: Some("nyc-1".parse().unwrap()),
                 path: PathChoice::Always,
+                capture: CaptureChoice::Auto,
             },
         },
         ProbeSpec {
@@ -554,6 +556,7 @@ pub(super) fn runs() -> Vec<RunDocument> {
         experiments: vec![],
         compared_with: None,
         changes: vec![],
+        captures: vec![],
     };
     vec![
         document(
@@ -596,9 +599,39 @@ pub(super) fn runs() -> Vec<RunDocument> {
                 before: "until June".into(),
                 after: "until May".into(),
             }],
+            captures: captures()
+                .into_iter()
+                .map(|capture| CaptureRecord {
+                    agent: "fra-1".parse().unwrap(),
+                    facts: capture.facts,
+                    bytes: 3,
+                })
+                .collect(),
             ..document(None, vec![], vec![], vec![])
         },
     ]
+}
+
+pub(super) fn captures() -> Vec<Capture> {
+    let facts = |experiment, local: &str, packets_dropped, secrets| CaptureFacts {
+        address: v6(),
+        endpoint: endpoint(),
+        experiment,
+        local: local.parse().unwrap(),
+        packets: 40,
+        packets_dropped,
+        secrets,
+    };
+    let repeated = Some(ExperimentKind::Repeat);
+    [
+        facts(repeated, "[2001:db8::1]:40000", 7, CapturedSecrets::Handshake),
+        facts(None, "192.0.2.1:40001", 0, CapturedSecrets::Session),
+    ]
+    .map(|facts| Capture {
+        facts,
+        pcapng: vec![10, 13, 13],
+    })
+    .into()
 }
 
 pub(super) fn summary() -> RunSummary {

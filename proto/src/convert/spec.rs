@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use parallax_model::credential::Mechanism;
 use parallax_model::spec::{
-    Depth, Examination, FamilyChoice, LoginSpec, PathChoice, ProbeOptions, ProbeSpec,
+    CaptureChoice, Depth, Examination, FamilyChoice, LoginSpec, PathChoice, ProbeOptions, ProbeSpec,
 };
 
 use super::error::WireError;
@@ -87,6 +87,7 @@ impl From<ProbeOptions> for v1::ProbeOptions {
             hold_ms: options.hold.map(millis).unwrap_or_default(),
             sync_with: options.sync_with.map(Into::into).unwrap_or_default(),
             path: options.path.to_string(),
+            capture: options.capture.to_string(),
         }
     }
 }
@@ -108,6 +109,7 @@ impl TryFrom<v1::ProbeOptions> for ProbeOptions {
             hold: (wire.hold_ms > 0).then(|| Duration::from_millis(wire.hold_ms.into())),
             sync_with: sync_with.transpose()?,
             path: PathChoice::from_name(&wire.path),
+            capture: CaptureChoice::from_name(&wire.capture),
         })
     }
 }

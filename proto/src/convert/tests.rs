@@ -1,5 +1,6 @@
 use std::fmt::Debug;
 
+use parallax_model::capture::Capture;
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind, Layer};
@@ -33,6 +34,9 @@ fn every_value_comes_back_as_it_was_sent() {
     round_trip::<Endpoint, v1::Endpoint>(sample::endpoint());
     round_trip::<SealedSecret, v1::SealedSecret>(sample::secret());
     round_trip::<RunSummary, v1::RunSummary>(sample::summary());
+    sample::captures()
+        .into_iter()
+        .for_each(round_trip::<Capture, v1::Capture>);
     sample::targets()
         .into_iter()
         .for_each(round_trip::<Target, v1::Target>);

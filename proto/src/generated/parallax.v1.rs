@@ -60,6 +60,9 @@ pub struct ProbeOptions {
     /// When the way is traced: `never`, `auto` (where something fails), `always`; empty: never.
     #[prost(string, tag = "5")]
     pub path: ::prost::alloc::string::String,
+    /// Which attempts' packets are recorded: `never`, `auto` (where something was not ok), `always`; empty: never.
+    #[prost(string, tag = "6")]
+    pub capture: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoginSpec {
@@ -991,9 +994,51 @@ pub struct HoldEvidence {
     #[prost(double, optional, tag = "6")]
     pub answer_ms: ::core::option::Option<f64>,
 }
+/// The packets of one attempt, as its agent recorded them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Capture {
+    #[prost(message, optional, tag = "1")]
+    pub facts: ::core::option::Option<CaptureFacts>,
+    /// A file in the format pcapng, at most 512 KiB. In it are the TLS secrets that its `secrets` say.
+    #[prost(bytes = "vec", tag = "2")]
+    pub pcapng: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CaptureFacts {
+    /// Address tried.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub endpoint: ::core::option::Option<Endpoint>,
+    /// Empty in a requested attempt.
+    #[prost(string, tag = "3")]
+    pub experiment: ::prost::alloc::string::String,
+    /// Where the attempt's first connection came from, address:port.
+    #[prost(string, tag = "4")]
+    pub local: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "5")]
+    pub packets: u64,
+    /// Packets of the attempt for which there was no room.
+    #[prost(uint64, tag = "6")]
+    pub packets_dropped: u64,
+    /// What can be decrypted: `none`, `handshake` (the session may have carried a login), `session`.
+    #[prost(string, tag = "7")]
+    pub secrets: ::prost::alloc::string::String,
+}
+/// A capture as a run lists it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CaptureRecord {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub facts: ::core::option::Option<CaptureFacts>,
+    /// Size of the file.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentMessage {
-    #[prost(oneof = "agent_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "agent_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub message: ::core::option::Option<agent_message::Message>,
 }
 /// Nested message and enum types in `AgentMessage`.
@@ -1016,6 +1061,8 @@ pub mod agent_message {
         LoginAsked(super::LoginAsked),
         #[prost(message, tag = "8")]
         Signal(super::Signal),
+        #[prost(message, tag = "9")]
+        Capture(super::CaptureMade),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1215,6 +1262,14 @@ pub struct OrderDone {
     pub order_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub observation: ::core::option::Option<Observation>,
+}
+/// The packets of one attempt, where the order asks for them and the agent's policy allows it. Before `OrderDone`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CaptureMade {
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub capture: ::core::option::Option<Capture>,
 }
 /// The agent stands before the login and asks whether it may try the secret.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1583,6 +1638,9 @@ pub struct Run {
     pub compared_with: ::core::option::Option<RunRef>,
     #[prost(message, repeated, tag = "14")]
     pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// The attempts whose packets were recorded.
+    #[prost(message, repeated, tag = "15")]
+    pub captures: ::prost::alloc::vec::Vec<CaptureRecord>,
 }
 /// An experiment that the diagnosis ordered, and what it changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1873,11 +1931,20 @@ pub struct FollowUp {
     #[prost(message, repeated, tag = "2")]
     pub experiments: ::prost::alloc::vec::Vec<Experiment>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRunsRequest {
     /// At most so many; 0: 50.
     #[prost(uint32, tag = "1")]
     pub limit: u32,
+    /// If there, only runs of the same target: host and endpoints, however they were typed.
+    #[prost(message, optional, tag = "2")]
+    pub target: ::core::option::Option<Target>,
+    /// If not empty, only runs with this verdict.
+    #[prost(string, tag = "3")]
+    pub verdict: ::prost::alloc::string::String,
+    /// If not 0, only runs that began before; microseconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    pub before_us: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRunsResponse {
@@ -1902,6 +1969,13 @@ pub struct GetRunRequest {
     /// UUID, or an unambiguous beginning of one.
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunCapture {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub capture: ::core::option::Option<Capture>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateTokenRequest {
@@ -2153,6 +2227,32 @@ pub mod control_client {
                 .insert(GrpcMethod::new("parallax.v1.Control", "GetRun"));
             self.inner.unary(req, path, codec).await
         }
+        /// The packets recorded in a run, as far as they are still kept. Operator: what is in them may be decrypted with what
+        /// is in them. NOT_FOUND: no such run.
+        pub async fn get_captures(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRunRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RunCapture>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Control/GetCaptures",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Control", "GetCaptures"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Makes a join token. Admin.
         pub async fn create_token(
             &mut self,
@@ -2242,6 +2342,21 @@ pub mod control_server {
             &self,
             request: tonic::Request<super::GetRunRequest>,
         ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status>;
+        /// Server streaming response type for the GetCaptures method.
+        type GetCapturesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RunCapture, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The packets recorded in a run, as far as they are still kept. Operator: what is in them may be decrypted with what
+        /// is in them. NOT_FOUND: no such run.
+        async fn get_captures(
+            &self,
+            request: tonic::Request<super::GetRunRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::GetCapturesStream>,
+            tonic::Status,
+        >;
         /// Makes a join token. Admin.
         async fn create_token(
             &self,
@@ -2589,6 +2704,52 @@ pub mod control_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Control/GetCaptures" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCapturesSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::ServerStreamingService<super::GetRunRequest>
+                    for GetCapturesSvc<T> {
+                        type Response = super::RunCapture;
+                        type ResponseStream = T::GetCapturesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRunRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::get_captures(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCapturesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

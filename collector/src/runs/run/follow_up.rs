@@ -73,7 +73,8 @@ impl Run {
     }
 }
 
-/// A follow-up never logs in: a wrong secret is tried once. Nor does it what was asked for beside the depth.
+/// A follow-up never logs in: a wrong secret is tried once. Nor does it what was asked for beside the depth, except that
+/// its packets are as much worth a look.
 fn follow_up_spec(spec: &ProbeSpec) -> ProbeSpec {
     let depth = if spec.depth as u8 > Depth::Greeting as u8 {
         Depth::Greeting
@@ -83,7 +84,10 @@ fn follow_up_spec(spec: &ProbeSpec) -> ProbeSpec {
     ProbeSpec {
         depth,
         login: None,
-        options: ProbeOptions::default(),
+        options: ProbeOptions {
+            capture: spec.options.capture,
+            ..ProbeOptions::default()
+        },
         timeout: spec.timeout.min(FOLLOW_UP_AT_MOST - FOLLOW_UP_GRACE),
         ..spec.clone()
     }

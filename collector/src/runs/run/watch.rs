@@ -101,6 +101,7 @@ impl Run {
         match report {
             Report::Accepted => Vec::new(),
             Report::Said(word) => self.said(order, *word),
+            Report::Captured(capture) => self.captured(agent, order, *capture).into_iter().collect(),
             Report::LoginAsked => {
                 let answers = self.gate.asked(order);
                 self.answer(answers)

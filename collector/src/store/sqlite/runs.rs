@@ -1,5 +1,6 @@
 //! Runs, and which of them show a target as it is when all is well.
 
+use jiff::Timestamp;
 use parallax_model::finding::Verdict;
 use parallax_model::observation::{Observation, VantageOutcome};
 use parallax_model::run::{RunDocument, RunRef, RunSummary, RunTarget};
@@ -9,9 +10,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite as Database, Transaction};
 use uuid::Uuid;
 
-use super::{Sqlite, read_time};
+use super::{Sqlite, captures, read_time};
 use crate::runs::LastGood;
-use crate::store::{Found, StoreError};
+use crate::store::{Found, RunFilter, StoreError};
 
 /// How many runs are kept; beyond that the oldest go. As many again may stay because they show a target that worked.
 const RUNS_KEPT: i64 = 10_000;
@@ -24,8 +25,8 @@ pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreErr
     let mut transaction = store.write().await?;
     let key = target_key(&run.target);
     sqlx::query(
-        "INSERT INTO runs (id, started_at, target, verdict, summary, document) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO runs (id, started_at, target, verdict, summary, document, target_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
     )
     .bind(run.run_id.to_string())
     .bind(run.started_at.as_microsecond())
@@ -33,6 +34,7 @@ pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreErr
     .bind(run.verdict.as_str())
     .bind(run.summary.as_str())
     .bind(v1::Run::from(&run).encode_to_vec())
+    .bind(key.as_str())
     .execute(&mut *transaction)
     .await?;
     remember_good(&mut transaction, &key, &run).await?;
@@ -41,12 +43,20 @@ pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreErr
     Ok(())
 }
 
-/// The latest runs, newest first.
-pub(super) async fn latest(store: &Sqlite, limit: u32) -> Result<Vec<RunSummary>, StoreError> {
+/// The latest runs that are meant, newest first.
+pub(super) async fn latest(
+    store: &Sqlite,
+    meant: RunFilter,
+    limit: u32,
+) -> Result<Vec<RunSummary>, StoreError> {
     sqlx::query(
         "SELECT id, started_at, target, verdict, summary FROM runs \
-         ORDER BY started_at DESC, id DESC LIMIT $1",
+         WHERE ($1 IS NULL OR target_key = $1) AND ($2 IS NULL OR verdict = $2) \
+         AND ($3 IS NULL OR started_at < $3) ORDER BY started_at DESC, id DESC LIMIT $4",
     )
+    .bind(meant.target.as_ref().map(target_key))
+    .bind(meant.verdict.map(Verdict::as_str))
+    .bind(meant.before.map(Timestamp::as_microsecond))
     .bind(i64::from(limit))
     .fetch_all(&store.pool)
     .await?
@@ -108,6 +118,25 @@ pub(super) async fn last_good(store: &Sqlite, target: RunTarget) -> Result<Optio
     Ok((!runs.is_empty()).then_some(LastGood { runs }))
 }
 
+/// Says of runs from before that was said which target each is of.
+pub(super) async fn name_targets(store: &Sqlite) -> Result<(), StoreError> {
+    let mut transaction = store.write().await?;
+    let rows = sqlx::query("SELECT id, document FROM runs WHERE target_key = ''")
+        .fetch_all(&mut *transaction)
+        .await?;
+    for row in &rows {
+        // One that can not be read is of no target that could be asked for.
+        let Ok(run) = read_run(row) else { continue };
+        sqlx::query("UPDATE runs SET target_key = $1 WHERE id = $2")
+            .bind(target_key(&run.target))
+            .bind(run.run_id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
 /// The same for every way to write the same target.
 fn target_key(target: &RunTarget) -> String {
     let mut endpoints: Vec<_> = target.endpoints.iter().map(ToString::to_string).collect();
@@ -161,6 +190,7 @@ pub(super) async fn prune(
         sqlx::query("DELETE FROM last_good WHERE run_id NOT IN (SELECT id FROM runs)")
             .execute(&mut **transaction)
             .await?;
+        captures::forget_orphans(transaction, Timestamp::now()).await?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 use jiff::SignedDuration;
+use parallax_model::capture::{Capture, CaptureFacts, CapturedSecrets};
 use parallax_model::finding::Verdict;
 use parallax_model::observation::{Observation, VantageOutcome};
 use parallax_model::run::RUN_SCHEMA;
@@ -50,6 +51,7 @@ fn run(id: u128) -> RunDocument {
         experiments: Vec::new(),
         compared_with: None,
         changes: Vec::new(),
+        captures: Vec::new(),
         schema: RUN_SCHEMA.into(),
         run_id: Uuid::from_u128(id),
         trace_id: None,
@@ -170,7 +172,7 @@ async fn the_latest_runs_come_first_and_a_beginning_finds_one() {
         store.put_run(run(id << 120)).await.unwrap();
     }
     store.put_run(run(0x20 << 120)).await.unwrap();
-    let runs = store.runs(2).await.unwrap();
+    let runs = store.runs(RunFilter::default(), 2).await.unwrap();
     assert_eq!(
         runs.iter()
             .map(|run| run.run_id.as_u128() >> 120)
@@ -194,7 +196,7 @@ async fn a_newer_database_is_left_alone() {
     store.close().await.unwrap();
     let refused = Sqlite::open(&file).await.unwrap_err().to_string();
     assert!(
-        refused.starts_with("the database has version 99, this program knows versions up to 2"),
+        refused.starts_with("the database has version 99, this program knows versions up to 3"),
         "{refused}"
     );
 }
@@ -314,7 +316,16 @@ async fn a_database_of_version_1_keeps_its_runs_and_learns_what_is_good_from_the
         .unwrap();
     old.close().await;
     let store = Sqlite::open(&file).await.unwrap();
-    assert_eq!(store.runs(10).await.unwrap().len(), 1);
+    assert_eq!(store.runs(RunFilter::default(), 10).await.unwrap().len(), 1);
+    let of_target = RunFilter {
+        target: Some(kept.target.clone()),
+        ..RunFilter::default()
+    };
+    assert_eq!(
+        store.runs(of_target, 10).await.unwrap().len(),
+        1,
+        "old runs are found by their target too"
+    );
     assert_eq!(store.last_good(kept.target.clone()).await.unwrap(), None);
     store
         .put_run(seen(2, Verdict::Healthy, &[("fra-1", VantageOutcome::Ok)]))
@@ -324,7 +335,7 @@ async fn a_database_of_version_1_keeps_its_runs_and_learns_what_is_good_from_the
     store.close().await.unwrap();
     let again = Sqlite::open(&file).await.unwrap();
     assert_eq!(
-        again.runs(10).await.unwrap().len(),
+        again.runs(RunFilter::default(), 10).await.unwrap().len(),
         2,
         "a second start changes nothing"
     );
@@ -351,7 +362,7 @@ async fn the_oldest_runs_go_and_the_last_good_ones_stay() {
     let mut transaction = store.write().await.unwrap();
     runs::prune(&mut transaction, 2).await.unwrap();
     transaction.commit().await.unwrap();
-    let left = store.runs(10).await.unwrap();
+    let left = store.runs(RunFilter::default(), 10).await.unwrap();
     let left: Vec<_> = left.iter().map(|run| run.run_id.as_u128() >> 120).collect();
     assert_eq!(left, [5, 4, 3, 2]);
     assert_eq!(notes(&store, run(0).target).await.len(), 2);
@@ -359,4 +370,132 @@ async fn the_oldest_runs_go_and_the_last_good_ones_stay() {
         notes(&store, other(1).target).await.is_empty(),
         "nothing names a run that is gone"
     );
+}
+
+fn kept(number: u32, bytes: usize) -> KeptCapture {
+    KeptCapture {
+        number,
+        agent: "fra-1".parse().unwrap(),
+        capture: Capture {
+            facts: CaptureFacts {
+                address: "10.9.0.10".parse().unwrap(),
+                endpoint: Endpoint {
+                    port: 993,
+                    security: Security::Tls,
+                },
+                experiment: None,
+                local: "10.1.0.2:40000".parse().unwrap(),
+                packets: 9,
+                packets_dropped: 1,
+                secrets: CapturedSecrets::Handshake,
+            },
+            pcapng: vec![7; bytes],
+        },
+    }
+}
+
+/// How many bytes are kept of each capture of a run.
+async fn sizes(store: &Sqlite, run: Uuid) -> Vec<usize> {
+    let (mut sizes, mut from) = (Vec::new(), 0);
+    while let Some(kept) = store.next_capture(run, from).await.unwrap() {
+        sizes.push(kept.capture.pcapng.len());
+        from = kept.number + 1;
+    }
+    sizes
+}
+
+#[tokio::test]
+async fn packets_are_kept_beside_their_run_in_its_order() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    for (run, number) in [(one, 2), (other, 0), (one, 0)] {
+        store
+            .put_capture(run, kept(number, 10 + number as usize))
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.next_capture(one, 1).await.unwrap(), Some(kept(2, 12)));
+    assert_eq!(sizes(&store, one).await, [10, 12]);
+    assert_eq!(sizes(&store, other).await, [10]);
+    assert_eq!(sizes(&store, Uuid::from_u128(3)).await, [] as [usize; 0]);
+}
+
+#[tokio::test]
+async fn the_oldest_packets_go_where_there_is_no_room_for_all() {
+    let store = Sqlite::in_memory().await.unwrap();
+    for id in 1..=4 {
+        store
+            .put_capture(Uuid::from_u128(id), kept(0, 100))
+            .await
+            .unwrap();
+    }
+    let mut transaction = store.write().await.unwrap();
+    captures::make_room(&mut transaction, 250).await.unwrap();
+    transaction.commit().await.unwrap();
+    let mut left = Vec::new();
+    for id in 1..=4 {
+        left.push(sizes(&store, Uuid::from_u128(id)).await.len());
+    }
+    assert_eq!(left, [0, 0, 1, 1]);
+}
+
+#[tokio::test]
+async fn packets_of_a_run_that_is_gone_go_and_those_of_one_that_goes_on_stay() {
+    let store = Sqlite::in_memory().await.unwrap();
+    store.put_run(run(1)).await.unwrap();
+    for id in [1, 2] {
+        store.put_capture(Uuid::from_u128(id), kept(0, 10)).await.unwrap();
+    }
+    for (later, left) in [(1, 1), (3, 0)] {
+        let mut transaction = store.write().await.unwrap();
+        let now = Timestamp::now() + SignedDuration::from_hours(later);
+        captures::forget_orphans(&mut transaction, now).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(
+            sizes(&store, Uuid::from_u128(2)).await.len(),
+            left,
+            "after {later} h"
+        );
+        assert_eq!(sizes(&store, Uuid::from_u128(1)).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn runs_are_found_by_their_target_and_not_by_how_it_was_typed() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let typed = |id: u128, input: &str, verdict| RunDocument {
+        target: RunTarget {
+            input: input.into(),
+            ..run(0).target
+        },
+        started_at: Timestamp::from_second(id as i64).unwrap(),
+        ..seen(id, verdict, &[])
+    };
+    let mut other = typed(4, "imap.example.org", Verdict::Healthy);
+    other.target.host = "other.example.org".into();
+    for run in [
+        typed(1, "imap.example.org", Verdict::Healthy),
+        typed(2, "imaps://imap.example.org", Verdict::Healthy),
+        typed(3, "IMAP.example.org:993", Verdict::Down),
+        other,
+    ] {
+        store.put_run(run).await.unwrap();
+    }
+    let found = async |filter: RunFilter| {
+        let runs = store.runs(filter, 10).await.unwrap();
+        runs.iter()
+            .map(|run| run.run_id.as_u128() >> 120)
+            .collect::<Vec<_>>()
+    };
+    let same = RunFilter {
+        target: Some(run(0).target),
+        ..RunFilter::default()
+    };
+    assert_eq!(found(same.clone()).await, [3, 2, 1]);
+    let good_before = RunFilter {
+        verdict: Some(Verdict::Healthy),
+        before: Some(Timestamp::from_second(2).unwrap()),
+        ..same
+    };
+    assert_eq!(found(good_before).await, [1]);
 }

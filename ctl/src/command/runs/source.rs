@@ -6,7 +6,7 @@ use std::path::Path;
 
 use parallax_model::finding::Verdict;
 use parallax_model::run::{RunDocument, RunSummary};
-use parallax_proto::v1;
+use parallax_proto::v1::{GetRunRequest, ListRunsRequest};
 
 use crate::args::RunSource;
 use crate::client::{Client, call};
@@ -15,9 +15,6 @@ use crate::exit::Trouble;
 
 /// The largest run document that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
-
-/// How many runs are looked through for one of a target.
-const LOOKED_THROUGH: u32 = 1000;
 
 /// Gets runs, and dials the collector only when one of them is there.
 pub(super) struct Runs<'a> {
@@ -42,49 +39,46 @@ impl<'a> Runs<'a> {
             RunSource::File(path) => from_file(path),
             RunSource::Stdin => from(io::stdin().lock(), "standard input"),
             RunSource::Last => {
-                let of_it = |run: &RunSummary| {
-                    beside.is_none_or(|other| run.target == other.target.input && run.run_id != other.run_id)
-                };
-                let none = match beside {
-                    Some(other) => format!("there is no other run of {}", other.target.input),
+                let found = self.newest(ListRunsRequest {
+                    // The newest may be the one beside.
+                    limit: 2,
+                    target: beside.map(|other| other.target.clone().into()),
+                    ..ListRunsRequest::default()
+                });
+                let mut found = found.await?.into_iter();
+                let other = found.find(|run| beside.is_none_or(|beside| run.run_id != beside.run_id));
+                let none = || match beside {
+                    Some(beside) => format!("there is no other run of {}", beside.target.input),
                     None => "there is no run yet".to_owned(),
                 };
-                self.newest(of_it).await?.ok_or_else(|| Trouble::new(none))
+                let other = other.ok_or_else(|| Trouble::new(none()))?;
+                self.by_id(other.run_id.to_string()).await
             }
         }
     }
 
     /// The newest healthy run of the same target before this one.
     pub(super) async fn last_good_before(&mut self, run: &RunDocument) -> Result<RunDocument, Trouble> {
-        let good = |earlier: &RunSummary| {
-            earlier.verdict == Verdict::Healthy
-                && earlier.target == run.target.input
-                && earlier.started_at < run.started_at
+        let found = self.newest(ListRunsRequest {
+            limit: 1,
+            target: Some(run.target.clone().into()),
+            verdict: Verdict::Healthy.to_string(),
+            before_us: run.started_at.as_microsecond(),
+        });
+        let Some(good) = found.await?.into_iter().next() else {
+            let none = format!("no good run of {} before this one is known", run.target.input);
+            return Err(Trouble::new(none).hint("name the run to compare with: ctl runs diff A B"));
         };
-        let found = self.newest(good).await?;
-        found.ok_or_else(|| {
-            Trouble::new(format!(
-                "no good run of {} before this one is known",
-                run.target.input
-            ))
-            .hint("name the run to compare with: ctl runs diff A B")
-        })
+        self.by_id(good.run_id.to_string()).await
     }
 
-    async fn newest(
-        &mut self,
-        is_meant: impl Fn(&RunSummary) -> bool,
-    ) -> Result<Option<RunDocument>, Trouble> {
-        let runs = list(self.client().await?, LOOKED_THROUGH).await?;
-        match runs.into_iter().find(is_meant) {
-            Some(run) => self.by_id(run.run_id.to_string()).await.map(Some),
-            None => Ok(None),
-        }
+    async fn newest(&mut self, wanted: ListRunsRequest) -> Result<Vec<RunSummary>, Trouble> {
+        list(self.client().await?, wanted).await
     }
 
     async fn by_id(&mut self, run_id: String) -> Result<RunDocument, Trouble> {
         let client = self.client().await?;
-        let run = call(client.control.get_run(v1::GetRunRequest { run_id })).await?;
+        let run = call(client.control.get_run(GetRunRequest { run_id })).await?;
         Ok(RunDocument::try_from(run)?)
     }
 
@@ -97,9 +91,9 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// The latest runs, newest first.
-pub(super) async fn list(client: &mut Client, limit: u32) -> Result<Vec<RunSummary>, Trouble> {
-    let answer = call(client.control.list_runs(v1::ListRunsRequest { limit })).await?;
+/// The latest runs that are wanted, newest first.
+pub(super) async fn list(client: &mut Client, wanted: ListRunsRequest) -> Result<Vec<RunSummary>, Trouble> {
+    let answer = call(client.control.list_runs(wanted)).await?;
     let runs = answer.runs.into_iter().map(TryInto::try_into);
     Ok(runs.collect::<Result<_, _>>()?)
 }
