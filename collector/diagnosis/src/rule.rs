@@ -4,7 +4,7 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, banned, certificate, clock, content, dns, expiry, flows, greeting, half_answers,
+    agent, answers, auth, banned, certificate, clock, content, dns, expiry, flows, forged, greeting, half_answers,
     handshake, hold, keys, latency, limits, local, mailbox, mtu, names, not_tls, proxies, proxy, quality,
     reach, resolver, session, starttls, status, sync, tamper,
 };
@@ -25,6 +25,7 @@ pub(crate) const RULES: &[Rule] = &[
     resolver::disagree,
     answers::differ,
     answers::wrong_address,
+    forged::forged,
     local::unable,
     reach::unreachable,
     handshake::failed,

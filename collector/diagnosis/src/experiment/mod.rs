@@ -28,6 +28,7 @@ const PACKETS: u32 = 200;
 pub(crate) fn plan(matrix: &Matrix, chosen: &[Candidate]) -> Vec<Experiment> {
     let telling = standing::forced_addresses(matrix)
         .into_iter()
+        .chain(standing::other_resolvers(matrix))
         .chain(standing::control_ports(matrix))
         .chain(table::wishes(matrix, chosen))
         .chain(standing::raw_hellos(matrix))
@@ -85,7 +86,11 @@ fn made(matrix: &Matrix, wish: &Experiment) -> bool {
 pub fn is_answered(seen: &Observation, wish: &Experiment) -> bool {
     let there = |address, port| address == wish.address && port == wish.endpoint.port;
     let network = &seen.network;
-    match wish.kind {
+    let tried = || {
+        seen.experiments(wish.kind)
+            .any(|attempt| attempt.address == wish.address && attempt.endpoint == wish.endpoint)
+    };
+    let told = match wish.kind {
         ExperimentKind::ControlTarget => network.control.is_some(),
         ExperimentKind::OtherResolver => other_answer(seen).is_some(),
         ExperimentKind::PortSweep => network
@@ -96,10 +101,9 @@ pub fn is_answered(seen: &Observation, wish: &Experiment) -> bool {
             .paths
             .iter()
             .any(|path| path.experiment == Some(kind) && there(path.address, path.port)),
-        kind => seen
-            .experiments(kind)
-            .any(|attempt| attempt.address == wish.address && attempt.endpoint == wish.endpoint),
-    }
+        _ => false,
+    };
+    told || tried()
 }
 
 fn other_answer(seen: &Observation) -> Option<&OtherAnswer> {

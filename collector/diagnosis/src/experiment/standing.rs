@@ -1,5 +1,8 @@
 //! Follow-ups that a look at what failed asks for, whatever the rules make of it.
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind, Variation};
 use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
@@ -8,7 +11,7 @@ use parallax_model::target::{Endpoint, Security};
 
 use crate::matrix::{CellId, Column, Matrix};
 use crate::overlay::trace;
-use crate::rules::answers;
+use crate::rules::{answers, forged};
 use crate::rules::certificate::is_certificate;
 use crate::symptom::{IcmpClass, Reach};
 
@@ -55,7 +58,68 @@ pub(super) fn forced_addresses(matrix: &Matrix) -> Vec<Experiment> {
         );
         wishes.push(forced(works.vantage, odd.address, attempt.endpoint));
     }
+    for doubtful in forged::contradicted(matrix) {
+        let Some(id) = matrix.cells_of(doubtful.vantage).next() else {
+            continue;
+        };
+        let endpoint = matrix.cell(id).attempt.endpoint;
+        let seconds = doubtful.query.second_answer.iter().take(2);
+        wishes.extend(seconds.map(|&address| forced(doubtful.vantage, address, endpoint)));
+    }
     wishes
+}
+
+/// Parts a resolver from the way to it and from the name: where one gives no address, or one that does not serve, a
+/// resolver that served another vantage point is asked from there.
+pub(super) fn other_resolvers(matrix: &Matrix) -> Vec<Experiment> {
+    let serving = matrix.cells().filter(|&id| matrix.served(id));
+    let good: Vec<(SocketAddr, CellId)> = serving
+        .filter_map(|id| Some((answers::resolver_of(matrix, Some(id.vantage))?, id)))
+        .filter(|(resolver, _)| !only_there(resolver.ip()))
+        .collect();
+    let odd = answers::odd_addresses(matrix);
+    let untried = |vantage: &usize| {
+        let mut forced = matrix
+            .vantage(*vantage)
+            .experiments(ExperimentKind::ForcedAddress);
+        forced.next().is_none()
+    };
+    let misled = odd
+        .iter()
+        .flat_map(|odd| odd.given.iter().copied())
+        .filter(untried);
+    let nameless = matrix
+        .answered()
+        .filter(|&vantage| matrix.vantage(vantage).nameless());
+    let asking: BTreeSet<usize> = nameless.chain(misled).collect();
+    let asked = asking.into_iter().take(PER_TROUBLE).filter_map(|vantage| {
+        let own = answers::resolver_of(matrix, Some(vantage));
+        let &(resolver, id) = good.iter().find(|&&(resolver, _)| Some(resolver) != own)?;
+        let attempt = matrix.cell(id).attempt;
+        Some(Experiment {
+            kind: ExperimentKind::OtherResolver,
+            agent: matrix.vantage(vantage).seen.agent.clone(),
+            address: attempt.address,
+            endpoint: attempt.endpoint,
+            variation: Variation {
+                resolver: Some(resolver),
+                ..Variation::default()
+            },
+        })
+    });
+    asked.collect()
+}
+
+/// Whether an address means another host, or none, at another place.
+fn only_there(resolver: IpAddr) -> bool {
+    match resolver {
+        IpAddr::V4(resolver) => {
+            resolver.is_loopback() || resolver.is_link_local() || resolver.is_unspecified()
+        }
+        IpAddr::V6(resolver) => {
+            resolver.is_loopback() || resolver.is_unicast_link_local() || resolver.is_unspecified()
+        }
+    }
 }
 
 /// Parts a dead host from a filtered port, a missing route from a rejecting rule, and a reset of the host from a

@@ -64,7 +64,8 @@ pub(crate) fn odd_addresses(matrix: &Matrix) -> Vec<OddAddress> {
         .collect()
 }
 
-fn serves(matrix: &Matrix, address: IpAddr) -> bool {
+/// Whether anybody is served at an address, when he asks for it or is made to try it.
+pub(crate) fn serves(matrix: &Matrix, address: IpAddr) -> bool {
     let asked_for = matrix
         .cells()
         .any(|id| matrix.cell(id).attempt.address == address && matrix.served(id));
@@ -140,6 +141,7 @@ fn wrong(matrix: &Matrix, odd: &OddAddress, cells: &[CellId], troubles: Vec<Trou
     .because(answers(matrix))
     .because(fact::first(lines))
     .because(tried_elsewhere(matrix, odd))
+    .because(odd.given.iter().filter_map(|&vantage| asked_elsewhere(matrix, vantage)))
     .told_apart_by("the others' address tried from there, and this address tried from elsewhere")
     .next([command::on(first, &command::dig(matrix, resolver, record_type))]);
     let other = resolver_elsewhere(matrix, odd);
@@ -167,10 +169,24 @@ fn confidence(matrix: &Matrix, odd: &OddAddress, troubles: &[TroubleId]) -> f64 
             }
         }
     }
+    if odd.given.iter().any(|&vantage| told_otherwise(matrix, odd, vantage)) {
+        confidence += 0.1;
+    }
     if forced(matrix, odd.address).iter().any(|&(_, worked)| !worked) {
         confidence += 0.05;
     }
     confidence.clamp(0.1, 0.95)
+}
+
+/// Whether another resolver, asked from the same place, gives an address that serves.
+fn told_otherwise(matrix: &Matrix, odd: &OddAddress, vantage: usize) -> bool {
+    let facts = matrix.vantage(vantage).resolve();
+    facts.and_then(|facts| facts.other.as_ref()).is_some_and(|other| {
+        other
+            .addresses
+            .iter()
+            .any(|address| odd.serving.contains(address))
+    })
 }
 
 /// Faults that say: a host is there, and it is not this service.
@@ -205,7 +221,23 @@ fn tried_elsewhere(matrix: &Matrix, odd: &OddAddress) -> Vec<String> {
         .collect()
 }
 
-fn resolver_of(matrix: &Matrix, vantage: Option<usize>) -> Option<SocketAddr> {
+/// "ams: asked of 10.0.53.3 from there, imap.example.org is 10.9.0.10"
+pub(crate) fn asked_elsewhere(matrix: &Matrix, vantage: usize) -> Option<String> {
+    let other = matrix.vantage(vantage).resolve()?.other.as_ref()?;
+    let addresses: Vec<String> = other.addresses.iter().map(IpAddr::to_string).collect();
+    let said = match &other.fault {
+        Some(fault) => words::message(fault),
+        None => words::list(&addresses),
+    };
+    Some(format!(
+        "{}: asked of {} from there, {} is {said}",
+        matrix.name(vantage),
+        other.resolver,
+        matrix.host()
+    ))
+}
+
+pub(crate) fn resolver_of(matrix: &Matrix, vantage: Option<usize>) -> Option<SocketAddr> {
     matrix
         .vantage(vantage?)
         .resolve()?

@@ -8,7 +8,7 @@ use parallax_model::fault::{FaultKind, TlsFault};
 use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
-use super::answers;
+use super::{answers, forged};
 use super::lone::{self, Missing};
 use super::status::is_status;
 use crate::candidate::{Blame, Candidate};
@@ -205,7 +205,18 @@ fn look_alikes(
 /// Whether others are served otherwise: another certificate here, or another address that serves.
 fn elsewhere_otherwise(matrix: &Matrix, cells: &[CellId]) -> bool {
     let odd = answers::odd_addresses(matrix);
+    let forged = forged::contradicted(matrix);
+    let doubtful = |id: &CellId| {
+        forged.iter().any(|doubtful| {
+            doubtful.vantage == id.vantage
+                && doubtful
+                    .query
+                    .addresses
+                    .contains(&matrix.cell(*id).attempt.address)
+        })
+    };
     verified_beside(matrix, cells, false)
+        || cells.iter().any(doubtful)
         || cells.iter().any(|&id| {
             odd.iter()
                 .any(|odd| odd.address == matrix.cell(id).attempt.address)

@@ -8,6 +8,7 @@ use parallax_model::fault::{DnsFault, FaultKind};
 use parallax_model::finding::{FindingKind, Segment};
 use parallax_model::stage::StageName;
 
+use super::answers;
 use crate::candidate::{Blame, Candidate};
 use crate::command;
 use crate::extent::Extent;
@@ -122,11 +123,22 @@ fn kind(matrix: &Matrix, answer: Answer, extent: &Extent) -> (FindingKind, f64) 
         Answer::Silent if extent.partly() => {
             (FindingKind::AgentResolverDown, if cut_off { 0.5 } else { 0.85 })
         }
+        Answer::Silent if told_by_another(matrix, extent) => (FindingKind::AgentResolverDown, 0.9),
         Answer::Silent if extent.alone() => (FindingKind::DnsTimeout, 0.55),
         Answer::Silent => (FindingKind::DnsTimeout, 0.85),
         Answer::Unreachable => (FindingKind::AgentResolverDown, if cut_off { 0.5 } else { 0.9 }),
         Answer::Unusable => (FindingKind::DnsServfail, 0.5),
     }
+}
+
+/// Whether another resolver gave an address when it was asked from the same place.
+fn told_by_another(matrix: &Matrix, extent: &Extent) -> bool {
+    extent.affected.iter().any(|&vantage| {
+        let facts = matrix.vantage(vantage).resolve();
+        facts
+            .and_then(|facts| facts.other.as_ref())
+            .is_some_and(|other| !other.addresses.is_empty())
+    })
 }
 
 fn with_alternatives(matrix: &Matrix, found: Candidate, answer: Answer, extent: &Extent) -> Candidate {
@@ -193,8 +205,9 @@ fn seen(matrix: &Matrix, extent: &Extent) -> Vec<String> {
             .take(2)
             .filter_map(|&vantage| resolved(matrix.vantage(vantage))),
     );
-    for &vantage in &extent.affected {
-        let vantage = matrix.vantage(vantage);
+    for &index in &extent.affected {
+        lines.extend(answers::asked_elsewhere(matrix, index));
+        let vantage = matrix.vantage(index);
         lines.extend(
             vantage
                 .experiments(ExperimentKind::ForcedAddress)

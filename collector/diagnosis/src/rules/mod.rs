@@ -10,6 +10,7 @@ pub(crate) mod content;
 pub(crate) mod dns;
 pub(crate) mod expiry;
 pub(crate) mod flows;
+pub(crate) mod forged;
 pub(crate) mod greeting;
 pub(crate) mod half_answers;
 pub(crate) mod handshake;

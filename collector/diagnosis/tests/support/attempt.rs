@@ -8,7 +8,7 @@ use super::chain::{ChainSpec, chain};
 use super::line::Line;
 use parallax_model::evidence::{
     AppendEvidence, AuthenticateEvidence, CapabilityEvidence, ConnectEvidence, Evidence, GreetingEvidence,
-    HoldEvidence, IcmpError, ListEvidence, RawHelloFacts, SelectEvidence, StarttlsEvidence, SyncEvent,
+    HoldEvidence, IcmpError, ListEvidence, Nudge, RawHelloFacts, SelectEvidence, StarttlsEvidence, SyncEvent,
     SyncEvidence, TcpInfo, TlsEvidence,
 };
 use parallax_model::experiment::ExperimentKind;
@@ -171,13 +171,17 @@ fn connect_failure(line: &Line, socket: SocketAddr, local: SocketAddr) -> Stage 
         interface: None,
         syn_retransmits: None,
         mss: None,
-        on_link: None,
+        on_link: on_link(line),
         peer: socket,
         local: Some(local),
         errno: Some(errno.to_owned()),
         icmp,
     }));
     stage
+}
+
+fn on_link(line: &Line) -> Option<bool> {
+    line.options.get("on_link").map(|&word| word == "yes")
 }
 
 fn icmp_errno(code: &str, v6: bool) -> (&'static str, &'static str, &'static str) {
@@ -301,6 +305,7 @@ fn counters(line: &Line, here: bool) -> TcpInfo {
             .number("wnd")
             .filter(|_| here)
             .map(|wnd| u32::try_from(wnd).expect("wnd")),
+        soft_error: line.text("soft").filter(|_| here),
         ..TcpInfo::default()
     }
 }
@@ -318,7 +323,7 @@ fn evidence(
             interface: None,
             syn_retransmits: None,
             mss: None,
-            on_link: None,
+            on_link: on_link(line),
             peer: socket,
             local: Some(local),
             errno: None,
@@ -336,6 +341,7 @@ fn evidence(
         StageName::Greeting => Some(Evidence::Greeting(GreetingEvidence {
             reply: if here { line.reply("BYE") } else { line.banner() },
             service: line.options.get("service").map(|service| (*service).to_owned()),
+            nudge: line.options.get("nudge").and_then(|word| Nudge::known(word)),
             ..GreetingEvidence::default()
         })),
         StageName::Capability => Some(Evidence::Capability(CapabilityEvidence {

@@ -175,7 +175,7 @@ fn other_answer(text: &str) -> OtherAnswer {
     }
 }
 
-/// `dns ADDRESS... @RESOLVER`, `answers_differ ADDRESS @RESOLVER other=RESOLVER:ANSWER`, `aaaa_timeout`, a fault's name with `@RESOLVER`; by default what the attempts went to.
+/// `dns ADDRESS... second=ADDRESS other=RESOLVER:ANSWER @RESOLVER`, `answers_differ ADDRESS @RESOLVER other=RESOLVER:ANSWER`, `aaaa_timeout`, a fault's name with `@RESOLVER`; by default what the attempts went to.
 fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> Stage {
     let text = text.unwrap_or("dns");
     let resolver = text
@@ -191,6 +191,11 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
         .iter()
         .find_map(|word| word.strip_prefix("other="))
         .map(other_answer);
+    let second: Vec<IpAddr> = words
+        .iter()
+        .filter_map(|word| word.strip_prefix("second="))
+        .map(|address| address.parse().expect(address))
+        .collect();
     let named: Vec<IpAddr> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let addresses = if named.is_empty() { addresses } else { named };
     let took = Duration::from_millis(8);
@@ -204,7 +209,11 @@ fn resolve_stage(target: &str, text: Option<&str>, addresses: Vec<IpAddr>) -> St
         rcode: rcode.map(str::to_owned),
         addresses: found,
         cname_chain: Vec::new(),
-        second_answer: Vec::new(),
+        second_answer: second
+            .iter()
+            .copied()
+            .filter(|address| address.is_ipv4() == (record_type == "A"))
+            .collect(),
         ttl_s: Some(300),
         duration: took,
         fault,
