@@ -4,9 +4,9 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, banned, certificate, clock, content, dns, expiry, flows, forged, greeting, half_answers,
-    handshake, hold, keys, latency, limits, local, mailbox, mtu, names, not_tls, proxies, proxy, quality,
-    reach, resolver, session, starttls, status, sync, tamper,
+    agent, answers, auth, banned, certificate, clock, content, dns, expiry, flows, forged, greeting,
+    half_answers, handshake, hold, keys, latency, limits, local, mailbox, mtu, names, not_tls, proxies,
+    proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
 };
 
 /// From what was seen to what it could be.

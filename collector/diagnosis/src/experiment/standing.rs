@@ -11,8 +11,8 @@ use parallax_model::target::{Endpoint, Security};
 
 use crate::matrix::{CellId, Column, Matrix};
 use crate::overlay::trace;
-use crate::rules::{answers, forged};
 use crate::rules::certificate::is_certificate;
+use crate::rules::{answers, forged};
 use crate::symptom::{IcmpClass, Reach};
 
 /// Most vantage points with the same trouble that one experiment is made at.

@@ -141,7 +141,11 @@ fn wrong(matrix: &Matrix, odd: &OddAddress, cells: &[CellId], troubles: Vec<Trou
     .because(answers(matrix))
     .because(fact::first(lines))
     .because(tried_elsewhere(matrix, odd))
-    .because(odd.given.iter().filter_map(|&vantage| asked_elsewhere(matrix, vantage)))
+    .because(
+        odd.given
+            .iter()
+            .filter_map(|&vantage| asked_elsewhere(matrix, vantage)),
+    )
     .told_apart_by("the others' address tried from there, and this address tried from elsewhere")
     .next([command::on(first, &command::dig(matrix, resolver, record_type))]);
     let other = resolver_elsewhere(matrix, odd);
@@ -169,7 +173,11 @@ fn confidence(matrix: &Matrix, odd: &OddAddress, troubles: &[TroubleId]) -> f64 
             }
         }
     }
-    if odd.given.iter().any(|&vantage| told_otherwise(matrix, odd, vantage)) {
+    if odd
+        .given
+        .iter()
+        .any(|&vantage| told_otherwise(matrix, odd, vantage))
+    {
         confidence += 0.1;
     }
     if forced(matrix, odd.address).iter().any(|&(_, worked)| !worked) {

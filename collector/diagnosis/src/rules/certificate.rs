@@ -8,9 +8,9 @@ use parallax_model::fault::{FaultKind, TlsFault};
 use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
-use super::{answers, forged};
 use super::lone::{self, Missing};
 use super::status::is_status;
+use super::{answers, forged};
 use crate::candidate::{Blame, Candidate};
 use crate::command;
 use crate::extent::Extent;

@@ -110,7 +110,11 @@ fn candidate(
             &command::dig(
                 matrix,
                 Some(query.resolver),
-                if first.iter().any(IpAddr::is_ipv4) { "A" } else { "AAAA" },
+                if first.iter().any(IpAddr::is_ipv4) {
+                    "A"
+                } else {
+                    "AAAA"
+                },
             ),
         ),
         command::on(
