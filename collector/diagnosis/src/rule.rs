@@ -5,8 +5,8 @@ use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
     agent, answers, auth, banned, certificate, clock, content, dns, expiry, flows, forged, greeting,
-    half_answers, handshake, hold, keys, latency, limits, local, mailbox, mtu, names, not_tls, proxies,
-    proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
+    half_answers, handshake, hold, keys, latency, limits, local, mailbox, midway, mtu, names, not_tls,
+    proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
 };
 
 /// From what was seen to what it could be.
@@ -42,6 +42,7 @@ pub(crate) const RULES: &[Rule] = &[
     greeting::unwelcome,
     proxy::mismatch,
     session::broken,
+    midway::refused,
     hold::forgotten,
     hold::dismissed,
     banned::source,

@@ -145,6 +145,9 @@ pub(crate) enum Answerer {
 /// Who answered an attempt in the target's name: from the hop at which its port first answers and the time to live of
 /// the answer, beside those of the host's other ports.
 pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
+    if inside(matrix, id) && !answers_now(matrix, id) {
+        return Answerer::Host { sure: true };
+    }
     let Some(path) = trace::of(matrix, id) else {
         return Answerer::Unknown;
     };
@@ -289,6 +292,22 @@ fn next(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr) -> Option<IpAddr> {
     })
 }
 
+/// Whether somebody beside the host gets no answer either: then no router before it is to blame.
+pub(crate) fn silent_inside(matrix: &Matrix, id: CellId) -> bool {
+    std::iter::once(id)
+        .chain(matrix.beside(id))
+        .any(|other| matrix.cell(other).reach == Reach::Silent && inside(matrix, other))
+}
+
+/// Whether those who connect all stand beside the host.
+pub(crate) fn only_inside_connects(matrix: &Matrix, id: CellId) -> bool {
+    let mut connecting = matrix
+        .beside(id)
+        .filter(|&other| matrix.cell(other).reach == Reach::Connected)
+        .peekable();
+    connecting.peek().is_some() && connecting.all(|other| inside(matrix, other))
+}
+
 /// The other vantage points that answered.
 fn others(matrix: &Matrix, id: CellId) -> impl Iterator<Item = usize> {
     matrix.answered().filter(move |&vantage| vantage != id.vantage)
@@ -310,6 +329,9 @@ fn segment(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr, before: Option<I
     if after == address {
         return Segment::Service;
     }
+    if before == Some(address) && silent_inside(matrix, id) {
+        return Segment::Service;
+    }
     if before == Some(address) {
         return Segment::SiteEdge;
     }
@@ -327,10 +349,20 @@ fn segment(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr, before: Option<I
     }
 }
 
+/// Whether a vantage point stands beside the host, so that no router is between them: then what it gets is the host's own,
+/// and nothing on the way to others concerns it.
+pub(crate) fn inside(matrix: &Matrix, id: CellId) -> bool {
+    let facts = matrix.cell(id).connect();
+    match facts.and_then(|facts| facts.on_link) {
+        Some(on_link) => on_link,
+        None => distance_beside(matrix, id) == Some(1),
+    }
+}
+
 /// Whether another vantage point connects to the same port, and comes through the same router.
 fn others_pass(matrix: &Matrix, id: CellId, after: IpAddr, before: Option<IpAddr>) -> bool {
     let address = matrix.cell(id).attempt.address;
-    let connects = |other: &CellId| matrix.cell(*other).reach == Reach::Connected;
+    let connects = |other: &CellId| matrix.cell(*other).reach == Reach::Connected && !inside(matrix, *other);
     matrix.beside(id).filter(connects).any(|other| {
         before == Some(address)
             || trace::to(matrix, other.vantage, address).any(|path| goes_through(path, after, before))

@@ -16,6 +16,7 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
+use crate::overlay::{self, Answerer};
 use crate::trouble::{Trouble, TroubleId};
 use crate::words;
 
@@ -175,12 +176,15 @@ fn look_alikes(
 ) -> Candidate {
     let other_leaf = verified_beside(matrix, cells, false);
     let found = match kind {
-        FindingKind::CertificateUntrusted | FindingKind::CertificateSelfSigned if !extent.partly() => found
-            .or(
+        FindingKind::CertificateUntrusted | FindingKind::CertificateSelfSigned
+            if !extent.partly() && !seen_at_the_host(matrix, cells) =>
+        {
+            found.or(
                 FindingKind::TlsIntercepted,
                 if extent.alone() { 0.15 } else { 0.08 },
                 "the fingerprint of the certificate in the server's own configuration",
-            ),
+            )
+        }
         FindingKind::CertificateChainIncomplete if !extent.partly() => found.or(
             FindingKind::TlsIntercepted,
             0.05,
@@ -200,6 +204,13 @@ fn look_alikes(
     } else {
         found
     }
+}
+
+/// Whether somebody is known to be shown it by the host itself.
+fn seen_at_the_host(matrix: &Matrix, cells: &[CellId]) -> bool {
+    cells
+        .iter()
+        .any(|&id| matches!(overlay::answerer(matrix, id), Answerer::Host { sure: true }))
 }
 
 /// Whether others are served otherwise: another certificate here, or another address that serves.

@@ -1,5 +1,6 @@
 //! Connections that are made and on which nothing that we send is heard.
 
+use parallax_model::evidence::{Evidence, Nudge};
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
 use parallax_model::finding::FindingKind;
@@ -19,20 +20,37 @@ const EVERY_PORT: &str = "whether connections to every port stall the same way";
 /// Claim: the hello is lost for what it is, neither for its name nor for its size: with another name and with small segments
 /// it is lost too. Where another port of the host carries a dialogue, somebody drops what looks like TLS; where that stands
 /// still too, a device that sees one half of each connection drops the rest of all.
+/// A command that was sent into the silence of a plain port, and that nobody took, is as good as a hello.
 /// Disproved by: a hello that is acknowledged.
 pub(crate) fn half_open(matrix: &Matrix) -> Vec<Candidate> {
     let cells: Vec<CellId> = matrix
         .cells()
-        .filter(|&id| unheard(matrix, id) && neither_name_nor_size(matrix, id))
+        .filter(|&id| unheard(matrix, id) && neither_name_nor_size(matrix, id) || nudged_in_vain(matrix, id))
         .collect();
     let told = |talks: bool| -> Vec<CellId> {
         let of = |id: &&CellId| other_port_talks(matrix, **id) == Some(talks);
         cells.iter().filter(of).copied().collect()
     };
-    candidate(matrix, FindingKind::ContentFiltered, &told(true))
+    let (nudged, hellos): (Vec<CellId>, Vec<CellId>) =
+        told(true).into_iter().partition(|&id| nudged_in_vain(matrix, id));
+    // Connections that one port alone leaves half made are the server's: its queue of them is full.
+    let overloaded = candidate(matrix, FindingKind::ServerOverloaded, &nudged);
+    candidate(matrix, FindingKind::ContentFiltered, &hellos)
         .into_iter()
+        .chain(overloaded)
         .chain(candidate(matrix, FindingKind::AsymmetricPath, &told(false)))
         .collect()
+}
+
+/// Whether not even the other side's kernel took what was sent where no greeting came.
+fn nudged_in_vain(matrix: &Matrix, id: CellId) -> bool {
+    let cell = matrix.cell(id);
+    let greeting = cell.attempt.stage(StageName::Greeting);
+    cell.reach == Reach::Connected
+        && matches!(
+            greeting.and_then(|stage| stage.evidence.as_ref()),
+            Some(Evidence::Greeting(facts)) if facts.nudge == Some(Nudge::Unacknowledged)
+        )
 }
 
 fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Candidate> {
@@ -46,6 +64,10 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
             "what looks like TLS is dropped on the way, another port of the host carries a dialogue",
             FindingKind::AsymmetricPath,
         ),
+        FindingKind::ServerOverloaded => (
+            "connections are half made: nothing that is sent on them is taken, another port of the host carries a dialogue",
+            FindingKind::AsymmetricPath,
+        ),
         FindingKind::ResetInjected => (
             "a reset answers the hello before the host has acknowledged it, another port of the host carries a dialogue",
             FindingKind::SourceBanned,
@@ -57,7 +79,11 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
     };
     let capture = command::capture(attempt.address, attempt.endpoint.port);
     let reset = kind == FindingKind::ResetInjected;
-    let confidence = if reset { 0.71 } else { 0.72 };
+    let confidence = match kind {
+        FindingKind::ResetInjected => 0.71,
+        FindingKind::ServerOverloaded => 0.55,
+        _ => 0.72,
+    };
     let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
         .at(super::names::hello_place(matrix, cells))
         .summary(format!(
@@ -71,6 +97,8 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
             matrix.name(first.vantage),
             if reset {
                 "with another name it is reset too"
+            } else if nudged_in_vain(matrix, first) {
+                "a command that was sent into the silence was not acknowledged"
             } else {
                 "with another name and with small segments it stands still too"
             }

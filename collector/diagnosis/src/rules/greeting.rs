@@ -2,34 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use parallax_model::evidence::Evidence;
+use parallax_model::evidence::{Evidence, Nudge};
 use parallax_model::fault::{FaultKind, ImapFault, TcpFault};
-use parallax_model::finding::FindingKind;
+use parallax_model::finding::{FindingKind, Segment};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::Matrix;
-use crate::trouble::TroubleId;
+use crate::trouble::{Trouble, TroubleId};
 use crate::words;
 
 /// Claim: what answers on the port does not greet like an IMAP server that takes customers.
 /// Disproved by: `* OK` or `* PREAUTH` as the first line.
 pub(crate) fn unwelcome(matrix: &Matrix) -> Vec<Candidate> {
-    let mut groups: BTreeMap<FindingKind, Vec<TroubleId>> = BTreeMap::new();
+    let mut groups: BTreeMap<(FindingKind, Option<Nudge>), Vec<TroubleId>> = BTreeMap::new();
     for (id, trouble) in matrix.troubles.iter().enumerate() {
         let fault = trouble
             .failure()
             .filter(|_| trouble.stage == Some(StageName::Greeting));
         if let Some(kind) = fault.and_then(|fault| kind(fault.kind)) {
-            groups.entry(kind).or_default().push(id);
+            let nudge = nudge(matrix, trouble).filter(|_| kind == FindingKind::NoGreeting);
+            groups.entry((kind, nudge)).or_default().push(id);
         }
     }
     groups
         .into_iter()
-        .map(|(kind, troubles)| candidate(matrix, kind, &troubles))
+        .map(|((kind, nudge), troubles)| candidate(matrix, kind, nudge, &troubles))
         .collect()
+}
+
+/// What became of a command that was sent into the silence.
+fn nudge(matrix: &Matrix, trouble: &Trouble) -> Option<Nudge> {
+    match fact::stage(matrix, trouble)?.evidence.as_ref()? {
+        Evidence::Greeting(facts) => facts.nudge,
+        _ => None,
+    }
 }
 
 const fn kind(kind: FaultKind) -> Option<FindingKind> {
@@ -51,9 +60,17 @@ const fn kind(kind: FaultKind) -> Option<FindingKind> {
     }
 }
 
-fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Candidate {
+fn candidate(matrix: &Matrix, kind: FindingKind, nudge: Option<Nudge>, troubles: &[TroubleId]) -> Candidate {
     let extent = Extent::of(matrix, troubles);
+    let unheard = nudge == Some(Nudge::Unacknowledged);
     let phrase = match kind {
+        FindingKind::NoGreeting if unheard => {
+            "connected, and nothing that is sent is taken: the connection exists on this side only".to_owned()
+        }
+        FindingKind::NoGreeting if nudge == Some(Nudge::Acknowledged) => {
+            "connected, but no greeting comes: the host takes what is sent, and its program says nothing"
+                .to_owned()
+        }
         FindingKind::NoGreeting => "connected, but no greeting comes".to_owned(),
         FindingKind::ClosedBeforeGreeting => "the connection ends before the greeting".to_owned(),
         FindingKind::ServerSaidBye => "the server says BYE instead of a greeting".to_owned(),
@@ -61,8 +78,13 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         FindingKind::TlsExpected => "TLS answers where a greeting in clear was expected".to_owned(),
         _ => "the greeting breaks the protocol".to_owned(),
     };
-    let found = Candidate::new(matrix, kind, confidence(kind, &extent), troubles.iter().copied())
-        .segment(extent.segment())
+    let sure = if unheard { 0.45 } else { confidence(kind, &extent) };
+    let found = Candidate::new(matrix, kind, sure, troubles.iter().copied())
+        .segment(if unheard {
+            Segment::Unknown
+        } else {
+            extent.segment()
+        })
         .summary(format!(
             "{}: {phrase}",
             super::session::who_fails(matrix, &extent, StageName::Greeting, troubles)
@@ -71,7 +93,29 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         .because(super::session::spared(matrix, &extent, StageName::Greeting))
         .told_apart_by("who else is greeted at the same address")
         .next(super::session::by_hand(matrix, troubles));
+    if unheard {
+        return not_heard(found);
+    }
     look_alikes(found, &extent)
+}
+
+fn not_heard(found: Candidate) -> Candidate {
+    found
+        .or(
+            FindingKind::AsymmetricPath,
+            0.25,
+            "whether connections to every port stall the same way",
+        )
+        .or(
+            FindingKind::ServerOverloaded,
+            0.2,
+            "repeating over minutes: a full accept queue leaves some connections half made",
+        )
+        .or(
+            FindingKind::PacketsDropped,
+            0.1,
+            "a packet capture on the mail host: whether what is sent arrives",
+        )
 }
 
 fn confidence(kind: FindingKind, extent: &Extent) -> f64 {

@@ -49,9 +49,7 @@ fn obstacle(matrix: &Matrix, id: CellId, local: Local) -> Obstacle {
         Local::NoRoute => Obstacle::NoRoute,
         Local::Forbidden => Obstacle::Forbidden,
         Local::Filter(_) => Obstacle::Filter,
-        Local::Gateway(own)
-            if on_link(own, matrix.cell(id).attempt.address) && !reached_by_others(matrix, id) =>
-        {
+        Local::Gateway(own) if neighbours(matrix, id, own) && !reached_by_others(matrix, id) => {
             Obstacle::Neighbour
         }
         Local::Gateway(_) => Obstacle::Gateway,
@@ -77,6 +75,13 @@ fn reached_by_others(matrix: &Matrix, id: CellId) -> bool {
     matrix
         .beside(id)
         .any(|other| matches!(matrix.cell(other).reach, Reach::Connected | Reach::Reset))
+}
+
+/// Whether the target is on the agent's own link, as the agent says; else as the addresses look.
+fn neighbours(matrix: &Matrix, id: CellId, own: IpAddr) -> bool {
+    let cell = matrix.cell(id);
+    let said = cell.connect().and_then(|facts| facts.on_link);
+    said.unwrap_or_else(|| on_link(own, cell.attempt.address))
 }
 
 /// Whether two addresses look like neighbours on one link: the same /24, or the same /64.

@@ -21,6 +21,7 @@ pub(crate) mod limits;
 pub(crate) mod local;
 pub(crate) mod lone;
 pub(crate) mod mailbox;
+pub(crate) mod midway;
 pub(crate) mod mtu;
 pub(crate) mod names;
 pub(crate) mod not_tls;

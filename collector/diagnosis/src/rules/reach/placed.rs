@@ -47,6 +47,16 @@ pub(super) fn groups(view: &View) -> (Vec<Group>, Vec<CellId>) {
     if nobody_passes && groups.iter().all(|group| at_an_edge(view, group)) {
         groups = groups.into_iter().reduce(joined).into_iter().collect();
     }
+    let at_the_host = groups
+        .iter_mut()
+        .find(|group| group.place.at_the_target(view.address));
+    if let Some(group) = at_the_host {
+        let (inside, others) = unplaced
+            .into_iter()
+            .partition(|&id| overlay::inside(view.matrix, id));
+        group.cells.extend::<Vec<CellId>>(inside);
+        unplaced = others;
+    }
     if let [only] = groups.as_mut_slice()
         && only.cells.len() > unplaced.len()
     {
@@ -273,7 +283,12 @@ fn dropped(view: &View, group: &Group, answered: &BTreeSet<usize>) -> Claim {
     let affected = vantages(&group.cells);
     let port_only = view.signs_at(&affected).any(|sign| sign.alive);
     let at_the_target = place.at_the_target(view.address);
+    let outside = group
+        .cells
+        .iter()
+        .any(|&id| overlay::only_inside_connects(view.matrix, id));
     let confidence = match (place.before.is_some(), at_the_target) {
+        (true, true) if outside => 0.85,
         (true, true) => 0.7,
         (true, false) => 0.85,
         (false, _) if answered.is_empty() && !view.lives() => 0.55,
@@ -285,6 +300,14 @@ fn dropped(view: &View, group: &Group, answered: &BTreeSet<usize>) -> Claim {
         "packets"
     };
     let phrase = match (place.after, place.before) {
+        (_, _) if at_the_target && outside => format!(
+            "{what} are dropped by the last hop before the host, which itself answers those who stand beside it"
+        ),
+        (_, _) if at_the_target && place.segment == Segment::Service => {
+            format!(
+                "{what} are dropped by the host's own filter, or its accept queue is full: those beside it are not answered either"
+            )
+        }
         (_, _) if at_the_target => format!(
             "{what} are dropped by the last hop before the host, or by the host's own filter, or their answers are"
         ),
@@ -304,7 +327,17 @@ fn dropped(view: &View, group: &Group, answered: &BTreeSet<usize>) -> Claim {
 }
 
 fn look_alikes(found: Claim, place: &Place, view: &View, answered: &BTreeSet<usize>) -> Claim {
-    if place.at_the_target(view.address) {
+    let at_the_target = place.at_the_target(view.address);
+    if at_the_target
+        && found
+            .cells
+            .iter()
+            .any(|&id| overlay::only_inside_connects(view.matrix, id))
+    {
+        found
+            .or(FindingKind::SourceBanned, 0.05, SOURCE)
+            .or(FindingKind::ReturnPathLost, 0.08, CAPTURE)
+    } else if at_the_target {
         found
             .or(
                 FindingKind::ServerOverloaded,

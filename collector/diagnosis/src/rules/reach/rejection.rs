@@ -244,9 +244,15 @@ fn senders(view: &View, cells: &[CellId]) -> BTreeSet<IpAddr> {
 
 /// Whether the sender stands on the agent's own link, and the target does not.
 fn next_door(view: &View, id: CellId, from: IpAddr) -> bool {
-    let local = view.matrix.cell(id).connect().and_then(|facts| facts.local);
+    let facts = view.matrix.cell(id).connect();
+    let local = facts.and_then(|facts| facts.local);
+    let beside = |ours: IpAddr| {
+        facts
+            .and_then(|facts| facts.on_link)
+            .unwrap_or_else(|| on_link(ours, view.address))
+    };
     let link_local = matches!(from, IpAddr::V6(from) if from.is_unicast_link_local());
-    link_local || local.is_some_and(|local| on_link(local.ip(), from) && !on_link(local.ip(), view.address))
+    link_local || local.is_some_and(|local| on_link(local.ip(), from) && !beside(local.ip()))
 }
 
 fn steps(view: &View, cells: &[CellId], speaker: &str) -> Vec<String> {

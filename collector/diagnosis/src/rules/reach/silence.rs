@@ -88,6 +88,12 @@ fn network_down(view: &View, offline: &[CellId]) -> Option<Claim> {
 fn without_paths(view: &View, answered: &BTreeSet<usize>) -> Claim {
     if overlay::crosswise(view.matrix, view.address) {
         placed::some_flows(view, &view.silent)
+    } else if view
+        .silent
+        .iter()
+        .any(|&id| overlay::only_inside_connects(view.matrix, id))
+    {
+        before_the_site(view)
     } else if !answered.is_empty() {
         on_the_way(view, answered)
     } else if view.lives() {
@@ -144,14 +150,52 @@ fn on_the_way(view: &View, answered: &BTreeSet<usize>) -> Claim {
     }
 }
 
+/// Who stands beside the host connects, nobody else does.
+fn before_the_site(view: &View) -> Claim {
+    let several = vantages(&view.silent).len() > 1;
+    Claim::new(
+        view,
+        FindingKind::PacketsDropped,
+        if several { 0.85 } else { 0.7 },
+        &view.silent,
+    )
+    .at(Location::segment(if several {
+        Segment::SiteEdge
+    } else {
+        Segment::Unknown
+    }))
+    .phrase("packets from outside are dropped on the way, the host itself answers those who stand beside it")
+    .told_apart_by("any answer to a packet from outside")
+    .or(
+        FindingKind::SourceBanned,
+        if several { 0.05 } else { 0.15 },
+        "another source address at the same place, or the ban list on the mail host",
+    )
+    .or(
+        FindingKind::ReturnPathLost,
+        0.08,
+        "a packet capture on the mail host: whether the SYNs arrive",
+    )
+    .next_on_the_path(view)
+}
+
 fn one_port(view: &View) -> Claim {
     let several = vantages(&view.silent).len() > 1;
+    let host_filters = view
+        .silent
+        .iter()
+        .any(|&id| overlay::silent_inside(view.matrix, id));
     Claim::new(
         view,
         FindingKind::PacketsDropped,
         if several { 0.75 } else { 0.6 },
         &view.silent,
     )
+    .at(Location::segment(if host_filters {
+        Segment::Service
+    } else {
+        Segment::Unknown
+    }))
     .phrase("packets to this port are dropped on the way or by the host, which answers on another port")
     .told_apart_by("whether the host answers on another port")
     .or(
