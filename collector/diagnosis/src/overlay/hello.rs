@@ -7,14 +7,8 @@ use crate::matrix::{CellId, Matrix};
 
 /// Where a hello is first treated otherwise than a harmless one: the device stands at the hop before.
 pub(crate) fn ladder(matrix: &Matrix, id: CellId) -> Option<Place> {
-    let attempt = matrix.cell(id).attempt;
-    let of = |payload| {
-        let paths = &matrix.vantage(id.vantage).seen.network.paths;
-        paths.iter().find(|path| {
-            path.address == attempt.address && path.port == attempt.endpoint.port && path.payload == payload
-        })
-    };
-    let (tested, harmless) = (of(Payload::ClientHello)?, of(Payload::ClientHelloControl)?);
+    let tested = trace::carrying(matrix, id, Payload::ClientHello).next()?;
+    let harmless = trace::carrying(matrix, id, Payload::ClientHelloControl).next()?;
     let differs = tested.hops.iter().find(|hop| {
         harmless
             .hops
@@ -30,14 +24,7 @@ pub(crate) fn ladder(matrix: &Matrix, id: CellId) -> Option<Place> {
 
 /// Where a hello is reset, or is heard last, while the connection it is sent on comes further.
 pub(crate) fn hello(matrix: &Matrix, id: CellId) -> Option<Place> {
-    let attempt = matrix.cell(id).attempt;
-    let paths = &matrix.vantage(id.vantage).seen.network.paths;
-    let sent = paths.iter().find(|path| {
-        path.address == attempt.address
-            && path.port == attempt.endpoint.port
-            && path.payload == Payload::ClientHello
-            && !path.hops.is_empty()
-    })?;
+    let sent = trace::carrying(matrix, id, Payload::ClientHello).find(|path| !path.hops.is_empty())?;
     let opened = trace::of(matrix, id)?;
     let host = trace::answered_at(opened)?;
     let reset = sent.hops.iter().find(|hop| hop.reply == HopReply::Rst);

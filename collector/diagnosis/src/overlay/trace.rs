@@ -45,6 +45,20 @@ pub(crate) fn beside<'a>(matrix: &Matrix<'a>, id: CellId) -> impl Iterator<Item 
     to(matrix, id.vantage, attempt.address).filter(move |path| !is_of(path, port))
 }
 
+/// The paths to the very port of an attempt that carried this.
+pub(crate) fn carrying<'a>(
+    matrix: &Matrix<'a>,
+    id: CellId,
+    payload: Payload,
+) -> impl Iterator<Item = &'a Path> + use<'a> {
+    let attempt = matrix.cell(id).attempt;
+    let (address, port) = (attempt.address, attempt.endpoint.port);
+    let paths = &matrix.vantage(id.vantage).seen.network.paths;
+    paths
+        .iter()
+        .filter(move |path| path.address == address && path.port == port && path.payload == payload)
+}
+
 fn is_of(path: &Path, port: u16) -> bool {
     path.protocol == PathProtocol::Tcp && path.port == port
 }

@@ -2,10 +2,10 @@
 
 use parallax_model::evidence::{Evidence, Nudge};
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
 use parallax_model::finding::FindingKind;
 use parallax_model::stage::StageName;
 
+use super::hello::{End, Lost};
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
@@ -116,19 +116,11 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
 
 /// Whether the hello was sent again and again, and never acknowledged.
 fn unheard(matrix: &Matrix, id: CellId) -> bool {
-    let cell = matrix.cell(id);
-    cell.reach == Reach::Connected
-        && cell.attempt.failed_stage().is_some_and(|stage| {
-            stage.name == StageName::Tls
-                && symptom::stall(stage.tcp.as_ref()) == Stall::Unacknowledged
-                && stage.tcp.as_ref().is_some_and(|tcp| tcp.bytes_acked <= 1)
-                && stage.outcome.fault().is_some_and(|fault| {
-                    matches!(
-                        fault.kind,
-                        FaultKind::Tls(TlsFault::TimedOut) | FaultKind::Tcp(TcpFault::TimedOut)
-                    )
-                })
-        })
+    Lost::of(matrix, id).is_some_and(|lost| {
+        lost.end == End::Silent
+            && lost.untaken()
+            && symptom::stall(lost.stage.tcp.as_ref()) == Stall::Unacknowledged
+    })
 }
 
 /// Claim: a hello is answered with a reset before the host has acknowledged it, whatever the name in it, and other ports
@@ -152,18 +144,7 @@ pub(crate) fn reset_at_the_hello(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn reset_unheard(matrix: &Matrix, id: CellId) -> bool {
-    let cell = matrix.cell(id);
-    cell.reach == Reach::Connected
-        && cell.attempt.failed_stage().is_some_and(|stage| {
-            stage.name == StageName::Tls
-                && stage.tcp.as_ref().is_some_and(|tcp| tcp.bytes_acked <= 1)
-                && stage.outcome.fault().is_some_and(|fault| {
-                    matches!(
-                        fault.kind,
-                        FaultKind::Tls(TlsFault::ConnectionReset) | FaultKind::Tcp(TcpFault::ConnectionReset)
-                    )
-                })
-        })
+    Lost::of(matrix, id).is_some_and(|lost| lost.end == End::Reset && lost.untaken())
 }
 
 fn neither_name_nor_size(matrix: &Matrix, id: CellId) -> bool {

@@ -2,13 +2,13 @@
 
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Segment, Severity};
-use parallax_model::stage::StageName;
 
+use super::quality;
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
 use crate::fact;
-use crate::matrix::{Cell, CellId, Matrix};
+use crate::matrix::{CellId, Matrix};
 use crate::overlay;
 use crate::symptom::Reach;
 use crate::varied::{self, Varied};
@@ -137,19 +137,5 @@ fn others_lose(matrix: &Matrix, id: CellId) -> bool {
         .iter()
         .chain(&vantage.follow_ups)
         .filter(|cell| !std::ptr::eq(cell.attempt, this))
-        .any(loses)
-}
-
-fn loses(cell: &Cell) -> bool {
-    let twice = cell
-        .connect()
-        .and_then(|facts| facts.syn_retransmits)
-        .is_some_and(|times| times > 0);
-    let later = cell
-        .attempt
-        .stages
-        .iter()
-        .filter(|stage| stage.name > StageName::Connect && !stage.failed())
-        .any(|stage| stage.tcp.as_ref().is_some_and(|tcp| tcp.total_retransmits > 0));
-    cell.reach == Reach::Connected && (twice || later)
+        .any(quality::lost_something)
 }

@@ -1,17 +1,16 @@
 //! Handshakes that fail for the name in them, and resets that somebody puts into a session.
 
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
 use parallax_model::finding::{FindingKind, Location, Segment};
 use parallax_model::path::Payload;
-use parallax_model::stage::StageName;
 
+use super::hello::{self, End, Lost};
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
-use crate::overlay;
+use crate::overlay::{self, trace};
 use crate::symptom::Reach;
 use crate::varied::{self, Varied};
 use crate::words;
@@ -20,7 +19,7 @@ use crate::words;
 /// Disproved by: silence or a reset for every name, or the same handshake going on when it is merely repeated.
 pub(crate) fn filtered(matrix: &Matrix) -> Vec<Candidate> {
     let by_name = |id: &CellId| {
-        broken_at_the_hello(matrix, *id)
+        Lost::of(matrix, *id).is_some()
             && [ExperimentKind::OtherSni, ExperimentKind::NoSni]
                 .iter()
                 .any(|&kind| varied::with(matrix, *id, kind) == Varied::Cured)
@@ -106,59 +105,24 @@ fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellI
     Some(found)
 }
 
-/// Whether the connection broke or stood still before the server said anything.
-fn broken_at_the_hello(matrix: &Matrix, id: CellId) -> bool {
-    let cell = matrix.cell(id);
-    let Some(stage) = cell.attempt.failed_stage() else {
-        return false;
-    };
-    let silent = stage
-        .evidence
-        .as_ref()
-        .and_then(|evidence| evidence.tls())
-        .is_none_or(|facts| facts.bytes_received == 0 && facts.chain.is_empty());
-    cell.reach == Reach::Connected
-        && matches!(stage.name, StageName::Tls | StageName::Starttls)
-        && silent
-        && stage.outcome.fault().is_some_and(|fault| {
-            matches!(
-                fault.kind,
-                FaultKind::Tls(TlsFault::ConnectionReset | TlsFault::TimedOut | TlsFault::ConnectionClosed)
-                    | FaultKind::Tcp(
-                        TcpFault::ConnectionReset | TcpFault::TimedOut | TcpFault::ConnectionClosed
-                    )
-            )
-        })
-}
-
 fn reset_in_session(matrix: &Matrix, id: CellId) -> bool {
     let cell = matrix.cell(id);
-    cell.reach == Reach::Connected
-        && cell
-            .attempt
-            .failed_stage()
-            .and_then(|stage| stage.outcome.fault())
-            .is_some_and(|fault| {
-                matches!(
-                    fault.kind,
-                    FaultKind::Tls(TlsFault::ConnectionReset) | FaultKind::Tcp(TcpFault::ConnectionReset)
-                )
-            })
+    let fault = cell
+        .attempt
+        .failed_stage()
+        .and_then(|stage| stage.outcome.fault());
+    cell.reach == Reach::Connected && fault.and_then(|fault| hello::end(fault.kind)) == Some(End::Reset)
 }
 
 /// By how many hops nearer the answer to the hello is made than the SYN-ACK.
 fn nearer_by(matrix: &Matrix, id: CellId) -> Option<u8> {
-    let attempt = matrix.cell(id).attempt;
-    let ttl = |in_session: bool| {
-        let paths = &matrix.vantage(id.vantage).seen.network.paths;
-        paths
-            .iter()
-            .filter(|path| path.address == attempt.address && path.port == attempt.endpoint.port)
-            .filter(|path| matches!(path.payload, Payload::ClientHello | Payload::Starttls) == in_session)
-            .filter(|path| in_session || path.payload == Payload::Syn)
-            .find_map(|path| path.answer_ttl)
+    let of = |payload| {
+        trace::carrying(matrix, id, payload)
+            .filter_map(|path| path.answer_ttl)
+            .next()
     };
-    ttl(true)?.checked_sub(ttl(false)?).filter(|&hops| hops > 0)
+    let in_session = of(Payload::ClientHello).or_else(|| of(Payload::Starttls))?;
+    in_session.checked_sub(of(Payload::Syn)?).filter(|&hops| hops > 0)
 }
 
 fn answered_by_name(matrix: &Matrix, id: CellId) -> Vec<String> {

@@ -76,6 +76,12 @@ impl Signs {
     }
 }
 
+/// Whether a connection took more than one SYN, or a segment of its session was sent again and it went on.
+pub(super) fn lost_something(cell: &Cell) -> bool {
+    let syns = cell.connect().and_then(|facts| facts.syn_retransmits);
+    cell.reach == Reach::Connected && (syns > Some(0) || sent_again(cell).is_some_and(|(again, _)| again > 0))
+}
+
 /// Segments sent again before a stage that worked after the connection, and the longest such stage.
 fn sent_again(cell: &Cell) -> Option<(u32, Duration)> {
     cell.attempt
