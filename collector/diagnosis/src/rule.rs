@@ -4,9 +4,9 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, banned, certificate, clock, content, dns, expiry, flows, forged, greeting,
-    half_answers, handshake, hold, keys, latency, limits, local, mailbox, midway, mtu, names, not_tls,
-    proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
+    agent, answers, auth, backends, banned, certificate, clock, content, dns, expiry, flows, forged,
+    greeting, half_answers, handshake, hold, keys, latency, limits, local, mailbox, midway, mtu, names,
+    not_tls, proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
 };
 
 /// From what was seen to what it could be.
@@ -34,6 +34,7 @@ pub(crate) const RULES: &[Rule] = &[
     status::doubtful,
     expiry::expiring,
     keys::differ,
+    backends::one_wrong,
     tamper::intercepted,
     tamper::redirected,
     starttls::unavailable,
@@ -53,6 +54,7 @@ pub(crate) const RULES: &[Rule] = &[
     flows::some_broken,
     limits::at_once,
     limits::chance,
+    limits::half_made,
     quality::lossy,
     content::half_open,
     content::reset_at_the_hello,

@@ -1,14 +1,18 @@
 //! Whether a test can say anything about an attempt, and what it is made with.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use parallax_model::observation::Family;
 use parallax_model::stage::StageName;
-use parallax_model::target::{IMAP_PORT, Security};
+use parallax_model::target::{Endpoint, IMAP_PORT, IMAPS_PORT, Security};
 
 use crate::matrix::{CellId, Matrix};
 use crate::overlay::trace;
 use crate::symptom::Reach;
+
+/// A refusal within this time waited for nothing.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(super) fn untraced(matrix: &Matrix, id: CellId) -> bool {
     trace::of(matrix, id).is_none()
@@ -75,12 +79,59 @@ pub(super) fn may_be_chance(matrix: &Matrix, id: CellId) -> bool {
     matrix.connects_otherwise(id) && !told_by_its_path
 }
 
-pub(super) fn other_port_unasked(matrix: &Matrix, id: CellId) -> bool {
+/// The other IMAP port of the host, where nobody at this vantage point asked for it.
+pub(super) fn other_port(matrix: &Matrix, id: CellId) -> Option<Endpoint> {
     let attempt = matrix.cell(id).attempt;
-    attempt.endpoint.security == Security::Tls
+    let other = match attempt.endpoint.security {
+        Security::Tls => Endpoint {
+            port: IMAP_PORT,
+            security: Security::Starttls,
+        },
+        Security::Starttls => Endpoint {
+            port: IMAPS_PORT,
+            security: Security::Tls,
+        },
+        Security::Plaintext => return None,
+    };
+    let asked = matrix
+        .cells_of(id.vantage)
+        .any(|other_cell| matrix.cell(other_cell).attempt.endpoint.port == other.port);
+    (attempt.endpoint.port != other.port && !asked).then_some(other)
+}
+
+pub(super) fn other_port_unasked(matrix: &Matrix, id: CellId) -> bool {
+    other_port(matrix, id).is_some()
+}
+
+/// Whether nothing of the host was heard at all, though another port was asked: a strict filter lets only mail through.
+pub(super) fn no_sign_of_life(matrix: &Matrix, id: CellId) -> bool {
+    matrix.cell(id).reach == Reach::Silent
+        && other_port_unasked(matrix, id)
+        && silent_on_the_control_port(matrix, id)
         && !matrix
-            .cells_of(id.vantage)
-            .any(|other| matrix.cell(other).attempt.endpoint.port == IMAP_PORT)
+            .beside(id)
+            .any(|other| matrix.cell(other).reach == Reach::Connected)
+}
+
+/// Whether the refusal came at once, where the same host serves somebody: a limit passes, a ban stays.
+pub(super) fn refused_at_once(matrix: &Matrix, id: CellId) -> bool {
+    let quick = matrix
+        .cell(id)
+        .attempt
+        .failed_stage()
+        .is_some_and(|stage| stage.duration < AT_ONCE);
+    quick && (matrix.connects_otherwise(id) || matrix.beside(id).any(|other| matrix.served(other)))
+}
+
+/// Whether others are shown another certificate at the same address, so that a balancer is a rival.
+pub(super) fn another_key_beside(matrix: &Matrix, id: CellId) -> bool {
+    let Some(leaf) = matrix.cell(id).leaf() else {
+        return false;
+    };
+    matrix.beside(id).any(|other| {
+        let there = matrix.cell(other).leaf();
+        there.is_some_and(|there| there.spki_sha256 != leaf.spki_sha256)
+    })
 }
 
 /// An address of the other family that somebody was given, and this vantage point did not try.

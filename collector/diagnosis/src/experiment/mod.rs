@@ -67,7 +67,7 @@ const fn cost(kind: ExperimentKind) -> (u32, u32) {
         ExperimentKind::PathSize => (1000, 64),
         ExperimentKind::HelloLadder | ExperimentKind::PortSweep => (3000, 96),
         ExperimentKind::Serial => (2000, 48),
-        ExperimentKind::Later => (4000, 16),
+        ExperimentKind::Later => (2600, 16),
         ExperimentKind::ControlPort | ExperimentKind::ControlTarget => (500, 4),
         _ => (700, 16),
     }

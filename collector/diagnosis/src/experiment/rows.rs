@@ -4,8 +4,9 @@ use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::FindingKind;
 
 use super::fits::{
-    connected, has_another_source, may_be_chance, other_family, other_port_unasked, reset,
-    silent_on_the_control_port, some_work, stalled_early, stalled_late, unreached, untraced,
+    another_key_beside, connected, has_another_source, may_be_chance, no_sign_of_life, other_family,
+    other_port_unasked, refused_at_once, reset, silent_on_the_control_port, some_work, stalled_early,
+    stalled_late, unreached, untraced,
 };
 use crate::matrix::{CellId, Matrix};
 
@@ -196,6 +197,43 @@ pub(super) const TESTS: &[Test] = &[
         told_apart_by: "the other IMAP port of the same host",
         at: At::Failing,
         fits: other_port_unasked,
+    },
+    Test {
+        one: &[Is::PacketsDropped, Is::HostDown],
+        other: &[Is::PacketsDropped, Is::HostDown],
+        kind: Do::OtherPort,
+        told_apart_by: "the other IMAP port of the same host: a strict filter lets nothing else through",
+        at: At::Failing,
+        fits: no_sign_of_life,
+    },
+    Test {
+        one: &[
+            Is::SourceBanned,
+            Is::ServerSaidBye,
+            Is::ClosedBeforeGreeting,
+            Is::RejectedWithReset,
+            Is::TlsHandshakeFailed,
+        ],
+        other: &[Is::ConnectionLimit, Is::RateLimited, Is::ServerOverloaded],
+        kind: Do::Later,
+        told_apart_by: "the same after a while: a limit passes, a ban stays",
+        at: At::Failing,
+        fits: refused_at_once,
+    },
+    Test {
+        one: &[
+            Is::TlsIntercepted,
+            Is::Redirected,
+            Is::CertificateNameMismatch,
+            Is::CertificateExpired,
+            Is::CertificateUntrusted,
+            Is::CertificateSelfSigned,
+        ],
+        other: &[Is::OneBackendBroken],
+        kind: Do::Serial,
+        told_apart_by: "several connections from one place: a balancer shows both certificates",
+        at: At::Failing,
+        fits: another_key_beside,
     },
     Test {
         one: &[Is::PacketsDropped, Is::HostDown],

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind, Variation};
 use parallax_model::finding::{FindingKind, Segment};
-use parallax_model::target::{Endpoint, IMAP_PORT, Security};
+use parallax_model::target::{Endpoint, Security};
 
-use super::fits::{another_source, other_family, unreached, untraced};
+use super::fits::{another_source, other_family, other_port, unreached, untraced};
 use super::made;
 use super::rows::{ASK_WHOSE, At, PLACES, TESTS, Test, WHOSE};
 use super::standing::PER_TROUBLE;
@@ -33,6 +33,9 @@ const TRACEROUTE_PORT: u16 = 33434;
 
 /// Connections one after another that part chance and limits from a fault that stays.
 const SERIAL: u8 = 3;
+
+/// A limit on a rate forgets within this time, and an operator still waits.
+const LATER_MS: u32 = 2500;
 
 /// What would tell a candidate apart from a rival, in the words of the test that is made for it, while it was not.
 pub(crate) fn told_apart(matrix: &Matrix, candidate: &Candidate, rival: FindingKind) -> Option<&'static str> {
@@ -164,6 +167,7 @@ fn experiment(matrix: &Matrix, id: CellId, kind: ExperimentKind) -> Experiment {
         server_name: (kind == Do::OtherSni).then(|| NEUTRAL_NAME.to_owned()),
         mss: (kind == Do::SmallMss).then_some(SMALL_MSS),
         repeat: (kind == Do::Serial).then_some(SERIAL),
+        after_ms: (kind == Do::Later).then_some(LATER_MS),
         ..Variation::default()
     };
     let endpoint = match kind {
@@ -175,10 +179,7 @@ fn experiment(matrix: &Matrix, id: CellId, kind: ExperimentKind) -> Experiment {
             port: TRACEROUTE_PORT,
             security: Security::Plaintext,
         },
-        Do::OtherPort => Endpoint {
-            port: IMAP_PORT,
-            security: Security::Starttls,
-        },
+        Do::OtherPort => other_port(matrix, id).unwrap_or(attempt.endpoint),
         _ => attempt.endpoint,
     };
     let address = match kind {

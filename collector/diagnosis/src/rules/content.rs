@@ -43,7 +43,7 @@ pub(crate) fn half_open(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 /// Whether not even the other side's kernel took what was sent where no greeting came.
-fn nudged_in_vain(matrix: &Matrix, id: CellId) -> bool {
+pub(super) fn nudged_in_vain(matrix: &Matrix, id: CellId) -> bool {
     let cell = matrix.cell(id);
     let greeting = cell.attempt.stage(StageName::Greeting);
     cell.reach == Reach::Connected

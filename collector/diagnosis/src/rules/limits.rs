@@ -1,9 +1,12 @@
 //! Mixtures: attempts that fail beside others that work, and work when they are made one after another.
 
+use std::time::Duration;
+
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Segment, Severity};
 
-use super::quality;
+use super::hello::{End, Lost};
+use super::{content, quality};
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
@@ -15,6 +18,9 @@ use crate::varied::{self, Varied};
 use crate::words;
 
 const FLOWS: &str = "the same from many source ports, twice: a fault of one flow stays with its port";
+/// A refusal within this time waited for nothing.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 const SERIAL: &str =
     "the same attempt several times, one after another: a limit lets them through, loss does not";
 
@@ -28,6 +34,16 @@ pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
         alone_it_works && matrix.connects_otherwise(*id)
     };
     let cells: Vec<CellId> = matrix.cells().filter(limited).collect();
+    let after_a_while: Vec<CellId> = matrix
+        .cells()
+        .filter(|id| !cells.contains(id) && let_in_later(matrix, *id))
+        .collect();
+    let by_time = candidate(matrix, FindingKind::RateLimited, 0.72, &after_a_while).map(|found| {
+        found
+            .or(FindingKind::ConnectionLimit, 0.12, SERIAL)
+            .or(FindingKind::OneBackendBroken, 0.08, FLOWS)
+            .or(FindingKind::PacketLoss, 0.04, SERIAL)
+    });
     let (reset, silent): (Vec<CellId>, Vec<CellId>) = cells
         .into_iter()
         .filter(|&id| matches!(matrix.cell(id).reach, Reach::Reset | Reach::Silent))
@@ -49,7 +65,46 @@ pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
                 "the accept queue on the mail host: ss -ltn",
             )
     });
-    by_reset.into_iter().chain(by_silence).collect()
+    by_reset.into_iter().chain(by_silence).chain(by_time).collect()
+}
+
+/// Whether a refusal was repeated at once, and no more after a while.
+fn let_in_later(matrix: &Matrix, id: CellId) -> bool {
+    let stage = matrix.cell(id).attempt.failed_stage();
+    stage.is_some_and(|stage| stage.duration < AT_ONCE)
+        && varied::with(matrix, id, ExperimentKind::Later) == Varied::Cured
+        && varied::with(matrix, id, ExperimentKind::Repeat) != Varied::Cured
+}
+
+/// Claim: the queue of connections that the server has not taken yet is full: at one address and port some are not answered
+/// at all and others are made on this side only, so that nothing that is sent on them is taken.
+/// Disproved by: the same symptom each time.
+pub(crate) fn half_made(matrix: &Matrix) -> Vec<Candidate> {
+    let mut cells: Vec<CellId> = Vec::new();
+    for column in matrix.columns() {
+        let silent = |id: &CellId| matrix.cell(*id).reach == Reach::Silent;
+        let untaken = |id: &CellId| {
+            let lost = Lost::of(matrix, *id);
+            lost.is_some_and(|lost| lost.end == End::Silent && lost.untaken())
+                || content::nudged_in_vain(matrix, *id)
+        };
+        let fits = |id: &CellId| silent(id) || untaken(id);
+        if column.cells.iter().any(silent) && column.cells.iter().any(untaken) {
+            cells.extend(column.cells.iter().copied().filter(fits));
+        }
+    }
+    let found = candidate(matrix, FindingKind::ServerOverloaded, 0.72, &cells);
+    found
+        .map(|mut found| {
+            // Whom it keeps out it keeps out.
+            found.severity = None;
+            found
+                .segment(Segment::Service)
+                .or(FindingKind::PacketLoss, 0.12, SERIAL)
+                .or(FindingKind::RateLimited, 0.08, SERIAL)
+        })
+        .into_iter()
+        .collect()
 }
 
 /// Claim: the same attempt works one time and fails another. Where other connections lose packets too and go on, packets are
@@ -94,7 +149,10 @@ fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellI
     let phrase = match kind {
         FindingKind::ConnectionLimit => "connections made at once are refused, one after another they work",
         FindingKind::RateLimited => {
-            "connections made at once are not all answered, one after another they are"
+            "some connections are refused, or not answered; one after another, or after a while, they are"
+        }
+        FindingKind::ServerOverloaded => {
+            "some connections are not answered, others are made and never taken up: the queue of the server is full"
         }
         _ => "the same connection works one time and fails another",
     };

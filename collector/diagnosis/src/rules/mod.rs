@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod answers;
 pub(crate) mod auth;
+pub(crate) mod backends;
 pub(crate) mod banned;
 pub(crate) mod certificate;
 pub(crate) mod clock;
