@@ -2,7 +2,8 @@
 
 use parallax_model::path::{HopReply, Payload};
 
-use super::{Place, answering, trace};
+use super::answerer::answering;
+use super::{Place, trace};
 use crate::matrix::{CellId, Matrix};
 
 /// Where a hello is first treated otherwise than a harmless one: the device stands at the hop before.

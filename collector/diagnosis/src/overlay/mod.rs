@@ -6,19 +6,23 @@
 //! side, so that one router may have several addresses: two hops are taken for one router where the next hop is the
 //! same.
 
+mod answerer;
 mod hello;
+mod inside;
 pub(crate) mod trace;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use parallax_model::finding::{Location, Segment};
-use parallax_model::path::{HopReply, Path};
+use parallax_model::path::Path;
 
 use crate::matrix::{CellId, Matrix};
 use crate::symptom::Reach;
 
+pub(crate) use answerer::{Answerer, answerer, answers_now, in_front};
 pub(crate) use hello::{hello, ladder};
+pub(crate) use inside::{inside, only_inside_connects, silent_inside};
 
 /// Where on the way something happens to the packets of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,104 +135,6 @@ fn behind(matrix: &Matrix, id: CellId, path: &Path, ttl: u8, after: IpAddr) -> P
     }
 }
 
-/// Whose answer a reset, or a completed handshake, is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answerer {
-    /// It can't be told.
-    Unknown,
-    /// As far away as the host, by its hop; sure where the time to live of the answer says the same.
-    Host { sure: bool },
-    /// Nearer than the host.
-    Nearer(Place),
-}
-
-/// Who answered an attempt in the target's name: from the hop at which its port first answers and the time to live of
-/// the answer, beside those of the host's other ports.
-pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
-    if inside(matrix, id) && !answers_now(matrix, id) {
-        return Answerer::Host { sure: true };
-    }
-    let Some(path) = trace::of(matrix, id) else {
-        return Answerer::Unknown;
-    };
-    let Some(own) = trace::answered_at(path).filter(|_| !answers_now(matrix, id)) else {
-        return Answerer::Unknown;
-    };
-    let Some(host) = distance_beside(matrix, id) else {
-        return Answerer::Unknown;
-    };
-    let steps = hops_nearer(matrix, id, path);
-    if own < host {
-        Answerer::Nearer(answering(matrix, id, path, own.saturating_sub(1)))
-    } else if let Some(steps) = steps.filter(|&steps| steps > 0) {
-        Answerer::Nearer(answering(matrix, id, path, host.saturating_sub(steps)))
-    } else if own == host {
-        Answerer::Host {
-            sure: steps == Some(0),
-        }
-    } else {
-        Answerer::Unknown
-    }
-}
-
-/// Whether the path shows a service that answers, where the attempt itself was refused or not answered.
-pub(crate) fn answers_now(matrix: &Matrix, id: CellId) -> bool {
-    matches!(matrix.cell(id).reach, Reach::Reset | Reach::Silent)
-        && trace::of(matrix, id).is_some_and(|path| path.hops.iter().any(|hop| hop.reply == HopReply::SynAck))
-}
-
-/// Where somebody stands who answers these attempts in the target's name, as far as their paths tell.
-pub(crate) fn in_front(matrix: &Matrix, cells: &[CellId]) -> Location {
-    cells
-        .iter()
-        .find_map(|&id| match answerer(matrix, id) {
-            Answerer::Nearer(place) => Some(place.location()),
-            Answerer::Host { .. } | Answerer::Unknown => None,
-        })
-        .unwrap_or(Location::segment(Segment::Unknown))
-}
-
-/// The hop that answers, or the last before it that forwarded.
-fn answering(matrix: &Matrix, id: CellId, path: &Path, ttl: u8) -> Place {
-    let router = trace::router_at(path, ttl)
-        .or_else(|| trace::beside(matrix, id).find_map(|other| trace::router_at(other, ttl)));
-    match router {
-        Some(after) => behind(matrix, id, path, ttl, after),
-        None => Place {
-            segment: if ttl == 0 {
-                Segment::VantageEdge
-            } else {
-                Segment::Unknown
-            },
-            after: None,
-            ttl,
-            before: trace::beside(matrix, id)
-                .find_map(|other| trace::answers_at(other, ttl.saturating_add(1))),
-            others_pass: false,
-            at_home: ttl == 0,
-            translated: false,
-            lines: lines(matrix, id, path),
-        },
-    }
-}
-
-/// By how many hops fewer the answer of this port came than those of the host's other ports.
-fn hops_nearer(matrix: &Matrix, id: CellId, path: &Path) -> Option<u8> {
-    let own = path.answer_ttl.or_else(|| answer_ttl(matrix, id))?;
-    let host = trace::beside(matrix, id)
-        .filter_map(|other| other.answer_ttl)
-        .min()?;
-    own.checked_sub(host)
-}
-
-/// The time to live with which the port of an attempt answers.
-fn answer_ttl(matrix: &Matrix, id: CellId) -> Option<u8> {
-    let attempt = matrix.cell(id).attempt;
-    trace::to(matrix, id.vantage, attempt.address)
-        .filter(|path| path.port == attempt.endpoint.port)
-        .find_map(|path| path.answer_ttl)
-}
-
 /// Where the sender of an ICMP error stands on the way of an attempt.
 pub(crate) fn sender(matrix: &Matrix, id: CellId, from: IpAddr) -> Option<Place> {
     let address = matrix.cell(id).attempt.address;
@@ -292,22 +198,6 @@ fn next(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr) -> Option<IpAddr> {
     })
 }
 
-/// Whether somebody beside the host gets no answer either: then no router before it is to blame.
-pub(crate) fn silent_inside(matrix: &Matrix, id: CellId) -> bool {
-    std::iter::once(id)
-        .chain(matrix.beside(id))
-        .any(|other| matrix.cell(other).reach == Reach::Silent && inside(matrix, other))
-}
-
-/// Whether those who connect all stand beside the host.
-pub(crate) fn only_inside_connects(matrix: &Matrix, id: CellId) -> bool {
-    let mut connecting = matrix
-        .beside(id)
-        .filter(|&other| matrix.cell(other).reach == Reach::Connected)
-        .peekable();
-    connecting.peek().is_some() && connecting.all(|other| inside(matrix, other))
-}
-
 /// The other vantage points that answered.
 fn others(matrix: &Matrix, id: CellId) -> impl Iterator<Item = usize> {
     matrix.answered().filter(move |&vantage| vantage != id.vantage)
@@ -346,16 +236,6 @@ fn segment(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr, before: Option<I
         Segment::VantageEdge
     } else {
         Segment::Transit
-    }
-}
-
-/// Whether a vantage point stands beside the host, so that no router is between them: then what it gets is the host's own,
-/// and nothing on the way to others concerns it.
-pub(crate) fn inside(matrix: &Matrix, id: CellId) -> bool {
-    let facts = matrix.cell(id).connect();
-    match facts.and_then(|facts| facts.on_link) {
-        Some(on_link) => on_link,
-        None => distance_beside(matrix, id) == Some(1),
     }
 }
 

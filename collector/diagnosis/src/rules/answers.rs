@@ -66,10 +66,22 @@ pub(crate) fn odd_addresses(matrix: &Matrix) -> Vec<OddAddress> {
 
 /// Whether anybody is served at an address, when he asks for it or is made to try it.
 pub(crate) fn serves(matrix: &Matrix, address: IpAddr) -> bool {
-    let asked_for = matrix
-        .cells()
-        .any(|id| matrix.cell(id).attempt.address == address && matrix.served(id));
+    let asked_for = matrix.cells().any(|id| {
+        matrix.cell(id).attempt.address == address && (matrix.served(id) || is_the_target(matrix, id))
+    });
     asked_for || forced(matrix, address).iter().any(|&(_, worked)| worked)
+}
+
+/// Whether the right server answers, though with a certificate of which nothing but the time is wrong.
+fn is_the_target(matrix: &Matrix, id: CellId) -> bool {
+    let mut kinds = matrix.kinds_of(id).peekable();
+    kinds.peek().is_some()
+        && kinds.all(|kind| {
+            matches!(
+                kind,
+                FaultKind::Tls(TlsFault::CertificateExpired | TlsFault::CertificateNotYetValid)
+            )
+        })
 }
 
 /// Who was made to try an address, and whether it served.

@@ -1,0 +1,106 @@
+//! Whose answer it is that an attempt got: the host's own, or that of somebody nearer.
+
+use parallax_model::finding::{Location, Segment};
+use parallax_model::path::{HopReply, Path};
+
+use super::{Place, behind, distance_beside, inside, lines, trace};
+use crate::matrix::{CellId, Matrix};
+use crate::symptom::Reach;
+
+/// Whose answer a reset, or a completed handshake, is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answerer {
+    /// It can't be told.
+    Unknown,
+    /// As far away as the host, by its hop; sure where the time to live of the answer says the same.
+    Host { sure: bool },
+    /// Nearer than the host.
+    Nearer(Place),
+}
+
+/// Who answered an attempt in the target's name: from the hop at which its port first answers and the time to live of
+/// the answer, beside those of the host's other ports.
+pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
+    if inside(matrix, id) && !answers_now(matrix, id) {
+        return Answerer::Host { sure: true };
+    }
+    let Some(path) = trace::of(matrix, id) else {
+        return Answerer::Unknown;
+    };
+    let Some(own) = trace::answered_at(path).filter(|_| !answers_now(matrix, id)) else {
+        return Answerer::Unknown;
+    };
+    let Some(host) = distance_beside(matrix, id) else {
+        return Answerer::Unknown;
+    };
+    let steps = hops_nearer(matrix, id, path);
+    if own < host {
+        Answerer::Nearer(answering(matrix, id, path, own.saturating_sub(1)))
+    } else if let Some(steps) = steps.filter(|&steps| steps > 0) {
+        Answerer::Nearer(answering(matrix, id, path, host.saturating_sub(steps)))
+    } else if own == host {
+        Answerer::Host {
+            sure: steps == Some(0),
+        }
+    } else {
+        Answerer::Unknown
+    }
+}
+
+/// Whether the path shows a service that answers, where the attempt itself was refused or not answered.
+pub(crate) fn answers_now(matrix: &Matrix, id: CellId) -> bool {
+    matches!(matrix.cell(id).reach, Reach::Reset | Reach::Silent)
+        && trace::of(matrix, id).is_some_and(|path| path.hops.iter().any(|hop| hop.reply == HopReply::SynAck))
+}
+
+/// Where somebody stands who answers these attempts in the target's name, as far as their paths tell.
+pub(crate) fn in_front(matrix: &Matrix, cells: &[CellId]) -> Location {
+    cells
+        .iter()
+        .find_map(|&id| match answerer(matrix, id) {
+            Answerer::Nearer(place) => Some(place.location()),
+            Answerer::Host { .. } | Answerer::Unknown => None,
+        })
+        .unwrap_or(Location::segment(Segment::Unknown))
+}
+
+/// The hop that answers, or the last before it that forwarded.
+pub(super) fn answering(matrix: &Matrix, id: CellId, path: &Path, ttl: u8) -> Place {
+    let router = trace::router_at(path, ttl)
+        .or_else(|| trace::beside(matrix, id).find_map(|other| trace::router_at(other, ttl)));
+    match router {
+        Some(after) => behind(matrix, id, path, ttl, after),
+        None => Place {
+            segment: if ttl == 0 {
+                Segment::VantageEdge
+            } else {
+                Segment::Unknown
+            },
+            after: None,
+            ttl,
+            before: trace::beside(matrix, id)
+                .find_map(|other| trace::answers_at(other, ttl.saturating_add(1))),
+            others_pass: false,
+            at_home: ttl == 0,
+            translated: false,
+            lines: lines(matrix, id, path),
+        },
+    }
+}
+
+/// By how many hops fewer the answer of this port came than those of the host's other ports.
+fn hops_nearer(matrix: &Matrix, id: CellId, path: &Path) -> Option<u8> {
+    let own = path.answer_ttl.or_else(|| answer_ttl(matrix, id))?;
+    let host = trace::beside(matrix, id)
+        .filter_map(|other| other.answer_ttl)
+        .min()?;
+    own.checked_sub(host)
+}
+
+/// The time to live with which the port of an attempt answers.
+fn answer_ttl(matrix: &Matrix, id: CellId) -> Option<u8> {
+    let attempt = matrix.cell(id).attempt;
+    trace::to(matrix, id.vantage, attempt.address)
+        .filter(|path| path.port == attempt.endpoint.port)
+        .find_map(|path| path.answer_ttl)
+}
