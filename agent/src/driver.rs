@@ -19,6 +19,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::capture::{Recording, Track};
+use crate::driver::tcp::{NotOpen, Open};
 use crate::driver::tls::{Secured, Seen, Trust, Wish};
 use crate::login_gate::{LoginGate, Turn};
 use crate::partner::{Partner, Word};
@@ -48,6 +50,8 @@ pub(crate) struct Surroundings {
     pub(crate) gate: Arc<LoginGate>,
     /// What this side shows of itself where it has verified the other.
     pub(crate) client: Option<ClientIdentity>,
+    /// Where packets are recorded, if they are.
+    pub(crate) recording: Option<Arc<Recording>>,
 }
 
 impl Surroundings {
@@ -68,6 +72,10 @@ pub(crate) async fn drive(
     mut partner: Option<Partner>,
     report: impl Fn(Stage) + Send,
 ) -> Attempt {
+    let track = around.recording.clone().map(|recording| {
+        let place = (peer.ip(), session.endpoint());
+        Track::new(recording, place, session.experiment())
+    });
     let mut line = Line {
         peer,
         dial: Dial::default(),
@@ -77,6 +85,7 @@ pub(crate) async fn drive(
         soft_error: None,
         seen: None,
         resumes: session.experiment() == Some(ExperimentKind::Resumption),
+        track,
     };
     let mut turn: Option<Turn> = None;
     loop {
@@ -120,7 +129,12 @@ pub(crate) async fn drive(
                 line.close().await;
                 continue;
             }
-            Action::Finish(attempt) => return attempt,
+            Action::Finish(attempt) => {
+                if let Some(track) = &line.track {
+                    track.ended(attempt.outcome());
+                }
+                return attempt;
+            }
         };
         let at = around.now();
         let event = line.explained(event);
@@ -146,6 +160,8 @@ struct Line<'a> {
     seen: Option<Seen>,
     /// Whether the handshake is done twice, the second time with what the first one left.
     resumes: bool,
+    /// What is said of it to whoever records its packets.
+    track: Option<Track>,
 }
 
 /// How far the connection is.
@@ -160,7 +176,7 @@ enum Channel {
 impl Line<'_> {
     async fn connect(&mut self, dial: Dial, until: Instant) -> Event {
         self.dial = dial;
-        match tcp::connect(self.peer, dial, until).await {
+        match self.open(until).await {
             Ok(open) => {
                 self.channel = Channel::Plain(open.stream);
                 Event::Connected(open.evidence)
@@ -173,6 +189,21 @@ impl Line<'_> {
                 }
             }
         }
+    }
+
+    /// Opens a connection, and says whose it is.
+    async fn open(&self, until: Instant) -> Result<Open, Box<NotOpen>> {
+        let Some(track) = &self.track else {
+            return tcp::connect(self.peer, self.dial, until).await;
+        };
+        track.expect();
+        let opened = tcp::connect(self.peer, self.dial, until).await;
+        let evidence = match &opened {
+            Ok(open) => &open.evidence,
+            Err(not) => &not.evidence,
+        };
+        track.connected(evidence.local);
+        opened
     }
 
     async fn handshake(
@@ -190,16 +221,23 @@ impl Line<'_> {
             connection,
             trust: &self.around.trust,
             client: self.around.client.as_ref(),
+            recorded: self.track.is_some(),
         };
-        let ended = if self.resumes {
+        let mut ended = if self.resumes {
             let again = async {
-                let open = tcp::connect(self.peer, self.dial, until).await;
+                let open = self.open(until).await;
                 open.map(|open| open.stream).map_err(|not| not.fault)
             };
             tls::resume(stream, wish, until, again).await
         } else {
             tls::handshake(stream, wish, until).await
         };
+        if let Some(track) = &self.track {
+            ended
+                .disclosed
+                .drain(..)
+                .for_each(|disclosed| track.disclose(disclosed));
+        }
         self.channel = match (ended.stream, ended.tcp) {
             (Some(stream), _) => Channel::Secured(Box::new(stream)),
             (None, Some(tcp)) => Channel::Spoilt(tcp),

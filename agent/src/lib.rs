@@ -5,6 +5,7 @@
 //! all attempts, and `link` tells the collector. [`Prober`] does the same for a program without one.
 
 mod agent;
+mod capture;
 mod clock;
 pub mod config;
 pub mod doctor;

@@ -22,6 +22,10 @@ pub struct Policy {
     pub deny: Vec<Network>,
     /// Whether the way to an allowed target may be traced, and a control port of it touched.
     pub experiments: bool,
+    /// Whether the packets of a probe's own connections may be recorded and given to the collector, where an operator
+    /// asks for them. It takes CAP_NET_RAW, with which a process could hear everything on its host: not without the
+    /// word of whoever runs the agent.
+    pub capture: bool,
 }
 
 /// Why the policy forbids something, in words.
@@ -55,6 +59,7 @@ impl Default for Policy {
                 Network::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10),
             ],
             experiments: true,
+            capture: false,
         }
     }
 }
@@ -66,6 +71,7 @@ impl Policy {
             allow: vec![Rule::anything_anywhere()],
             deny: Vec::new(),
             experiments: true,
+            capture: true,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use parallax_model::capture::Capture;
 use parallax_model::signal::Signal;
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
@@ -23,6 +24,8 @@ pub(crate) enum Report {
     },
     /// The probe stands before its login; the answer may be an error with the reason why not.
     LoginAsked(oneshot::Sender<Result<(), String>>),
+    /// The packets of an attempt.
+    Capture(Box<Capture>),
     /// A session says something to the session of another agent.
     Signal {
         /// The writer's attempt that it is about, by its address; `None` when it is about all of them.
@@ -70,6 +73,11 @@ impl Reports {
         let _ = self
             .sender
             .send((self.order.clone(), Report::Stage { place, stage }));
+    }
+
+    pub(crate) fn capture(&self, capture: Capture) {
+        let report = Report::Capture(Box::new(capture));
+        let _ = self.sender.send((self.order.clone(), report));
     }
 
     pub(crate) fn signal(&self, attempt: Option<SocketAddr>, signal: Signal) {

@@ -19,6 +19,7 @@ use parallax_model::vantage::{AgentName, Labels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::capture::Recorder;
 use crate::driver::Surroundings;
 use crate::driver::dns::Files;
 use crate::driver::tcp;
@@ -138,6 +139,7 @@ impl Runner {
         let (began, began_at) = (Instant::now(), crate::clock::now());
         let deadline = order.time(budget);
         let (reports, stages) = reports.overheard();
+        let recorder = Recorder::begin(&self.policy, order.spec.options.capture);
         let probe = Probe {
             runner: self,
             order,
@@ -148,18 +150,26 @@ impl Runner {
                 trust: self.trust.with(&order.spec.anchors),
                 gate: Arc::new(LoginGate::new(reports.ask_leave())),
                 client: self.client(order),
+                recording: recorder.recording(),
             }),
             reports,
         };
-        let observation = if order.watches.is_some() {
-            drop(stages);
-            probe.watch(heard).await?
-        } else if order.experiments.is_empty() {
-            probe.requested(heard, stages).await?
-        } else {
-            drop(stages);
-            probe.follow_ups().await?
+        let carried_out = async {
+            if order.watches.is_some() {
+                drop(stages);
+                probe.watch(heard).await
+            } else if order.experiments.is_empty() {
+                probe.requested(heard, stages).await
+            } else {
+                drop(stages);
+                probe.follow_ups().await
+            }
         };
+        let mut observation = recorder.beside(carried_out).await?;
+        observation.note = joined(observation.note.into_iter().chain(recorder.remark()));
+        for capture in recorder.end() {
+            probe.reports.capture(capture);
+        }
         Ok(Ran {
             observation,
             began,
@@ -207,11 +217,7 @@ impl Probe<'_> {
         let spec = &self.order.spec;
         let resolved = self.resolve().await;
         let (errands, note) = self.errands(&resolved.addresses)?;
-        let note = self
-            .remarks(&resolved.stage)
-            .into_iter()
-            .chain(note)
-            .reduce(|one, other| format!("{one}; {other}"));
+        let note = joined(self.remarks(&resolved.stage).into_iter().chain(note));
         let errands: Vec<Errand> = match &resolved.stage.evidence {
             Some(Evidence::Resolve(facts)) => errands
                 .into_iter()
@@ -313,6 +319,11 @@ impl Probe<'_> {
             secret,
         })
     }
+}
+
+/// Several remarks as one.
+fn joined(remarks: impl Iterator<Item = String>) -> Option<String> {
+    remarks.reduce(|one, other| format!("{one}; {other}"))
 }
 
 /// Where an attempt goes.

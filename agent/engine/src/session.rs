@@ -16,6 +16,7 @@ use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
 use parallax_model::observation::{Attempt, AttemptOutcome};
 use parallax_model::stage::{Outcome, StageName};
+use parallax_model::target::Endpoint;
 
 use crate::action::{Action, Connection, NameShown};
 use crate::event::{Event, HandshakeFacts};
@@ -163,6 +164,11 @@ impl Session {
                 _,
             ) => {}
         }
+    }
+
+    /// The port, and how it is spoken to.
+    pub const fn endpoint(&self) -> Endpoint {
+        self.config.endpoint
     }
 
     /// What is varied, in a follow-up.

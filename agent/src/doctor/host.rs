@@ -9,6 +9,7 @@ use parallax_engine::path::{Answer, Shot};
 use parallax_model::spec::FamilyChoice;
 use tokio::time::Instant;
 
+use crate::capture;
 use crate::doctor::Check;
 use crate::driver::dns::Files;
 use crate::driver::path::{Carrier, Flow, SUPPORTED};
@@ -130,10 +131,27 @@ pub(super) fn raw_sockets() -> Check {
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    match effective {
-        Some(bits) if bits & CAP_NET_RAW != 0 => Check::ok(SUBJECT, "held; no probe needs it"),
-        Some(_) => Check::ok(SUBJECT, "not held; no probe needs it"),
-        None => Check::ok(SUBJECT, "this system does not say; no probe needs it"),
+    let held = match effective {
+        Some(bits) if bits & CAP_NET_RAW != 0 => "held",
+        Some(_) => "not held",
+        None => "this system does not say",
+    };
+    Check::ok(SUBJECT, format!("{held}; no probe needs it, only captures do"))
+}
+
+/// Whether the packets of a probe can be recorded. Without it everything else works.
+pub(super) fn captures(policy: &Policy) -> Check {
+    const SUBJECT: &str = "captures";
+    match capture::possible(policy) {
+        Ok(()) => Check::ok(
+            SUBJECT,
+            "yes: packets of a probe are recorded where an operator asks for them",
+        ),
+        Err(why) if policy.capture => Check::warn(
+            SUBJECT,
+            format!("no: {why} (AmbientCapabilities=CAP_NET_RAW in its unit, or setcap cap_net_raw+ep)"),
+        ),
+        Err(why) => Check::ok(SUBJECT, format!("no: {why}")),
     }
 }
 
@@ -181,6 +199,23 @@ mod tests {
         let forbidden = paths(&policy).await;
         assert_eq!(forbidden.state, State::Warn);
         assert!(forbidden.note.starts_with("no: "), "{}", forbidden.note);
+    }
+
+    #[tokio::test]
+    async fn captures_are_nothing_to_warn_of_unless_the_policy_wants_them() {
+        let refused = captures(&Policy::default());
+        assert_eq!(refused.state, State::Ok);
+        assert_eq!(refused.note, "no: this agent's policy has capture = false");
+        let wanted = captures(&Policy {
+            capture: true,
+            ..Policy::default()
+        });
+        let (expected, word) = match capture::possible(&Policy::allow_all()) {
+            Ok(()) => (State::Ok, "yes: "),
+            Err(_) => (State::Warn, "no: the agent has no CAP_NET_RAW on this host"),
+        };
+        assert_eq!(wanted.state, expected);
+        assert!(wanted.note.starts_with(word), "{}", wanted.note);
     }
 
     #[test]

@@ -16,18 +16,21 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::driver::tls::client::Asked;
+use crate::driver::tls::keys::Keys;
 use crate::driver::tls::recorder::Recorder;
 use crate::driver::tls::stream::TlsStream;
 use crate::driver::tls::wire::Wire;
 
 mod client;
 mod failure;
+mod keys;
 mod name;
 mod recorder;
 mod stream;
 mod trust;
 mod wire;
 
+pub(crate) use keys::Disclosed;
 pub(crate) use stream::{Secured, public};
 pub(crate) use trust::{AnchorError, Trust, read_anchors};
 
@@ -40,6 +43,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) trust: &'a Trust,
     /// To be shown over a strict connection, where the server asks.
     pub(crate) client: Option<&'a ClientIdentity>,
+    /// Whether somebody records the packets, who can use what decrypts them.
+    pub(crate) recorded: bool,
 }
 
 /// A handshake that has ended, and the connection, if there is one left to use.
@@ -47,6 +52,8 @@ pub(crate) struct Ended {
     pub(crate) stream: Option<Secured>,
     pub(crate) tcp: Option<TcpStream>,
     pub(crate) seen: Seen,
+    /// What may be known of its secrets, where the packets are recorded.
+    pub(crate) disclosed: Vec<Disclosed>,
 }
 
 /// What a handshake showed, before the chain is judged.
@@ -66,6 +73,7 @@ struct Setting {
     /// Whom the ClientHello asks for.
     shown: ServerName<'static>,
     connection: Connection,
+    recorded: bool,
 }
 
 /// Does the handshake; [`Seen::judge`] says what the presented chain is worth.
@@ -92,8 +100,13 @@ where
         None => return first,
         Some(stream) => stream.take_tickets(until).await,
     }
+    let mut disclosed = first.disclosed;
     match again.await {
-        Ok(tcp) => setting.handshake(tcp, until).await,
+        Ok(tcp) => {
+            let second = setting.handshake(tcp, until).await;
+            disclosed.extend(second.disclosed);
+            Ended { disclosed, ..second }
+        }
         Err(fault) => Ended {
             stream: None,
             tcp: None,
@@ -104,6 +117,7 @@ where
                 },
                 ..first.seen
             },
+            disclosed,
         },
     }
 }
@@ -157,7 +171,7 @@ impl Setting {
             .dangerous()
             .with_custom_certificate_verifier(recorder.clone())
             .with_client_cert_resolver(asked.clone());
-        config.alpn_protocols = alpn(wish.hello);
+        config.alpn_protocols = name::alpn(wish.hello);
         config.enable_sni = wish.hello.name != NameShown::Nothing;
         config.resumption = resumption;
         Ok(Self {
@@ -167,11 +181,22 @@ impl Setting {
             reference,
             shown,
             connection: wish.connection,
+            recorded: wish.recorded,
         })
     }
 
     async fn handshake(&self, tcp: TcpStream, until: Instant) -> Ended {
-        let mut tls = match ClientConnection::new(self.config.clone(), self.shown.clone()) {
+        let keys = self.recorded.then(|| Arc::new(Keys::default()));
+        let config = match &keys {
+            // Of each handshake its own, since each leads elsewhere.
+            Some(keys) => {
+                let mut config = self.config.as_ref().clone();
+                config.key_log = keys.clone();
+                Arc::new(config)
+            }
+            None => self.config.clone(),
+        };
+        let mut tls = match ClientConnection::new(config, self.shown.clone()) {
             Ok(tls) => tls,
             Err(error) => {
                 let what = format!("prepare TLS: {error}");
@@ -206,12 +231,32 @@ impl Setting {
             recorder: self.recorder.clone(),
             server_name: Some(self.reference.clone()),
         };
-        let (stream, tcp) = match (usable, self.connection) {
-            (true, Connection::Evidence) => (Some(Secured::Evidence(TlsStream::new(tcp, tls))), None),
-            (true, Connection::Strict) => (Some(Secured::Strict(TlsStream::new(tcp, tls))), None),
-            (false, _) => (None, Some(tcp)),
+        if !usable {
+            return Ended {
+                stream: None,
+                tcp: Some(tcp),
+                seen,
+                disclosed: keys.map(|keys| keys.of_failed(tls)).into_iter().collect(),
+            };
+        }
+        let (stream, disclosed) = match self.connection {
+            Connection::Evidence => {
+                let stream = TlsStream::new(tcp, tls);
+                let disclosed = keys.map(|keys| keys.of_evidence(&stream));
+                (Secured::Evidence(stream), disclosed)
+            }
+            Connection::Strict => {
+                let stream = TlsStream::new(tcp, tls);
+                let disclosed = keys.map(|keys| keys.of_strict(&stream));
+                (Secured::Strict(stream), disclosed)
+            }
         };
-        Ended { stream, tcp, seen }
+        Ended {
+            stream: Some(stream),
+            tcp: None,
+            seen,
+            disclosed: disclosed.into_iter().collect(),
+        }
     }
 
     fn refused(&self, broken: &Broken) -> bool {
@@ -220,23 +265,6 @@ impl Setting {
             && self.recorder.has_seen()
     }
 }
-
-/// What is offered by ALPN (RFC 7301).
-fn alpn(hello: &Hello) -> Vec<Vec<u8>> {
-    if hello.without_alpn {
-        return Vec::new();
-    }
-    let mut offered = vec![b"imap".to_vec()];
-    if hello.large {
-        // Names that nobody knows and everybody must ignore (RFC 8701): with them the hello exceeds a segment on every
-        // path, whatever the name of the host and the library's mind.
-        offered.extend(FILLING.map(|mark| vec![mark; usize::from(u8::MAX)]));
-    }
-    offered
-}
-
-/// Values reserved for what has no meaning (RFC 8701 section 2).
-const FILLING: [u8; 2] = [0x0a, 0x1a];
 
 fn never_begun(tcp: TcpStream, fault: Fault) -> Ended {
     let facts = HandshakeFacts {
@@ -251,6 +279,7 @@ fn never_begun(tcp: TcpStream, fault: Fault) -> Ended {
             recorder: Arc::new(Recorder::new(name::provider(), None)),
             server_name: None,
         },
+        disclosed: Vec::new(),
     }
 }
 

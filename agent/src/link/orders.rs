@@ -15,9 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use crate::capture;
 use crate::link::signal::{self, Clocks};
 use crate::order::{Order, Refusal};
 use crate::partner::{Heard, WAITING};
+use crate::policy::Policy;
 use crate::report::{Report, Reports};
 use crate::runner::{Permit, Ran, Runner, ways};
 use crate::telemetry::Telemetry;
@@ -63,11 +65,14 @@ impl Orders {
     }
 
     /// What an agent of this version can be asked for.
-    pub(crate) fn capabilities() -> Vec<String> {
+    pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
         let made = ExperimentKind::ALL.iter().filter(|kind| ways::is_made(**kind));
         let experiments = made.map(|kind| format!("experiment:{kind}"));
         let mut capabilities = vec!["probe".to_owned(), "credential:sealed".to_owned()];
         capabilities.extend(experiments);
+        if capture::possible(policy).is_ok() {
+            capabilities.push("capture".to_owned());
+        }
         capabilities
     }
 
@@ -194,6 +199,10 @@ impl Orders {
             Report::Signal { attempt, signal, at } => {
                 Up::Signal(signal::to_wire(&id, attempt, signal, at, clocks))
             }
+            Report::Capture(capture) => Up::Capture(v1::CaptureMade {
+                order_id: id.to_string(),
+                capture: Some((*capture).into()),
+            }),
             Report::LoginAsked(answer) => {
                 underway.leave = Some(answer);
                 Up::LoginAsked(v1::LoginAsked {

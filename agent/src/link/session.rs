@@ -206,7 +206,7 @@ impl Session {
 fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
     v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: Orders::capabilities(),
+        capabilities: Orders::capabilities(&runner.policy),
         labels: runner.labels.clone().into_iter().collect(),
         sealing_key: runner.sealing_key.public().to_vec(),
         instance_id: instance.to_string(),

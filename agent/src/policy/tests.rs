@@ -5,6 +5,7 @@ fn policy(allow: &[&str], deny: &[&str]) -> Policy {
         allow: allow.iter().map(|rule| rule.parse().unwrap()).collect(),
         deny: deny.iter().map(|network| network.parse().unwrap()).collect(),
         experiments: true,
+        capture: false,
     }
 }
 

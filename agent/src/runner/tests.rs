@@ -66,7 +66,7 @@ async fn run_beside(
             match report {
                 Report::LoginAsked(answer) => answer.send(Ok(())).unwrap(),
                 Report::Signal { signal, .. } => said.push(signal),
-                Report::Stage { .. } => {}
+                Report::Stage { .. } | Report::Capture(_) => {}
             }
         }
         said

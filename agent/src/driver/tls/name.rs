@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use parallax_engine::action::Hello;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
 use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
@@ -37,6 +38,23 @@ pub(super) fn post_quantum_provider() -> Arc<CryptoProvider> {
     };
     PROVIDER.get_or_init(make).clone()
 }
+
+/// What is offered by ALPN (RFC 7301).
+pub(super) fn alpn(hello: &Hello) -> Vec<Vec<u8>> {
+    if hello.without_alpn {
+        return Vec::new();
+    }
+    let mut offered = vec![b"imap".to_vec()];
+    if hello.large {
+        // Names that nobody knows and everybody must ignore (RFC 8701): with them the hello exceeds a segment on every
+        // path, whatever the name of the host and the library's mind.
+        offered.extend(FILLING.map(|mark| vec![mark; usize::from(u8::MAX)]));
+    }
+    offered
+}
+
+/// Values reserved for what has no meaning (RFC 8701 section 2).
+const FILLING: [u8; 2] = [0x0a, 0x1a];
 
 pub(super) const fn version(version: ProtocolVersion) -> Option<&'static str> {
     match version {

@@ -93,6 +93,7 @@ fn wish(connection: Connection, trust: Trust) -> Wish<'static> {
         connection,
         trust: Box::leak(Box::new(trust)),
         client: None,
+        recorded: false,
     }
 }
 
