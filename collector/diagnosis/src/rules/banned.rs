@@ -5,6 +5,7 @@ use parallax_model::fault::{FaultKind, ImapFault, TlsFault};
 use parallax_model::finding::{FindingKind, Location, Segment};
 use parallax_model::observation::AttemptOutcome;
 
+use super::flows;
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
@@ -75,12 +76,13 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 /// Claim: from another address at the same place the same attempt works, so that the address is refused, not the way.
-/// Disproved by: the first address getting through when it tries again.
+/// Disproved by: the first address getting through when it tries again, or anything that shows that the flow decides: another
+/// address is another flow as well.
 pub(crate) fn other_source_passes(matrix: &Matrix) -> Vec<Candidate> {
     let cells: Vec<CellId> = matrix
         .cells()
         .filter(|&id| varied::with(matrix, id, ExperimentKind::OtherSource) == Varied::Cured)
-        .filter(|&id| !varied::heals_by_itself(matrix, id))
+        .filter(|&id| !varied::heals_by_itself(matrix, id) && !flows::decides(matrix, id))
         .collect();
     let troubles = matrix.troubles_of_all(&cells);
     let Some(&first) = cells.first().filter(|_| !troubles.is_empty()) else {

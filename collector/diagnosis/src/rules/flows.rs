@@ -1,5 +1,7 @@
 //! Faults of some flows only: one of several equal paths, or one of several backends.
 
+use std::net::IpAddr;
+
 use parallax_model::finding::{FindingKind, Segment};
 use parallax_model::path::{HopReply, Sweep};
 use parallax_model::stage::StageName;
@@ -8,7 +10,8 @@ use crate::candidate::Candidate;
 use crate::command;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
-use crate::overlay::trace;
+use crate::overlay::{self, trace};
+use crate::symptom::Reach;
 use crate::trouble::TroubleId;
 use crate::words;
 
@@ -39,28 +42,53 @@ pub(crate) fn some_broken(matrix: &Matrix) -> Vec<Candidate> {
         .collect()
 }
 
+/// Whether it is known that the flow, and not who sends it, decides what becomes of an attempt: a sweep from anywhere shows
+/// it, addresses are translated on its way, or neither source nor address says who gets through.
+pub(crate) fn decides(matrix: &Matrix, id: CellId) -> bool {
+    let attempt = matrix.cell(id).attempt;
+    swept_by_flow(matrix, attempt.address, attempt.endpoint.port)
+        || overlay::crosswise(matrix, attempt.address)
+        || is_translated(matrix, id)
+}
+
+/// Whether a sweep shows that the same flows to a port fail each time.
+pub(crate) fn swept_by_flow(matrix: &Matrix, address: IpAddr, port: u16) -> bool {
+    let seen = matrix.answered().map(|vantage| matrix.vantage(vantage).seen);
+    seen.flat_map(|seen| &seen.network.sweeps)
+        .any(|sweep| sweep.address == address && sweep.port == port && mixture(sweep) == Mixture::ByFlow)
+}
+
+/// Whether a router answers anybody in the name of an address.
+fn balanced(matrix: &Matrix, address: IpAddr) -> bool {
+    matrix
+        .answered()
+        .flat_map(|vantage| trace::to(matrix, vantage, address))
+        .any(|path| trace::router_of(path, address))
+}
+
+/// Whether an attempt is lost behind a hop that answers in the target's name: it was given a backend.
+fn is_translated(matrix: &Matrix, id: CellId) -> bool {
+    matrix.cell(id).reach == Reach::Silent
+        && overlay::silence(matrix, id).is_some_and(|place| place.translated)
+}
+
 fn of(matrix: &Matrix, vantage: usize, sweep: &Sweep) -> Option<Candidate> {
-    let cells: Vec<CellId> = matrix
-        .cells_of(vantage)
-        .filter(|&id| {
-            let attempt = matrix.cell(id).attempt;
-            attempt.address == sweep.address && attempt.endpoint.port == sweep.port
-        })
-        .collect();
+    let cells = matrix.cells().filter(|&id| {
+        let attempt = matrix.cell(id).attempt;
+        let swept = id.vantage == vantage && attempt.address == sweep.address;
+        attempt.endpoint.port == sweep.port && (swept || is_translated(matrix, id))
+    });
+    let cells: Vec<CellId> = cells.collect();
     let troubles: Vec<TroubleId> = cells
         .iter()
         .flat_map(|&id| matrix.troubles_of(id))
         .filter(|&&id| matrix.troubles[id].stage == Some(StageName::Connect))
         .copied()
         .collect();
-    let &first = cells.first()?;
     if troubles.is_empty() {
         return None;
     }
-    let balanced = trace::of(matrix, first)
-        .into_iter()
-        .chain(trace::beside(matrix, first))
-        .any(|path| trace::router_of(path, sweep.address));
+    let balanced = balanced(matrix, sweep.address);
     let (kind, other) = match mixture(sweep) {
         Mixture::None => return None,
         Mixture::AtRandom => (FindingKind::PacketLoss, FindingKind::ServerOverloaded),
@@ -81,7 +109,8 @@ fn of(matrix: &Matrix, vantage: usize, sweep: &Sweep) -> Option<Candidate> {
         Segment::Unknown
     })
     .summary(format!(
-        "some connections from {name} to {} fail: {}",
+        "some connections from {} to {} fail: {}",
+        words::list(&matrix.names(&matrix.vantages_of(&troubles))),
         std::net::SocketAddr::new(sweep.address, sweep.port),
         phrase(kind)
     ))

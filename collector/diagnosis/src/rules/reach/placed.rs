@@ -11,6 +11,7 @@ use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
 use crate::overlay::{self, Place};
+use crate::rules::flows;
 use crate::varied::{self, Varied};
 
 const CAPTURE: &str = "a packet capture on the mail host: whether the SYNs arrive";
@@ -145,15 +146,24 @@ fn at_home(view: &View, group: &Group) -> Claim {
 }
 
 fn backend(view: &View, group: &Group, others_are_answered: bool) -> Claim {
-    let (kind, other) = if others_are_answered {
+    let swept = flows::swept_by_flow(view.matrix, view.address, view.endpoint.port);
+    let (kind, other) = if others_are_answered || swept {
         (FindingKind::OneBackendBroken, FindingKind::SourceBanned)
     } else {
         (FindingKind::PacketsDropped, FindingKind::HostDown)
     };
-    Claim::new(view, kind, 0.6, &group.cells)
+    let crosswise = overlay::crosswise(view.matrix, view.address);
+    let confidence = if swept {
+        0.9
+    } else if crosswise {
+        0.8
+    } else {
+        0.6
+    };
+    Claim::new(view, kind, confidence, &group.cells)
         .phrase("a balancer at the address itself lets the packets go on, and nothing answers from behind it")
         .told_apart_by("the same from several source ports and addresses")
-        .or(other, 0.3, SOURCE)
+        .or(other, (1.0 - confidence) * 0.7, SOURCE)
         .next(at(view, &view.address.to_string()))
 }
 
