@@ -52,22 +52,31 @@ pub struct Question {
 }
 
 /// Judges what was seen. `observations` holds one entry for every vantage point that was asked, the missing and
-/// the refusing ones too. Never fails: what can't be told is said to be inconclusive.
-pub fn conclude(question: &Question, observations: &[Observation]) -> Conclusion {
-    let matrix = Matrix::new(question, observations);
+/// the refusing ones too; `before` what they saw when the target last worked there, as far as that is known. Never
+/// fails: what can't be told is said to be inconclusive.
+pub fn conclude(question: &Question, observations: &[Observation], before: &[Observation]) -> Conclusion {
+    let matrix = Matrix::new(question, observations, before);
     conclude::conclude(&matrix, conclude::explain(&matrix))
 }
 
 /// What to ask next: the follow-up attempts that could change the answer. Empty when none would, or when all
 /// were made already; a follow-up counts as made once it is among the attempts of its observation.
-pub fn experiments(question: &Question, observations: &[Observation]) -> Vec<Experiment> {
-    let matrix = Matrix::new(question, observations);
+pub fn experiments(
+    question: &Question,
+    observations: &[Observation],
+    before: &[Observation],
+) -> Vec<Experiment> {
+    let matrix = Matrix::new(question, observations, before);
     experiment::plan(&matrix, &conclude::explain(&matrix))
 }
 
 /// [`conclude`] and [`experiments`] of the same observations, which are explained once.
-pub fn judge(question: &Question, observations: &[Observation]) -> (Conclusion, Vec<Experiment>) {
-    let matrix = Matrix::new(question, observations);
+pub fn judge(
+    question: &Question,
+    observations: &[Observation],
+    before: &[Observation],
+) -> (Conclusion, Vec<Experiment>) {
+    let matrix = Matrix::new(question, observations, before);
     let chosen = conclude::explain(&matrix);
     let wishes = experiment::plan(&matrix, &chosen);
     (conclude::conclude(&matrix, chosen), wishes)

@@ -56,6 +56,8 @@ pub(crate) struct Matrix<'a> {
     pub(crate) vantages: Vec<Vantage<'a>>,
     /// What is to be explained.
     pub(crate) troubles: Vec<Trouble<'a>>,
+    /// What was seen when the target last worked, of those vantage points of which it is known.
+    before: &'a [Observation],
     by_cell: BTreeMap<CellId, Vec<TroubleId>>,
 }
 
@@ -170,8 +172,12 @@ impl<'a> Vantage<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Lays out what was seen.
-    pub(crate) fn new(question: &'a Question, observations: &'a [Observation]) -> Self {
+    /// Lays out what was seen, beside what was seen before.
+    pub(crate) fn new(
+        question: &'a Question,
+        observations: &'a [Observation],
+        before: &'a [Observation],
+    ) -> Self {
         let vantages: Vec<_> = observations.iter().map(Vantage::new).collect();
         let troubles: Vec<Trouble> = vantages
             .iter()
@@ -188,8 +194,25 @@ impl<'a> Matrix<'a> {
             question,
             vantages,
             troubles,
+            before,
             by_cell,
         }
+    }
+
+    /// What a vantage point saw when the target last worked there.
+    pub(crate) fn before(&self, vantage: usize) -> Option<&'a Observation> {
+        let agent = &self.vantages[vantage].seen.agent;
+        self.before
+            .iter()
+            .find(|good| good.agent == *agent && good.answered())
+    }
+
+    /// The same attempt when it last worked.
+    pub(crate) fn attempt_before(&self, id: CellId) -> Option<&'a Attempt> {
+        let attempt = self.cell(id).attempt;
+        self.before(id.vantage)?
+            .requested()
+            .find(|good| good.address == attempt.address && good.endpoint == attempt.endpoint)
     }
 
     pub(crate) fn vantage(&self, index: usize) -> &Vantage<'a> {

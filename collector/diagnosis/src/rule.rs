@@ -5,8 +5,8 @@ use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
     agent, answers, auth, backends, banned, certificate, clock, content, dns, expiry, flows, forged,
-    greeting, half_answers, handshake, hold, keys, latency, limits, local, mailbox, midway, mtu, names,
-    not_tls, proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
+    greeting, half_answers, handshake, history, hold, keys, latency, limits, local, mailbox, midway, mtu,
+    names, not_tls, proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
 };
 
 /// From what was seen to what it could be.
@@ -60,6 +60,8 @@ pub(crate) const RULES: &[Rule] = &[
     content::reset_at_the_hello,
     proxies::dead_behind,
     proxies::in_front,
+    history::mailbox_made_anew,
+    history::longer_way,
     latency::slow,
     latency::penalised,
     auth::rejected,

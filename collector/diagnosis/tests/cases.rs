@@ -15,11 +15,15 @@ use support::case::Case;
 fn what_was_stored_is_judged_as_it_was_when_it_was_seen() {
     for path in files() {
         let case: Case = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        let (question, seen) = (case.question(), case.observations());
+        let (question, seen, before) = (case.question(), case.observations(), case.before());
         let stored = serde_json::to_string(&seen).unwrap();
         let read: Vec<Observation> = serde_json::from_str(&stored).unwrap();
         let path = path.display();
-        assert_eq!(conclude(&question, &seen), conclude(&question, &read), "{path}");
+        assert_eq!(
+            conclude(&question, &seen, &before),
+            conclude(&question, &read, &before),
+            "{path}"
+        );
     }
 }
 
@@ -48,9 +52,9 @@ fn every_case_is_concluded_as_it_should_be() {
                 continue;
             }
         };
-        let (question, observations) = (case.question(), case.observations());
-        let conclusion = conclude(&question, &observations);
-        let experiments = parallax_diagnosis::experiments(&question, &observations);
+        let (question, observations, before) = (case.question(), case.observations(), case.before());
+        let conclusion = conclude(&question, &observations, &before);
+        let experiments = parallax_diagnosis::experiments(&question, &observations, &before);
         let wrong = case.expect.differences(&conclusion, &experiments);
         if !wrong.is_empty() {
             let _ = writeln!(report, "{name}: {}", case.claim);

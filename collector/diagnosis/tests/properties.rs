@@ -473,7 +473,7 @@ proptest! {
         question in question(),
         observations in prop::collection::vec(observation(), 0..5),
     ) {
-        let conclusion = conclude(&question, &observations);
+        let conclusion = conclude(&question, &observations, &[]);
         let asked: Vec<_> = observations.iter().map(|seen| &seen.agent).collect();
         let answered = observations.iter().filter(|seen| seen.answered()).count();
         let serious = conclusion.findings.iter().any(|finding| finding.severity != Severity::Info);
@@ -513,7 +513,7 @@ proptest! {
         question in question(),
         observations in prop::collection::vec(observation(), 1..5),
     ) {
-        let conclusion = conclude(&question, &observations);
+        let conclusion = conclude(&question, &observations, &[]);
         for seen in &observations {
             let told = conclusion.findings.iter().any(|finding| finding.scope.affected.contains(&seen.agent));
             prop_assert!(told || seen.outcome == VantageOutcome::Ok || seen.answered() && seen.requested().next().is_some()
@@ -526,7 +526,7 @@ proptest! {
         question in question(),
         observations in prop::collection::vec(observation(), 0..5),
     ) {
-        let planned = experiments(&question, &observations);
+        let planned = experiments(&question, &observations, &[]);
         for wish in &planned {
             let mut agents = observations.iter().filter(|seen| seen.agent == wish.agent && seen.answered());
             prop_assert!(agents.next().is_some());
@@ -543,8 +543,8 @@ proptest! {
     ) {
         let mut names = std::collections::BTreeSet::new();
         let observations: Vec<_> = observations.into_iter().filter(|seen| names.insert(seen.agent.clone())).collect();
-        let forwards = conclude(&question, &observations);
-        let backwards = conclude(&question, &observations.into_iter().rev().collect::<Vec<_>>());
+        let forwards = conclude(&question, &observations, &[]);
+        let backwards = conclude(&question, &observations.into_iter().rev().collect::<Vec<_>>(), &[]);
         prop_assert_eq!(forwards.verdict, backwards.verdict);
         let kinds = |conclusion: &parallax_model::finding::Conclusion| {
             let mut kinds: Vec<_> = conclusion.findings.iter().map(|finding| finding.kind).collect();

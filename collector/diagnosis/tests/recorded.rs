@@ -36,8 +36,8 @@ fn every_recorded_run_is_judged_as_it_was_found_to_be() {
         }
         let recording: Recording = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let question = recorded::question(&recording.run, recording.login);
-        let conclusion = parallax_diagnosis::conclude(&question, &recording.run.vantages);
-        let experiments = parallax_diagnosis::experiments(&question, &recording.run.vantages);
+        let conclusion = parallax_diagnosis::conclude(&question, &recording.run.vantages, &[]);
+        let experiments = parallax_diagnosis::experiments(&question, &recording.run.vantages, &[]);
         for line in recording.expect.differences(&conclusion, &experiments) {
             let _ = writeln!(report, "{}: {}: {line}", path.display(), recording.claim);
         }

@@ -16,7 +16,7 @@ use parallax_model::credential::Mechanism;
 use parallax_model::experiment::Experiment;
 use parallax_model::finding::Conclusion;
 use parallax_model::observation::{Observation, Reason, VantageOutcome};
-use parallax_model::run::{RUN_SCHEMA, RunDocument, RunTarget};
+use parallax_model::run::{RUN_SCHEMA, RunDocument, RunRef, RunTarget};
 use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
@@ -356,16 +356,18 @@ impl Run {
             return Vec::new();
         }
         let observations = self.observations();
+        let before = self.inquiry.before_of(&observations);
+        let good = before.as_ref().map_or(&[][..], |(_, good)| good);
         let (conclusion, wishes) = if self.may_ask_more() {
-            parallax_diagnosis::judge(&self.question, &observations)
+            parallax_diagnosis::judge(&self.question, &observations, good)
         } else {
-            let conclusion = parallax_diagnosis::conclude(&self.question, &observations);
+            let conclusion = parallax_diagnosis::conclude(&self.question, &observations, good);
             (conclusion, Vec::new())
         };
         self.records.over(self.round, &conclusion.findings);
         let experiments = self.possible(wishes);
         if experiments.is_empty() {
-            return vec![self.concluded(observations, conclusion, now)];
+            return vec![self.concluded(observations, before, conclusion, now)];
         }
         self.records
             .ordered(self.round + 1, &experiments, conclusion.findings);
@@ -379,14 +381,19 @@ impl Run {
             .collect()
     }
 
-    fn concluded(&self, observations: Vec<Observation>, conclusion: Conclusion, now: Instant) -> Effect {
+    fn concluded(
+        &self,
+        observations: Vec<Observation>,
+        before: Option<(RunRef, Vec<Observation>)>,
+        conclusion: Conclusion,
+        now: Instant,
+    ) -> Effect {
         let Conclusion {
             verdict,
             summary,
             findings,
             clients,
         } = conclusion;
-        let before = self.inquiry.before_of(&observations);
         Effect::Concluded(Box::new(RunDocument {
             schema: RUN_SCHEMA.to_owned(),
             run_id: self.inquiry.run_id,

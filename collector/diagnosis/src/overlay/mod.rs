@@ -178,8 +178,8 @@ pub(crate) fn distance_of_siblings(matrix: &Matrix, id: CellId) -> Option<u8> {
         .max()
 }
 
-/// Who comes behind a hop on the way to the address: by this vantage point's own other paths, else by those of others
-/// through the same hop.
+/// Who comes behind a hop on the way to the address: by this vantage point's own other paths, else by the one of
+/// the last good run, else by those of others through the same hop.
 fn next(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr) -> Option<IpAddr> {
     let address = matrix.cell(id).attempt.address;
     let fits = |path: &&Path| trace::router_at(path, ttl).is_none_or(|router| router == after);
@@ -191,6 +191,12 @@ fn next(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr) -> Option<IpAddr> {
     }
     if distance_beside(matrix, id) == Some(ttl.saturating_add(1)) {
         return Some(address);
+    }
+    let known = trace::before(matrix, id)
+        .filter(fits)
+        .find_map(|path| trace::answers_at(path, trace::hop_of(path, after)? + 1));
+    if known.is_some() {
+        return known;
     }
     others(matrix, id).find_map(|vantage| {
         trace::to(matrix, vantage, address)

@@ -59,6 +59,15 @@ pub(crate) fn carrying<'a>(
         .filter(move |path| path.address == address && path.port == port && path.payload == payload)
 }
 
+/// The paths of the same vantage point to the same address when the target last worked.
+pub(crate) fn before<'a>(matrix: &Matrix<'a>, id: CellId) -> impl Iterator<Item = &'a Path> + use<'a> {
+    let address = matrix.cell(id).attempt.address;
+    let good = matrix.before(id.vantage).map(|good| &good.network.paths);
+    good.into_iter()
+        .flatten()
+        .filter(move |path| path.address == address && tells(path))
+}
+
 fn is_of(path: &Path, port: u16) -> bool {
     path.protocol == PathProtocol::Tcp && path.port == port
 }

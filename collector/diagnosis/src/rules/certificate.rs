@@ -10,7 +10,7 @@ use parallax_model::stage::StageName;
 
 use super::lone::{self, Missing};
 use super::status::is_status;
-use super::{answers, forged};
+use super::{answers, forged, tamper};
 use crate::candidate::{Blame, Candidate};
 use crate::command;
 use crate::extent::Extent;
@@ -110,6 +110,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         .map_or(Missing::Nothing, |&id| lone::missing(matrix, id));
     let confidence = match missing {
         _ if elsewhere_otherwise(matrix, &cells) => 0.55,
+        _ if !seen_at_the_host(matrix, &cells) && cells.iter().any(|&id| tamper::replaced(matrix, id)) => 0.6,
         Missing::IntermediateByName if is_trust_kind(kind) => 0.58,
         Missing::Unclear if kind == FindingKind::CertificateUntrusted => 0.65,
         _ => extent.stated(),

@@ -16,6 +16,7 @@ pub(crate) mod greeting;
 pub(crate) mod half_answers;
 pub(crate) mod handshake;
 pub(crate) mod hello;
+pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod keys;
 pub(crate) mod latency;

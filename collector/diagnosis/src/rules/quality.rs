@@ -7,6 +7,7 @@ use parallax_model::fault::{AgentFault, FaultKind, ImapFault, TcpFault, TlsFault
 use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
+use super::history;
 use crate::candidate::Candidate;
 use crate::command;
 use crate::matrix::{Cell, CellId, Matrix};
@@ -37,7 +38,8 @@ impl Signs {
         let seen = matrix.vantage(vantage);
         let mut signs = Self::default();
         // Follow-ups come on top of each other where the rate is held down, and would look like loss.
-        for cell in &seen.cells {
+        for id in matrix.cells_of(vantage) {
+            let cell = matrix.cell(id);
             if cell.reach != Reach::Connected {
                 continue;
             }
@@ -61,7 +63,8 @@ impl Signs {
                     words::count((again - syns) as usize, "segment"),
                     cell.socket()
                 ));
-                signs.held_up += usize::from(syns == 0 && slowest >= HELD_UP);
+                let held_up = slowest >= HELD_UP && !history::always_so(matrix, id, slowest);
+                signs.held_up += usize::from(syns == 0 && held_up);
             }
         }
         signs

@@ -70,6 +70,14 @@ fn missing(matrix: &Matrix, trouble: &Trouble) -> FindingKind {
     }
 }
 
+/// Whether this vantage point was offered STARTTLS there when it last worked.
+fn offered_before(matrix: &Matrix, id: CellId) -> bool {
+    matrix.attempt_before(id).is_some_and(|before| {
+        let stage = before.stage(StageName::Starttls);
+        stage.is_some_and(|stage| stage.outcome.fault().is_none() && stage.evidence.is_some())
+    })
+}
+
 fn capabilities<'a>(matrix: &Matrix<'a>, cell: CellId) -> &'a [String] {
     announcement(matrix, cell).map_or(&[], |facts| &facts.capabilities)
 }
@@ -90,11 +98,17 @@ fn announcement<'a>(matrix: &Matrix<'a>, cell: CellId) -> Option<&'a CapabilityE
 fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Candidate {
     let extent = Extent::of(matrix, troubles);
     let stripped = kind == FindingKind::StarttlsStripped;
-    let confidence = if stripped { 0.8 } else { extent.stated() };
     let cells: Vec<CellId> = troubles
         .iter()
         .filter_map(|&id| matrix.troubles[id].cell)
         .collect();
+    let lost = cells.iter().copied().find(|&id| offered_before(matrix, id));
+    let confidence = match (kind, lost) {
+        (FindingKind::StarttlsStripped, _) => 0.8,
+        // The server's own choice, or somebody in front of everybody since.
+        (FindingKind::StarttlsMissing, Some(_)) => 0.6,
+        _ => extent.stated(),
+    };
     let location = if stripped {
         overlay::in_front(matrix, &cells)
     } else {
@@ -122,6 +136,13 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .because(fact::first(lines))
         .because(spared.filter_map(|cell| offered(matrix, cell)).take(2))
+        .because(lost.map(|id| {
+            format!(
+                "{}: STARTTLS was offered at {} when it last worked",
+                matrix.name(id.vantage),
+                matrix.cell(id).socket()
+            )
+        }))
         .told_apart_by("the capabilities that others are offered at the same address")
         .next(super::session::by_hand(matrix, troubles));
     match kind {
@@ -132,7 +153,11 @@ fn candidate(matrix: &Matrix, kind: FindingKind, troubles: &[TroubleId]) -> Cand
         ),
         FindingKind::StarttlsMissing => found.or(
             FindingKind::StarttlsStripped,
-            if extent.alone() { 0.1 } else { 0.05 },
+            match (lost, extent.alone()) {
+                (Some(_), _) => 0.35,
+                (None, true) => 0.1,
+                (None, false) => 0.05,
+            },
             "the capabilities seen from inside the site",
         ),
         _ => found,

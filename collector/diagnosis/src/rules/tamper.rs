@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use parallax_model::certificate::CertificateFacts;
 use parallax_model::fault::{FaultKind, ImapFault, TlsFault};
 use parallax_model::finding::FindingKind;
 use parallax_model::stage::StageName;
@@ -16,7 +17,8 @@ use crate::trouble::TroubleId;
 use crate::words;
 
 /// Claim: at one address, these vantage points see a certificate of another key that nobody vouches for, while
-/// others see a trusted one: somebody on their way puts his own in.
+/// others see a trusted one, or they saw one themselves when the target last worked: somebody on their way puts his own
+/// in. One by the very issuer of the trusted one is rather a new one with something missing.
 /// Disproved by: the same key seen by others, or the key in the server's own configuration.
 pub(crate) fn intercepted(matrix: &Matrix) -> Vec<Candidate> {
     let mut groups: BTreeMap<&str, Vec<CellId>> = BTreeMap::new();
@@ -25,7 +27,7 @@ pub(crate) fn intercepted(matrix: &Matrix) -> Vec<Candidate> {
         if let Some(leaf) = matrix
             .cell(id)
             .leaf()
-            .filter(|_| untrusted && other_key_beside(matrix, id))
+            .filter(|_| untrusted && (other_key_beside(matrix, id) || replaced(matrix, id)))
         {
             groups.entry(&leaf.spki_sha256).or_default().push(id);
         }
@@ -38,9 +40,13 @@ fn interception(matrix: &Matrix, cells: &[CellId]) -> Candidate {
     let extent = Extent::of(matrix, &troubles);
     let names = matrix.names(&extent.affected);
     let misnamed = cells.iter().any(|&id| matrix.kinds_of(id).any(is_misnamed));
+    let renewed = cells.iter().all(|&id| by_the_same_issuer(matrix, id));
     let confidence = match (misnamed, extent.spared.len()) {
+        _ if renewed => 0.35,
         (true, _) => 0.5,
-        (false, 0 | 1) => 0.65,
+        // Only the last good run tells, and what changed may be the server's own.
+        (false, 0) => 0.5,
+        (false, 1) => 0.65,
         (false, _) => 0.8,
     };
     let issuer = cells
@@ -157,6 +163,33 @@ fn other_key_beside(matrix: &Matrix, id: CellId) -> bool {
     })
 }
 
+/// Whether this vantage point trusted a certificate there when the target last worked, of another key and another issuer.
+pub(super) fn replaced(matrix: &Matrix, id: CellId) -> bool {
+    let (Some(now), Some(then)) = (matrix.cell(id).leaf(), verified_before(matrix, id)) else {
+        return false;
+    };
+    now.spki_sha256 != then.spki_sha256 && now.issuer != then.issuer
+}
+
+fn verified_before<'a>(matrix: &Matrix<'a>, id: CellId) -> Option<&'a CertificateFacts> {
+    let attempt = matrix.attempt_before(id)?;
+    let handshake = |stage| attempt.stage(stage)?.evidence.as_ref()?.tls();
+    let facts = handshake(StageName::Tls).or_else(|| handshake(StageName::Starttls))?;
+    facts.verified.then(|| facts.chain.first()).flatten()
+}
+
+fn by_the_same_issuer(matrix: &Matrix, id: CellId) -> bool {
+    let Some(leaf) = matrix.cell(id).leaf() else {
+        return false;
+    };
+    let beside = matrix.beside(id).map(|other| matrix.cell(other));
+    beside
+        .filter(|other| other.verified())
+        .filter_map(|other| other.leaf())
+        .chain(verified_before(matrix, id))
+        .any(|trusted| trusted.issuer == leaf.issuer)
+}
+
 fn certificate_troubles(matrix: &Matrix, cells: &[CellId]) -> Vec<TroubleId> {
     matrix.troubles_where(|trouble| {
         trouble.cell.is_some_and(|cell| cells.contains(&cell)) && trouble.kind().is_some_and(is_certificate)
@@ -185,5 +218,15 @@ fn keys_seen(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {
                 .take(3),
         );
     }
+    lines.extend(cells.iter().filter_map(|&id| {
+        let then = verified_before(matrix, id).filter(|_| replaced(matrix, id))?;
+        Some(format!(
+            "{}: {} presented key {}… by {} when it last worked",
+            matrix.name(id.vantage),
+            matrix.cell(id).socket(),
+            words::quote(then.spki_sha256.get(..12).unwrap_or(&then.spki_sha256)),
+            words::quote(&then.issuer)
+        ))
+    }));
     fact::first(lines)
 }

@@ -219,6 +219,8 @@ fn passed(
         let goes_on = matches!(outcome, Outcome::Ok | Outcome::Degraded(_) | Outcome::Skipped(_));
         let took = if here {
             line.duration("25ms")
+        } else if name == StageName::Connect && line.options.contains_key("connect") {
+            Line::read(&format!("connect in={}", line.options["connect"])).duration("21ms")
         } else if name > StageName::Connect && line.options.contains_key("slow") {
             Line::read(&format!("slow in={}", line.options["slow"])).duration("2s")
         } else {
@@ -376,6 +378,8 @@ fn evidence(
         }
         StageName::Select => Some(Evidence::Select(SelectEvidence {
             command: "EXAMINE".to_owned(),
+            uid_validity: line.number("validity"),
+            mailbox_id: line.text("mailbox"),
             quota: line.quota().into_iter().collect(),
             reply: if here { line.reply("NO") } else { None },
             ..SelectEvidence::default()

@@ -37,6 +37,9 @@ pub struct Case {
     #[serde(default)]
     pub chain: BTreeMap<String, ChainSpec>,
     pub vantage: BTreeMap<String, BTreeMap<String, toml::Value>>,
+    /// What they saw when the target last worked.
+    #[serde(default)]
+    pub before: BTreeMap<String, BTreeMap<String, toml::Value>>,
     pub expect: Expected,
 }
 
@@ -65,10 +68,17 @@ impl Case {
 
     /// What the vantage points saw, in the order of their names.
     pub fn observations(&self) -> Vec<Observation> {
-        self.vantage
+        let seen = self.vantage.iter().enumerate();
+        seen.map(|(number, (name, seen))| self.observation(number, name, seen))
+            .collect()
+    }
+
+    /// What they saw when the target last worked.
+    pub fn before(&self) -> Vec<Observation> {
+        let known = |name: &String| self.vantage.keys().position(|other| other == name);
+        self.before
             .iter()
-            .enumerate()
-            .map(|(number, (name, seen))| self.observation(number, name, seen))
+            .map(|(name, seen)| self.observation(known(name).expect(name), name, seen))
             .collect()
     }
 
