@@ -4,10 +4,14 @@ use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use parallax_identity::{DialError, Dialer, Identity, LocalKey, renew};
+use parallax_model::capture::Capture;
+use parallax_model::vantage::AgentName;
+use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 use parallax_proto::v1::control_client::ControlClient;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::exit::Trouble;
@@ -54,11 +58,39 @@ impl Client {
         call(self.control.get_status(v1::GetStatusRequest {})).await
     }
 
+    /// The packets that it keeps of a run.
+    pub(crate) async fn captures(&mut self, run: Uuid) -> Result<Vec<RecordedBy>, Trouble> {
+        let run_id = run.to_string();
+        let mut stream = call(self.control.get_captures(v1::GetRunRequest { run_id })).await?;
+        let mut captures = Vec::new();
+        loop {
+            let next = tokio::time::timeout(CALL, stream.message()).await;
+            let next = next.map_err(|_| Trouble::new(format!("no packets came within {CALL:?}")))?;
+            let Some(next) = next.map_err(|status| refused(&status))? else {
+                return Ok(captures);
+            };
+            let capture = next.capture.ok_or_else(|| WireError::new("capture", "missing"))?;
+            let agent = next.agent.parse();
+            captures.push(RecordedBy {
+                agent: agent.map_err(|_| WireError::new("agent", "not an agent's name"))?,
+                capture: capture.try_into()?,
+            });
+        }
+    }
+
     /// Every agent it knows.
     pub(crate) async fn agents(&mut self) -> Result<Vec<v1::Agent>, Trouble> {
         let answer = call(self.control.list_agents(v1::ListAgentsRequest {})).await?;
         Ok(answer.agents)
     }
+}
+
+/// The packets of one attempt, and the agent that recorded them.
+pub(crate) struct RecordedBy {
+    /// Who.
+    pub(crate) agent: AgentName,
+    /// What.
+    pub(crate) capture: Capture,
 }
 
 /// The identity that `ctl login` kept.

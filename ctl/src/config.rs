@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use parallax_identity::CollectorAddress;
+use parallax_identity::{CollectorAddress, Readers, write_whole};
 use parallax_telemetry::logs::LogFormat;
 use serde::Deserialize;
 
@@ -102,9 +102,7 @@ impl Config {
         let text = format!("collector = {}\n{kept}", quoted(&collector.to_string()));
         let wrong = |error: io::Error| Trouble::new(format!("write {}: {error}", path.display()));
         std::fs::create_dir_all(&self.home).map_err(wrong)?;
-        let new = self.home.join("config.toml.new");
-        std::fs::write(&new, text).map_err(wrong)?;
-        std::fs::rename(&new, &path).map_err(wrong)
+        write_whole(&path, text.as_bytes(), Readers::All).map_err(wrong)
     }
 }
 

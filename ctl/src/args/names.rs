@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use parallax_model::credential::Mechanism;
 use parallax_model::identity::Role;
-use parallax_model::spec::{Depth, Examination, PathChoice};
+use parallax_model::spec::{CaptureChoice, Depth, Examination, PathChoice};
 use parallax_model::target::Security;
 use parallax_telemetry::logs::LogFormat;
 
@@ -32,6 +32,14 @@ pub(super) fn path_choices() -> impl TypedValueParser<Value = PathChoice> {
         ("always", PathChoice::Always),
         ("auto", PathChoice::Auto),
         ("never", PathChoice::Never),
+    ])
+}
+
+pub(super) fn capture_choices() -> impl TypedValueParser<Value = CaptureChoice> {
+    one_of(&[
+        ("always", CaptureChoice::Always),
+        ("auto", CaptureChoice::Auto),
+        ("never", CaptureChoice::Never),
     ])
 }
 

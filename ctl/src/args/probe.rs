@@ -8,11 +8,13 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use parallax_model::credential::Mechanism;
 use parallax_model::selector::{Selector, SelectorError};
-use parallax_model::spec::{Depth, Examination, FamilyChoice, PathChoice};
+use parallax_model::spec::{CaptureChoice, Depth, Examination, FamilyChoice, PathChoice};
 use parallax_model::target::Security;
 use parallax_model::vantage::AgentName;
 
-use super::names::{depths, examinations, mechanisms, path_choices, run_formats, securities};
+use super::names::{
+    capture_choices, depths, examinations, mechanisms, path_choices, run_formats, securities,
+};
 use super::{RunFormat, read};
 
 const FROM_WHERE: &str = "From where";
@@ -77,6 +79,10 @@ pub(crate) struct ProbeArgs {
     /// --no-follow-up never]
     #[arg(long, help_heading = HOW_FAR, value_name = "WHEN", env = "PARALLAX_PATH", hide_possible_values = true, value_parser = path_choices())]
     pub(crate) path: Option<PathChoice>,
+    /// Record packets, where agents may: always, auto (of attempts in which something was not ok) or never. They are in
+    /// the run's bundle [default: auto; without a collector and --bundle never]
+    #[arg(long, help_heading = HOW_FAR, value_name = "WHEN", env = "PARALLAX_CAPTURE", hide_possible_values = true, value_parser = capture_choices())]
+    pub(crate) capture: Option<CaptureChoice>,
     /// Do not let the diagnosis ask again to tell explanations apart
     #[arg(long, help_heading = HOW_FAR, env = "PARALLAX_NO_FOLLOW_UP", value_parser = BoolishValueParser::new())]
     pub(crate) no_follow_up: bool,
@@ -101,6 +107,9 @@ pub(crate) struct ProbeArgs {
     /// monitoring) [default: table]
     #[arg(short, long, help_heading = ANSWER, value_name = "FORMAT", env = "PARALLAX_OUTPUT", hide_possible_values = true, value_parser = run_formats())]
     pub(crate) output: Option<RunFormat>,
+    /// Also write the run into one archive, as `ctl runs bundle` does
+    #[arg(long, help_heading = ANSWER, value_name = "FILE", env = "PARALLAX_BUNDLE")]
+    pub(crate) bundle: Option<PathBuf>,
     /// Without a collector: send spans to this OTLP/gRPC endpoint, such as http://localhost:4317
     #[arg(long, help_heading = ANSWER, value_name = "URL", env = "PARALLAX_OTLP_ENDPOINT")]
     pub(crate) otlp_endpoint: Option<String>,
@@ -112,6 +121,7 @@ const EXAMPLES: &str = "Examples:
   ctl probe mail.example.org --user probe --password-stdin < secret
   ctl probe mail.example.org --user probe --password-stdin --depth sync --sync-with nyc-1 < secret
   ctl probe imap://mail.example.org --examine all --hold 10m
+  ctl probe mail.example.org --capture always --bundle run.tar.gz
   ctl probe mail.example.org -o json | jq .findings[0]";
 
 /// What `--examine` names.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 
 use super::names::{diff_formats, run_formats};
@@ -79,8 +80,9 @@ pub(crate) struct DiffArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "The archive is a .tar.gz with the run document, the findings, the dialogues with their secrets
-masked, the paths, what changed since the last good run, and the next steps as a script of comments.
-The same run gives the same bytes.
+masked, the paths, what changed since the last good run, the next steps as a script of comments, and the
+packets that were recorded, as files for Wireshark and tcpdump. Packets take the role operator, since the TLS
+secrets of sessions without a login are in them. The same run gives the same bytes.
 
 Examples:
   ctl runs bundle 019852b4               writes ./parallax-run-019852b4-7d6c.tar.gz
@@ -94,6 +96,9 @@ pub(crate) struct BundleArgs {
     /// Where to; - for standard output [default: ./parallax-run-ID.tar.gz]
     #[arg(long, value_name = "FILE", env = "PARALLAX_BUNDLE_FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Leave out the packets
+    #[arg(long, env = "PARALLAX_BUNDLE_NO_CAPTURES", value_parser = BoolishValueParser::new())]
+    pub(crate) no_captures: bool,
 }
 
 /// Where a run is to be had.

@@ -24,11 +24,11 @@ pub(super) fn made_at(time: Timestamp, folder: &str, entries: &[Entry]) -> io::R
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(seconds);
-        header.set_size(entry.text.len() as u64);
+        header.set_size(entry.bytes.len() as u64);
         tar.append_data(
             &mut header,
             format!("{folder}/{}", entry.path),
-            entry.text.as_bytes(),
+            entry.bytes.as_slice(),
         )?;
     }
     tar.into_inner()?.finish()

@@ -5,7 +5,7 @@ use parallax_model::run::RunDocument;
 use crate::render::words;
 
 /// What each file is, where it is there.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     (
         "run.json",
         "the run document; `ctl schema run` prints its JSON Schema",
@@ -31,7 +31,17 @@ const FILES: [(&str, &str); 7] = [
         "transcripts/",
         "the dialogues of attempts in which something was not ok",
     ),
+    (
+        "captures/",
+        "the packets of attempts, numbered as their dialogues are; open them with Wireshark or tcpdump -r",
+    ),
 ];
+
+const PACKETS: &str = "
+The captures are of the probes' own connections alone. What decrypts them is in them, before the packets: of sessions
+that could not carry a login all, of sessions that could the TLS 1.3 handshake and nothing behind it. Under
+`captures` in run.json stands which is which.
+";
 
 /// The text. `listing` has the path of every other file.
 pub(super) fn text(document: &RunDocument, listing: &[String]) -> String {
@@ -56,5 +66,8 @@ pub(super) fn text(document: &RunDocument, listing: &[String]) -> String {
          addresses and what servers said are. What a server said is escaped in every file but run.json, where it is\n\
          a JSON string.\n",
     );
+    if listing.iter().any(|path| path.starts_with("captures/")) {
+        text.push_str(PACKETS);
+    }
     text
 }

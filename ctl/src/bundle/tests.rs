@@ -1,6 +1,8 @@
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
+use parallax_model::capture::Capture;
+use parallax_model::evidence::Evidence;
 use serde_json::{Value, json};
 
 use super::*;
@@ -67,14 +69,14 @@ fn unpacked(archive: &[u8]) -> Vec<(String, String)> {
 }
 
 fn file(name: &str) -> String {
-    let files = unpacked(&archive(&document()).unwrap());
+    let files = unpacked(&archive(&document(), &[]).unwrap());
     let found = files.into_iter().find(|(line, _)| line.ends_with(name));
     found.unwrap_or_else(|| panic!("no {name}")).1
 }
 
 #[test]
 fn the_archive_has_these_files() {
-    let lines: Vec<_> = unpacked(&archive(&document()).unwrap())
+    let lines: Vec<_> = unpacked(&archive(&document(), &[]).unwrap())
         .into_iter()
         .map(|(line, _)| line)
         .collect();
@@ -83,7 +85,10 @@ fn the_archive_has_these_files() {
 
 #[test]
 fn the_same_run_gives_the_same_bytes() {
-    assert_eq!(archive(&document()).unwrap(), archive(&document()).unwrap());
+    assert_eq!(
+        archive(&document(), &[]).unwrap(),
+        archive(&document(), &[]).unwrap()
+    );
 }
 
 #[test]
@@ -122,10 +127,80 @@ fn what_changed_stands_in_a_file_of_its_own() {
 
 #[test]
 fn nothing_a_server_says_moves_the_cursor_of_whoever_reads_the_files() {
-    for (line, text) in unpacked(&archive(&document()).unwrap()) {
+    for (line, text) in unpacked(&archive(&document(), &[]).unwrap()) {
         let clean = text
             .chars()
             .all(|character| character == '\n' || !character.is_control());
         assert!(clean, "{line}: {text:?}");
     }
+}
+
+/// Packets of the attempt that came from this port.
+fn recorded(port: u16, address: &str, experiment: Option<&str>) -> RecordedBy {
+    let facts = json!({"address": address, "port": 993, "security": "tls", "experiment": experiment,
+        "local": format!("10.1.0.2:{port}"), "packets": 9, "secrets": "session"});
+    RecordedBy {
+        agent: "fra-1".parse().unwrap(),
+        capture: Capture {
+            facts: serde_json::from_value(facts).unwrap(),
+            pcapng: port.to_be_bytes().to_vec(),
+        },
+    }
+}
+
+#[test]
+fn packets_are_named_as_the_dialogue_of_their_attempt() {
+    let mut document = document();
+    let connected = json!({"peer": "10.9.0.11:993", "local": "10.1.0.2:40001"});
+    let connect = &mut document.vantages[0].attempts[1].stages[0];
+    connect.evidence = Some(Evidence::Connect(serde_json::from_value(connected).unwrap()));
+    let captures = [
+        recorded(40_001, "10.9.0.11", None),
+        recorded(40_002, "fd00:9::10", Some("serial")),
+        recorded(40_003, "fd00:9::10", Some("serial")),
+    ];
+    let packed = archive(&document, &captures).unwrap();
+    let mut tar = tar::Archive::new(GzDecoder::new(packed.as_slice()));
+    let mut files = Vec::new();
+    for file in tar.entries().unwrap() {
+        let mut file = file.unwrap();
+        let (path, mut bytes) = (file.path().unwrap().display().to_string(), Vec::new());
+        file.read_to_end(&mut bytes).unwrap();
+        if let Some((_, name)) = path.split_once("/captures/") {
+            files.push((name.to_owned(), u16::from_be_bytes(bytes.try_into().unwrap())));
+        } else if path.ends_with("/README.txt") {
+            assert!(
+                String::from_utf8(bytes)
+                    .unwrap()
+                    .contains("\ncaptures/     the packets")
+            );
+        }
+    }
+    let named = |name: &str, port| (name.to_owned(), port);
+    assert_eq!(
+        files,
+        [
+            named("fra-1/00-fd00_9__10-993-serial-from-40003.pcapng", 40_003),
+            named("fra-1/00-fd00_9__10-993-serial.pcapng", 40_002),
+            named("fra-1/02-10.9.0.11-993.pcapng", 40_001),
+        ]
+    );
+    assert_eq!(
+        archive(&document, &captures).unwrap(),
+        packed,
+        "the same run gives the same bytes"
+    );
+}
+
+#[test]
+fn a_bundle_with_packets_is_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |captures: &[RecordedBy]| {
+        let file = directory.path().join("run.tar.gz");
+        write(&file, b"archive", captures).unwrap();
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o077
+    };
+    assert_ne!(mode(&[]), 0);
+    assert_eq!(mode(&[recorded(1, "10.9.0.10", None)]), 0);
 }

@@ -1,8 +1,10 @@
 //! `ctl probe TARGET`
 
+use std::path::Path;
 use std::time::Duration;
 
 use parallax_model::run::RunDocument;
+use parallax_model::spec::CaptureChoice;
 use parallax_model::vantage::Labels;
 use parallax_proto::v1;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
@@ -18,7 +20,7 @@ use crate::local::Local;
 use crate::question::Question;
 use crate::trace::ProbeTrace;
 use crate::view::{News, RunView, Started};
-use crate::{console, render};
+use crate::{bundle, console, render};
 
 /// Time for the collector to take the question.
 const TO_BEGIN: Duration = Duration::from_secs(10);
@@ -27,12 +29,30 @@ const GRACE: Duration = Duration::from_secs(5);
 const BETWEEN_FRAMES: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(args: &ProbeArgs, config: &Config) -> Result<u8, Trouble> {
-    let question = Question::read(args, &config.ca_file)?;
+    if args.bundle.as_deref() == Some(Path::new("-")) {
+        return Err(Trouble::new("--bundle -: standard output has the answer").hint("name a FILE"));
+    }
     if config.collector.is_none() {
+        let capture = capture_here(args)?;
+        let mut question = Question::read(args, &config.ca_file)?;
+        question.spec.options.capture = capture;
         return run_here(args, &question).await;
     }
+    let question = Question::read(args, &config.ca_file)?;
     let mut client = interrupt::unless_asked(Client::dial(config)).await?;
     answer(&mut client, &question, args).await
+}
+
+/// Without a collector nobody keeps packets: they are recorded for a bundle, or not at all.
+fn capture_here(args: &ProbeArgs) -> Result<CaptureChoice, Trouble> {
+    match (args.capture, &args.bundle) {
+        (choice, Some(_)) => Ok(choice.unwrap_or(CaptureChoice::Auto)),
+        (Some(CaptureChoice::Always), None) => Err(Trouble::new(
+            "--capture always: no collector is configured, and nobody would keep the packets",
+        )
+        .hint("add --bundle FILE, or log in first: ctl login --collector HOST:PORT --token TOKEN")),
+        (Some(CaptureChoice::Auto | CaptureChoice::Never) | None, None) => Ok(CaptureChoice::Never),
+    }
 }
 
 /// Without a collector: one of its own, and an agent named `local`, for the time of this question.
@@ -68,12 +88,25 @@ async fn answer(client: &mut Client, question: &Question, args: &ProbeArgs) -> R
     let mut trace = ProbeTrace::start(client.spans.clone(), status.telemetry && !question.dry_run)?;
     let answered = interrupt::unless_asked(ask(client, question, args, &mut trace)).await;
     // Nobody waits for spans to see a verdict.
-    let ended = match &answered {
+    let mut ended = match &answered {
         Ok(answer) => print(answer, args),
         Err(_) => Ok(UNKNOWN),
     };
+    if let (Ok(Answer::Run(document)), Some(file)) = (&answered, &args.bundle) {
+        ended = pack(client, document, file).await.and(ended);
+    }
     trace.end(&answered).await;
     answered.and(ended)
+}
+
+/// Writes the run and its packets into one archive.
+async fn pack(client: &mut Client, document: &RunDocument, file: &Path) -> Result<(), Trouble> {
+    let captures = if document.captures.is_empty() {
+        Vec::new()
+    } else {
+        client.captures(document.run_id).await?
+    };
+    bundle::write(file, &bundle::archive(document, &captures)?, &captures)
 }
 
 /// What came of the question.

@@ -27,7 +27,7 @@ pub(super) fn read(args: &ProbeArgs, target: &Target, depth: Depth) -> Result<Pr
         hold: args.hold,
         sync_with: args.sync_with.clone(),
         path: path(args),
-        capture: CaptureChoice::Never,
+        capture: args.capture.unwrap_or(CaptureChoice::Auto),
     })
 }
 

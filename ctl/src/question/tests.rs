@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parallax_identity::seal::SealingKey;
 use parallax_model::credential::{Mechanism, SealedSecret};
-use parallax_model::spec::{Examination, LoginSpec, PathChoice, ProbeOptions};
+use parallax_model::spec::{CaptureChoice, Examination, LoginSpec, PathChoice, ProbeOptions};
 
 use super::*;
 use crate::args::{Cli, Command, parse};
@@ -62,6 +62,7 @@ fn a_bare_target_is_asked_for_its_greeting_by_everybody() {
     assert_eq!(question.spec.timeout, DEFAULT_TIMEOUT);
     let options = ProbeOptions {
         path: PathChoice::Auto,
+        capture: CaptureChoice::Auto,
         ..ProbeOptions::default()
     };
     assert_eq!(question.spec.options, options);

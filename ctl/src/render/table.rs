@@ -99,5 +99,11 @@ fn reference(document: &RunDocument, canvas: Canvas) -> Vec<String> {
     if let Some(trace) = &document.trace_id {
         lines.push(format!("trace     {}", words::quote(trace)));
     }
+    if !document.captures.is_empty() {
+        let bytes: u64 = document.captures.iter().map(|capture| capture.bytes).sum();
+        let number = document.captures.len();
+        let size = bytes.div_ceil(1024);
+        lines.push(format!("captures  {number} of {size} KiB, in the run's bundle"));
+    }
     lines.iter().map(|line| canvas.paint(Tone::Faint, line)).collect()
 }

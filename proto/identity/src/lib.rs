@@ -30,6 +30,7 @@ pub use join::{JoinError, join, renew};
 pub use key::LocalKey;
 pub use peer::{PeerError, peer_identity};
 pub use server::{accept, server_config};
+pub use store::{Readers, write_whole};
 pub use trust::TrustError;
 
 /// Makes aws-lc-rs the process's crypto provider; a second call changes nothing.

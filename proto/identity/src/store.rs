@@ -1,4 +1,4 @@
-//! Files that must be whole or absent, and that hold secrets.
+//! Files that must be whole or absent, most of which hold secrets.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readers {
+pub enum Readers {
     /// The owner alone: mode 0600.
     Owner,
     /// Everybody: mode 0644.
@@ -14,7 +14,7 @@ pub(crate) enum Readers {
 }
 
 /// Writes a file so that a reader, also one after a crash, sees the old content or the new, never a part.
-pub(crate) fn write_whole(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
+pub fn write_whole(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.new", std::process::id()));
     let draft = path.with_file_name(name);

@@ -9,8 +9,9 @@ use parallax_model::run::{RunDocument, RunSummary};
 use parallax_proto::v1::{GetRunRequest, ListRunsRequest};
 
 use crate::args::RunSource;
-use crate::client::{Client, call};
+use crate::client::{Client, RecordedBy, call};
 use crate::config::Config;
+use crate::console;
 use crate::exit::Trouble;
 
 /// The largest run document that is read, in bytes.
@@ -70,6 +71,24 @@ impl<'a> Runs<'a> {
             return Err(Trouble::new(none).hint("name the run to compare with: ctl runs diff A B"));
         };
         self.by_id(good.run_id.to_string()).await
+    }
+
+    /// The packets recorded in a run, as far as the collector still keeps them and gives them to this operator. Without
+    /// them the rest is worth as much.
+    pub(super) async fn captures(&mut self, run: &RunDocument) -> Result<Vec<RecordedBy>, Trouble> {
+        let asked = self.client().await?.captures(run.run_id).await;
+        let captures = asked.unwrap_or_else(|trouble| {
+            console::complain(&trouble.lines());
+            Vec::new()
+        });
+        let missing = run.captures.len().saturating_sub(captures.len());
+        if missing > 0 {
+            let all = run.captures.len();
+            console::complain(&format!(
+                "warning: {missing} of {all} captures are not in the bundle: the collector keeps the newest, for operators\n"
+            ));
+        }
+        Ok(captures)
     }
 
     async fn newest(&mut self, wanted: ListRunsRequest) -> Result<Vec<RunSummary>, Trouble> {
