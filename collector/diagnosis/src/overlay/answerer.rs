@@ -21,30 +21,64 @@ pub(crate) enum Answerer {
 /// Who answered an attempt in the target's name: from the hop at which its port first answers and the time to live of
 /// the answer, beside those of the host's other ports.
 pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
+    match distance(matrix, id) {
+        Distance::Unknown => Answerer::Unknown,
+        Distance::Host { sure } => Answerer::Host { sure },
+        Distance::Nearer { path, ttl } => Answerer::Nearer(answering(matrix, id, path, ttl)),
+    }
+}
+
+/// How far away whoever answers is.
+enum Distance<'a> {
+    Unknown,
+    Host {
+        sure: bool,
+    },
+    /// Behind this hop.
+    Nearer {
+        path: &'a Path,
+        ttl: u8,
+    },
+}
+
+fn distance<'a>(matrix: &Matrix<'a>, id: CellId) -> Distance<'a> {
     if inside(matrix, id) && !answers_now(matrix, id) {
-        return Answerer::Host { sure: true };
+        return Distance::Host { sure: true };
     }
     let Some(path) = trace::of(matrix, id) else {
-        return Answerer::Unknown;
+        return Distance::Unknown;
     };
     let Some(own) = trace::answered_at(path).filter(|_| !answers_now(matrix, id)) else {
-        return Answerer::Unknown;
+        return Distance::Unknown;
     };
     let Some(host) = distance_beside(matrix, id) else {
-        return Answerer::Unknown;
+        return Distance::Unknown;
     };
     let steps = hops_nearer(matrix, id, path);
     if own < host {
-        Answerer::Nearer(answering(matrix, id, path, own.saturating_sub(1)))
+        Distance::Nearer {
+            path,
+            ttl: own.saturating_sub(1),
+        }
     } else if let Some(steps) = steps.filter(|&steps| steps > 0) {
-        Answerer::Nearer(answering(matrix, id, path, host.saturating_sub(steps)))
+        Distance::Nearer {
+            path,
+            ttl: host.saturating_sub(steps),
+        }
     } else if own == host {
-        Answerer::Host {
+        Distance::Host {
             sure: steps == Some(0),
         }
     } else {
-        Answerer::Unknown
+        Distance::Unknown
     }
+}
+
+/// Whether a connection was the host's: somebody nearer who accepts it, and behind whom nothing is served, says nothing of
+/// the host.
+pub(crate) fn reaches_the_host(matrix: &Matrix, id: CellId) -> bool {
+    matrix.cell(id).reach == Reach::Connected
+        && (matrix.served(id) || !matches!(distance(matrix, id), Distance::Nearer { .. }))
 }
 
 /// Whether the path shows a service that answers, where the attempt itself was refused or not answered.

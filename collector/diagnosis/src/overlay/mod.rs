@@ -20,7 +20,7 @@ use parallax_model::path::Path;
 use crate::matrix::{CellId, Matrix};
 use crate::symptom::Reach;
 
-pub(crate) use answerer::{Answerer, answerer, answers_now, in_front};
+pub(crate) use answerer::{Answerer, answerer, answers_now, in_front, reaches_the_host};
 pub(crate) use hello::{hello, ladder};
 pub(crate) use inside::{inside, only_inside_connects, silent_inside};
 
@@ -248,7 +248,7 @@ fn segment(matrix: &Matrix, id: CellId, ttl: u8, after: IpAddr, before: Option<I
 /// Whether another vantage point connects to the same port, and comes through the same router.
 fn others_pass(matrix: &Matrix, id: CellId, after: IpAddr, before: Option<IpAddr>) -> bool {
     let address = matrix.cell(id).attempt.address;
-    let connects = |other: &CellId| matrix.cell(*other).reach == Reach::Connected && !inside(matrix, *other);
+    let connects = |other: &CellId| reaches_the_host(matrix, *other) && !inside(matrix, *other);
     matrix.beside(id).filter(connects).any(|other| {
         before == Some(address)
             || trace::to(matrix, other.vantage, address).any(|path| goes_through(path, after, before))

@@ -5,7 +5,7 @@ use parallax_model::fault::{FaultKind, ImapFault, TlsFault};
 use parallax_model::finding::{FindingKind, Location, Segment};
 use parallax_model::observation::AttemptOutcome;
 
-use super::flows;
+use super::{flows, not_tls};
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
@@ -31,9 +31,10 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
     }
     let extent = Extent::of(matrix, &troubles);
     let in_words = cells.iter().all(|&id| {
-        matrix
-            .kinds_of(id)
-            .any(|kind| kind == FaultKind::Imap(ImapFault::Bye))
+        not_tls::says_bye(matrix, id)
+            || matrix
+                .kinds_of(id)
+                .any(|kind| kind == FaultKind::Imap(ImapFault::Bye))
     });
     let names = matrix.names(&extent.affected);
     let stage = matrix.troubles[troubles[0]].stage;
@@ -126,13 +127,14 @@ pub(crate) fn other_source_passes(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn turned_away(matrix: &Matrix, id: CellId) -> bool {
-    matrix.kinds_of(id).any(|kind| {
+    let said = matrix.kinds_of(id).any(|kind| {
         matches!(
             kind,
             FaultKind::Imap(ImapFault::Bye | ImapFault::ConnectionClosed)
                 | FaultKind::Tls(TlsFault::ConnectionClosed)
         )
-    }) && !matrix.served(id)
+    });
+    (said || not_tls::says_bye(matrix, id)) && !matrix.served(id)
 }
 
 fn turned_away_again(matrix: &Matrix, id: CellId) -> bool {

@@ -330,15 +330,24 @@ fn look_alikes(found: Candidate, end: End, extent: &Extent) -> Candidate {
     match end {
         End::Refused | End::Version | End::ClientCertificate => found,
         End::ClosedAtOnce if extent.partly() => found.or(FindingKind::SourceBanned, 0.4, SOURCE),
-        End::ClosedAtOnce | End::ClosedAfterHello => found.or(
-            FindingKind::ProxyProtocolMismatch,
-            0.15,
-            "whether the server expects a PROXY header: its configuration, and a close after a round number of seconds",
-        ),
+        End::ClosedAtOnce | End::ClosedAfterHello => {
+            let found = found.or(
+                FindingKind::ProxyProtocolMismatch,
+                0.15,
+                "whether the server expects a PROXY header: its configuration, and a close after a round number of seconds",
+            );
+            if extent.alone() && end == End::ClosedAtOnce {
+                found.or(FindingKind::SourceBanned, 0.15, SOURCE)
+            } else {
+                found
+            }
+        }
         End::ResetAtOnce | End::ResetAfterHello => {
-            let found = found
-                .or(FindingKind::SniFiltered, 0.15, NAME)
-                .or(FindingKind::ResetInjected, 0.15, "the TTL of the reset beside that of the SYN-ACK");
+            let found = found.or(FindingKind::SniFiltered, 0.15, NAME).or(
+                FindingKind::ResetInjected,
+                0.15,
+                "the TTL of the reset beside that of the SYN-ACK",
+            );
             if extent.partly() {
                 found.or(FindingKind::SourceBanned, 0.15, SOURCE)
             } else {
@@ -347,18 +356,42 @@ fn look_alikes(found: Candidate, end: End, extent: &Extent) -> Candidate {
         }
         End::HelloLost => found
             .or(FindingKind::SniFiltered, 0.25, NAME)
-            .or(FindingKind::AsymmetricPath, 0.15, "whether connections to every port stall the same way")
-            .or(FindingKind::ContentFiltered, 0.1, "whether another port of the host carries a dialogue")
+            .or(
+                FindingKind::AsymmetricPath,
+                0.15,
+                "whether connections to every port stall the same way",
+            )
+            .or(
+                FindingKind::ContentFiltered,
+                0.1,
+                "whether another port of the host carries a dialogue",
+            )
             .or(FindingKind::MtuBlackHole, 0.1, SMALL),
         End::OutOfOrder => found.or(FindingKind::MtuBlackHole, 0.45, SMALL),
         End::Stalled => found.or(FindingKind::MtuBlackHole, 0.35, SMALL),
         End::ZeroWindow => found
-            .or(FindingKind::PacketsDropped, 0.25, "whether the server behind the proxy is reached from its own network")
-            .or(FindingKind::HostDown, 0.2, "whether the server behind the proxy is up"),
+            .or(
+                FindingKind::PacketsDropped,
+                0.25,
+                "whether the server behind the proxy is reached from its own network",
+            )
+            .or(
+                FindingKind::HostDown,
+                0.2,
+                "whether the server behind the proxy is up",
+            ),
         End::Silent => {
             let found = found
-                .or(FindingKind::NoGreeting, 0.15, "the login processes on the mail host: whether they are stuck")
-                .or(FindingKind::ServerOverloaded, 0.1, "repeating over minutes: an overloaded server lets some through")
+                .or(
+                    FindingKind::NoGreeting,
+                    0.15,
+                    "the login processes on the mail host: whether they are stuck",
+                )
+                .or(
+                    FindingKind::ServerOverloaded,
+                    0.1,
+                    "repeating over minutes: an overloaded server lets some through",
+                )
                 .or(FindingKind::MtuBlackHole, 0.1, SMALL);
             if extent.partly() {
                 found.or(FindingKind::SourceBanned, 0.15, SOURCE)
@@ -366,9 +399,11 @@ fn look_alikes(found: Candidate, end: End, extent: &Extent) -> Candidate {
                 found
             }
         }
-        End::TimedOut => found
-            .or(FindingKind::MtuBlackHole, 0.2, SMALL)
-            .or(FindingKind::SniFiltered, 0.15, NAME),
+        End::TimedOut => {
+            found
+                .or(FindingKind::MtuBlackHole, 0.2, SMALL)
+                .or(FindingKind::SniFiltered, 0.15, NAME)
+        }
     }
 }
 

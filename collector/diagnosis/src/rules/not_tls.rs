@@ -10,7 +10,7 @@ use parallax_model::stage::StageName;
 use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
-use crate::matrix::Matrix;
+use crate::matrix::{CellId, Matrix};
 use crate::trouble::{Trouble, TroubleId};
 use crate::words;
 
@@ -103,6 +103,15 @@ fn spoken(bytes: &[u8]) -> FindingKind {
     } else {
         FindingKind::WrongService
     }
+}
+
+/// Whether the server turned an attempt away in clear where TLS was due: a BYE is its own refusal, not another service.
+pub(super) fn says_bye(matrix: &Matrix, id: CellId) -> bool {
+    matrix.troubles_of(id).iter().any(|&id| {
+        let trouble = &matrix.troubles[id];
+        trouble.kind() == Some(FaultKind::Tls(TlsFault::NotTls))
+            && spoken(&first_bytes(matrix, trouble)) == FindingKind::ServerSaidBye
+    })
 }
 
 fn service(bytes: &[u8]) -> &'static str {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use parallax_model::fault::{FaultKind, ImapFault, TcpFault};
-use parallax_model::finding::{FindingKind, Severity};
+use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
@@ -12,6 +12,7 @@ use crate::extent::{self, Extent};
 use crate::fact;
 use crate::matrix::Matrix;
 use crate::product::Look;
+use crate::symptom::{self, Stall};
 use crate::trouble::{TroubleId, blocks_clients};
 use crate::words;
 
@@ -34,18 +35,29 @@ pub(crate) fn broken(matrix: &Matrix) -> Vec<Candidate> {
 
 fn candidate(matrix: &Matrix, kind: FindingKind, stage: StageName, troubles: &[TroubleId]) -> Candidate {
     let extent = Extent::of(matrix, troubles);
+    let stall = stalled(matrix, troubles);
     let confidence = match kind {
+        _ if stall.is_some() => 0.5,
         FindingKind::ServerSaidBye | FindingKind::ProtocolViolation | FindingKind::ClientIncompatible => {
             extent.stated()
         }
         _ => extent.stated() - 0.2,
     };
     let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
-        .segment(extent.segment())
+        .segment(if stall.is_some() {
+            Segment::Unknown
+        } else {
+            extent.segment()
+        })
         .summary(format!(
-            "{}: {}",
+            "{}: {}{}",
             who_fails(matrix, &extent, stage, troubles),
-            phrase(kind)
+            phrase(kind),
+            match stall {
+                Some(Stall::Unacknowledged) => ", what is sent is not acknowledged any more",
+                Some(_) => ", large segments do not arrive and small ones do",
+                None => "",
+            }
         ))
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .because(spared(matrix, &extent, stage))
@@ -56,6 +68,9 @@ fn candidate(matrix: &Matrix, kind: FindingKind, stage: StageName, troubles: &[T
     } else {
         found.severity(Severity::Warning)
     };
+    if stall.is_some() {
+        return stands_still(found);
+    }
     match kind {
         FindingKind::SessionDropped => found
             .or(
@@ -75,6 +90,38 @@ fn candidate(matrix: &Matrix, kind: FindingKind, stage: StageName, troubles: &[T
         ),
         _ => found,
     }
+}
+
+/// How the connection stands still, where its packets are lost and the server is not to blame for it.
+fn stalled(matrix: &Matrix, troubles: &[TroubleId]) -> Option<Stall> {
+    troubles.iter().find_map(|&id| {
+        let trouble = &matrix.troubles[id];
+        let silent = matches!(
+            trouble.failure()?.kind,
+            FaultKind::Imap(ImapFault::Timeout) | FaultKind::Tcp(TcpFault::TimedOut)
+        );
+        let stall = symptom::stall(fact::stage(matrix, trouble)?.tcp.as_ref());
+        (silent && matches!(stall, Stall::Unacknowledged | Stall::OutOfOrder)).then_some(stall)
+    })
+}
+
+fn stands_still(found: Candidate) -> Candidate {
+    found
+        .or(
+            FindingKind::MtuBlackHole,
+            0.25,
+            "the same with small segments (MSS 536), and a hello of more than one packet",
+        )
+        .or(
+            FindingKind::FlowCut,
+            0.15,
+            "whether it always ends after the same number of bytes",
+        )
+        .or(
+            FindingKind::PacketLoss,
+            0.05,
+            "repeating over minutes: loss comes and goes, and hits other targets too",
+        )
 }
 
 const fn kind(stage: StageName, kind: FaultKind) -> Option<FindingKind> {

@@ -8,6 +8,7 @@ use parallax_model::finding::FindingKind;
 use parallax_model::stage::StageName;
 
 use super::certificate::{is_certificate, is_trust};
+use super::not_tls;
 use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
@@ -130,7 +131,7 @@ fn answered_by_another(matrix: &Matrix, id: CellId) -> bool {
         )
     });
     let misnamed = matrix.kinds_of(id).any(is_misnamed) && other_key_beside(matrix, id);
-    let greets_itself = said_bye(matrix, id);
+    let greets_itself = not_tls::says_bye(matrix, id);
     let right_beside = matrix.beside(id).any(|other| matrix.served(other));
     (foreign || misnamed) && right_beside && !greets_itself
 }
@@ -138,16 +139,6 @@ fn answered_by_another(matrix: &Matrix, id: CellId) -> bool {
 /// Who puts a certificate in makes it out to the right name; who is somebody else does not.
 const fn is_misnamed(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::Tls(TlsFault::HostnameMismatch))
-}
-
-/// A BYE in clear is the server's own refusal, not another service.
-fn said_bye(matrix: &Matrix, id: CellId) -> bool {
-    matrix.cell(id).handshake().is_some_and(|(_, facts)| {
-        facts
-            .first_bytes
-            .as_deref()
-            .is_some_and(|bytes| bytes.replace(' ', "").starts_with("2a20"))
-    })
 }
 
 fn other_key_beside(matrix: &Matrix, id: CellId) -> bool {

@@ -10,7 +10,7 @@ use parallax_model::target::Endpoint;
 
 use crate::fact;
 use crate::matrix::{Cell, CellId, Column, Matrix};
-use crate::overlay::trace;
+use crate::overlay::{self, trace};
 use crate::symptom::{IcmpClass, Reach};
 
 /// What another port of the host said to one vantage point.
@@ -49,7 +49,12 @@ impl<'m, 'a> View<'m, 'a> {
                 .filter(|&id| fits(matrix.cell(id).reach))
                 .collect::<Vec<_>>()
         };
-        let connected = with(|reach| reach == Reach::Connected);
+        let connected: Vec<CellId> = column
+            .cells
+            .iter()
+            .copied()
+            .filter(|&id| overlay::reaches_the_host(matrix, id))
+            .collect();
         let forced = matrix.answered().filter(|&vantage| {
             matrix
                 .vantage(vantage)

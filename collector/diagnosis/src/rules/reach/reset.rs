@@ -193,12 +193,20 @@ fn by_another(view: &View, near: Nearness, from_the_host: bool) -> Claim {
             "another source address at the same place, or the ban list on the mail host",
         )
         .or(
-            FindingKind::PortClosed,
+            FindingKind::OneBackendBroken,
             balancer,
-            "a balancer that gives this source a backend of its own: repeat from another address",
+            "the same from many source ports, twice: a backend that is closed stays with its flows",
         )
         .next(on_agent(view))
         .next_on_the_path(view);
+    let several_at_once = |&id: &CellId| view.matrix.connects_otherwise(id);
+    if near != Nearness::OnTheWay && view.reset.iter().any(several_at_once) {
+        claim = claim.or(
+            FindingKind::ConnectionLimit,
+            0.15,
+            "the same attempt several times, one after another: a limit lets them through, a fault stays",
+        );
+    }
     if near == Nearness::OnTheWay {
         claim
             .phrase
