@@ -8,6 +8,7 @@ use crate::candidate::Candidate;
 use crate::clients;
 use crate::command;
 use crate::experiment;
+use crate::fit::{self, Witnesses};
 use crate::matrix::Matrix;
 use crate::repeats;
 use crate::rule::RULES;
@@ -16,13 +17,7 @@ use crate::summary;
 use crate::trouble::TroubleId;
 use crate::verdict;
 
-/// A candidate gains this much for every trouble more that it explains: one cause is likelier than many.
-const PARSIMONY: f64 = 0.01;
-
-/// The most that parsimony can add.
-const PARSIMONY_AT_MOST: f64 = 0.03;
-
-/// What one vantage point alone can be trusted with, where nothing can be compared.
+/// What one witness alone can be trusted with: where nothing can be compared, and where several vantage points share a way.
 const ALONE_AT_MOST: f64 = 0.9;
 
 /// Judges everything that was seen, by what [`explain`] found.
@@ -43,39 +38,68 @@ pub(crate) fn conclude(matrix: &Matrix, mut chosen: Vec<Candidate>) -> Conclusio
     }
 }
 
-/// The candidates that together explain every trouble.
+/// The candidates that together explain every trouble: the best explanation of what is still open, one after another, so
+/// that several faults at once are several findings.
 pub(crate) fn explain(matrix: &Matrix) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> = RULES.iter().flat_map(|rule| rule(matrix)).collect();
-    for candidate in &mut candidates {
-        repeats::weigh(matrix, candidate);
-        if matrix.single() {
-            candidate.confidence = candidate.confidence.min(ALONE_AT_MOST);
-        }
-    }
-    let (remarks, mut rivals): (Vec<_>, Vec<_>) = candidates
-        .into_iter()
-        .partition(|candidate| candidate.explains.is_empty());
-    rivals.sort_by(|one, other| score(other).total_cmp(&score(one)));
+    let witnesses = Witnesses::new(matrix);
+    let weighed = RULES
+        .iter()
+        .flat_map(|rule| rule(matrix))
+        .map(|candidate| weighed(matrix, &witnesses, candidate));
+    let (remarks, mut rivals): (Vec<_>, Vec<_>) =
+        weighed.partition(|candidate| candidate.explains.is_empty());
     let mut open: BTreeSet<TroubleId> = (0..matrix.troubles.len()).collect();
     let mut chosen: Vec<Candidate> = Vec::new();
-    for mut rival in rivals {
-        let explains: BTreeSet<TroubleId> = rival.explains.intersection(&open).copied().collect();
+    while let Some(mut best) = take_best(matrix, &witnesses, &mut rivals, &open) {
+        let explains: BTreeSet<TroubleId> = best.explains.intersection(&open).copied().collect();
         if explains.is_empty() {
-            concede(&mut chosen, &rival);
+            concede(&mut chosen, &best);
         } else {
             open.retain(|id| !explains.contains(id));
-            rival.explains = explains;
-            chosen.push(rival);
+            best.explains = explains;
+            chosen.push(best);
         }
+    }
+    for candidate in &mut chosen {
+        fit::part(matrix, candidate);
     }
     chosen.extend(unexplained::remaining(matrix, &open));
     chosen.extend(remarks);
     chosen
 }
 
-fn score(candidate: &Candidate) -> f64 {
-    let more = u32::try_from(candidate.explains.len().saturating_sub(1)).unwrap_or(u32::MAX);
-    candidate.confidence + (f64::from(more) * PARSIMONY).min(PARSIMONY_AT_MOST)
+/// A candidate, held against everything that was seen.
+fn weighed(matrix: &Matrix, witnesses: &Witnesses, mut candidate: Candidate) -> Candidate {
+    repeats::weigh(matrix, &mut candidate);
+    fit::weigh(matrix, witnesses, &mut candidate);
+    let (seen_by, of_all) = (
+        witnesses.among(candidate.affected(matrix)),
+        witnesses.among(matrix.answered()),
+    );
+    let several = candidate.affected(matrix).len() > 1;
+    if of_all < 2 || several && seen_by < 2 {
+        candidate.confidence = candidate.confidence.min(ALONE_AT_MOST);
+    }
+    candidate
+}
+
+/// The best explanation of what is still open; of those that explain nothing more the surest.
+fn take_best(
+    matrix: &Matrix,
+    witnesses: &Witnesses,
+    rivals: &mut Vec<Candidate>,
+    open: &BTreeSet<TroubleId>,
+) -> Option<Candidate> {
+    let best = (0..rivals.len()).rev().max_by(|&one, &other| {
+        let of = |index: usize| {
+            let rival: &Candidate = &rivals[index];
+            let explains = rival.explains.intersection(open).next().is_some();
+            (explains, fit::score(matrix, witnesses, rival, open))
+        };
+        let (one, other) = (of(one), of(other));
+        one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))
+    })?;
+    Some(rivals.remove(best))
 }
 
 /// A candidate whose troubles are explained better becomes an alternative of the better explanation.

@@ -14,6 +14,7 @@ mod conclude;
 mod experiment;
 mod extent;
 mod fact;
+mod fit;
 mod matrix;
 mod overlay;
 mod product;

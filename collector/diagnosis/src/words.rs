@@ -31,6 +31,15 @@ pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
     }
 }
 
+/// "a", "a or b", "a, b or c".
+pub(crate) fn either(items: &[&str]) -> String {
+    match items {
+        [] => "nothing".to_owned(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
 /// "1 vantage point", "3 vantage points".
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 {
