@@ -96,7 +96,7 @@ impl Collector {
         let listen_addr = grpc.local_addr().ok();
         let http_addr = http.local_addr().ok();
         let metrics = Arc::clone(&parts.shared.metrics);
-        let acceptor = Acceptor::new(grpc, admission, config.advertised_names(), metrics)
+        let acceptor = Acceptor::new(grpc, admission, config.advertised_names(), metrics, config.limits)
             .map_err(|error| StartError::Identity(error.to_string()))?;
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         parts.helpers.push(tokio::spawn(acceptor.run(connections)));

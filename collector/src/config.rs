@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod limits;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub use args::{Args, Command, ServeArgs, TokenArgs, TokenCommand};
 pub use file::ConfigError;
+pub use limits::Limits;
 
 use file::File;
 
@@ -41,6 +43,8 @@ pub struct Config {
     /// Which log lines are written; level `info` and above without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_filter: Option<String>,
+    /// How much one caller can have.
+    pub limits: Limits,
 }
 
 impl Config {
@@ -71,6 +75,7 @@ impl Config {
             otlp_endpoint: args.otlp_endpoint.clone().or(file.otlp_endpoint),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log_filter: args.log_filter.clone().or(file.log_filter),
+            limits: file.limits,
         };
         config.check()?;
         Ok(config)
@@ -100,6 +105,8 @@ impl Config {
         if let Some(filter) = &self.log_filter {
             text.push_str(&format!("log_filter = {}\n", quoted(filter)));
         }
+        // A table ends what stands before it, so it comes last.
+        text.push_str(&self.limits.to_toml());
         Ok(text)
     }
 
@@ -114,6 +121,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        self.limits.check()?;
         if let Some(name) = self.advertise.iter().find(|name| !is_host(name)) {
             return Err(ConfigError::Value {
                 key: "advertise",
@@ -225,6 +233,22 @@ mod tests {
         let config = load(&["--config", &path, "--listen", "127.0.0.1:3"]).unwrap();
         assert_eq!(config.listen.port(), 3);
         assert_eq!(config.http.port(), 2);
+    }
+
+    #[test]
+    fn a_limit_can_be_set_and_what_is_not_said_stays() {
+        let (_directory, path) = file("[limits]\nper_identity = 8\n");
+        let config = load(&["--config", &path]).unwrap();
+        let expected = Limits {
+            per_identity: 8,
+            ..Limits::default()
+        };
+        assert_eq!(config.limits, expected);
+        let (_again, printed) = file(&config.to_toml().unwrap());
+        assert_eq!(load(&["--config", &printed]).unwrap(), config);
+        let (_zero, path) = file("[limits]\nconnections = 0\n");
+        let problem = load(&["--config", &path]).unwrap_err().to_string();
+        assert!(problem.starts_with("connections: "), "{problem}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod relay;
 mod runs;
 mod server;
 mod service;
+mod source;
 mod store;
 mod telemetry;
 pub mod token;

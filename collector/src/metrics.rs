@@ -73,6 +73,7 @@ pub(crate) struct Metrics {
     links_cut: Family<ByReason, Counter>,
     joins: Family<ByOutcome, Counter>,
     handshakes: Family<ByOutcome, Counter>,
+    connections_refused: Family<ByReason, Counter>,
     spans: Family<ByOutcome, Counter>,
     live_dropped: Counter,
     captures: Family<ByOutcome, Counter>,
@@ -91,6 +92,7 @@ impl Metrics {
             links_cut: Family::default(),
             joins: Family::default(),
             handshakes: Family::default(),
+            connections_refused: Family::default(),
             spans: Family::default(),
             live_dropped: Counter::default(),
             captures: Family::default(),
@@ -143,6 +145,11 @@ impl Metrics {
             "parallax_tls_handshakes",
             "TLS handshakes on the gRPC port",
             self.handshakes.clone(),
+        );
+        registry.register(
+            "parallax_connections_refused",
+            "Connections to the gRPC port that the collector did not take or ended, since a limit was reached",
+            self.connections_refused.clone(),
         );
         registry.register(
             "parallax_otlp_spans",
@@ -230,6 +237,10 @@ impl Metrics {
 
     pub(crate) fn handshake(&self, outcome: &'static str) {
         self.handshakes.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
+    pub(crate) fn connection_refused(&self, reason: &'static str) {
+        self.connections_refused.get_or_create(&ByReason { reason }).inc();
     }
 
     pub(crate) fn spans(&self, outcome: SpanOutcome, number: usize) {

@@ -2,7 +2,11 @@
 
 mod accept;
 mod connection;
+mod leash;
 mod listen;
+mod patience;
+mod places;
+mod seats;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,16 +31,35 @@ use crate::service::identity::IdentityService;
 use crate::service::link::LinkService;
 use crate::service::otlp::OtlpService;
 use crate::service::roles::Doorkeeper;
+use patience::Patience;
 
 /// A connection that is idle is asked for a sign of life so often, and given up after so long.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Calls of one connection at the same time.
-const STREAMS_AT_MOST: u32 = 256;
+const STREAMS_AT_MOST: u32 = 64;
 
-/// The largest message taken: a run with many agents' secrets is the largest there is.
-const MESSAGE_AT_MOST: usize = 16 << 20;
+/// What a caller may send before it is read: of one call, and of all calls of a connection.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// The headers of one call. Ours are a few hundred bytes.
+const HEADERS_AT_MOST: u32 = 16 << 10;
+
+/// Calls that a peer opened and took back at once (CVE-2023-44487), or broke so that we reset them, before its
+/// connection ends.
+const TAKEN_BACK_AT_MOST: usize = 32;
+const BROKEN_AT_MOST: usize = 64;
+
+/// The largest message of an operator: a run with many agents' secrets.
+const QUESTION_AT_MOST: usize = 16 << 20;
+
+/// The largest message of an agent: the packets of an attempt.
+const REPORT_AT_MOST: usize = 4 << 20;
+
+/// The largest message of a joiner.
+const JOIN_AT_MOST: usize = 16 << 10;
 
 /// Serves the connections that come in until `stop` is ready and every call has ended.
 pub(crate) async fn serve(
@@ -45,17 +68,26 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let incoming = ReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
-    let link = AgentLinkServer::new(LinkService::new(shared.clone()));
+    let link =
+        AgentLinkServer::new(LinkService::new(shared.clone())).max_decoding_message_size(REPORT_AT_MOST);
     let control =
-        ControlServer::new(ControlService(shared.clone())).max_decoding_message_size(MESSAGE_AT_MOST);
+        ControlServer::new(ControlService(shared.clone())).max_decoding_message_size(QUESTION_AT_MOST);
+    let identity =
+        IdentityServer::new(IdentityService(shared.clone())).max_decoding_message_size(JOIN_AT_MOST);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_AT_MOST)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADERS_AT_MOST)
+        .http2_max_pending_accept_reset_streams(Some(TAKEN_BACK_AT_MOST))
+        .http2_max_local_error_reset_streams(Some(BROKEN_AT_MOST))
+        .layer(Patience)
         .layer(Doorkeeper::new(Arc::clone(&shared.store)))
         .add_service(link)
         .add_service(control)
-        .add_service(IdentityServer::new(IdentityService(shared.clone())))
+        .add_service(identity)
         .add_service(TraceServiceServer::new(OtlpService(shared)))
         .serve_with_incoming_shutdown(incoming, stop)
         .await

@@ -1,5 +1,6 @@
 //! The collector as agents and operators meet it: over a pipe, with a fake agent that speaks the link.
 
+mod attack;
 mod fake;
 mod login;
 mod runs;

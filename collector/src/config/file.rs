@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 use parallax_telemetry::logs::LogFormat;
 
+use super::limits::Limits;
+
 /// Why the configuration can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -52,6 +54,8 @@ pub(super) struct File {
     pub(super) otlp_endpoint: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_filter: Option<String>,
+    #[serde(default)]
+    pub(super) limits: Limits,
 }
 
 impl File {

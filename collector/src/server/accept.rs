@@ -1,4 +1,4 @@
-//! Takes connections in: few handshakes at a time, each with an end.
+//! Takes connections in: all that come, few handshakes at a time, each with an end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,21 +7,22 @@ use std::time::{Duration, SystemTime};
 
 use parallax_identity::{Identity, IdentityError, peer_identity};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{debug, error, info, warn};
 
 use super::Connection;
+use super::leash::Leash;
+use super::places::{Place, Places};
+use super::seats::Seats;
+use crate::config::Limits;
 use crate::identity::{Admission, hash};
 use crate::metrics::Metrics;
 use crate::peer::Peer;
+use crate::source::Source;
 
-/// Handshakes at the same time; more would time out behind each other.
-const HANDSHAKES: usize = 64;
-
-/// How long one may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes at the same time. A socket that says nothing costs its source a place, and nobody else one.
+const HANDSHAKES: usize = 256;
 
 /// How long to wait when the system has no room for another connection.
 const NO_ROOM: Duration = Duration::from_millis(100);
@@ -33,6 +34,15 @@ const RENEWAL_RETRY: Duration = Duration::from_secs(60);
 pub(crate) struct Acceptor {
     listener: TcpListener,
     config: watch::Receiver<Arc<ServerConfig>>,
+    hall: Hall,
+}
+
+/// Where connections wait until it is known who they are.
+#[derive(Clone)]
+struct Hall {
+    handshakes: Arc<Places>,
+    strangers: Arc<Places>,
+    seats: Arc<Seats>,
     metrics: Arc<Metrics>,
 }
 
@@ -43,24 +53,27 @@ impl Acceptor {
         admission: Arc<Admission>,
         names: Vec<String>,
         metrics: Arc<Metrics>,
+        limits: Limits,
     ) -> Result<Self, IdentityError> {
         let identity = admission.server(&names)?;
         let (renewed, config) = watch::channel(parallax_identity::server_config(&identity)?);
         tokio::spawn(renew(identity, admission, names, renewed));
+        let hall = Hall {
+            handshakes: Places::new(HANDSHAKES),
+            strangers: Places::new(limits.without_certificate),
+            seats: Seats::new(limits.connections, limits.per_identity),
+            metrics,
+        };
         Ok(Self {
             listener,
             config,
-            metrics,
+            hall,
         })
     }
 
     /// Accepts until nobody takes the connections any more.
     pub(crate) async fn run(self, connections: mpsc::Sender<Connection>) {
-        let room = Arc::new(Semaphore::new(HANDSHAKES));
         loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-                return;
-            };
             let (stream, address) = tokio::select! {
                 () = connections.closed() => return,
                 accepted = self.listener.accept() => match accepted {
@@ -72,11 +85,12 @@ impl Acceptor {
                     }
                 },
             };
-            let acceptor = TlsAcceptor::from(Arc::clone(&self.config.borrow()));
-            let (connections, metrics) = (connections.clone(), Arc::clone(&self.metrics));
+            let address = canonical(address);
+            let place = self.hall.handshakes.take(Source::of(address.ip()));
+            let config = Arc::clone(&self.config.borrow());
+            let (connections, hall) = (connections.clone(), self.hall.clone());
             tokio::spawn(async move {
-                let connection = handshake(acceptor, stream, address, &metrics).await;
-                drop(permit);
+                let connection = hall.let_in(config, stream, address, place).await;
                 if let Some(connection) = connection {
                     // The server that would take it has stopped.
                     let _ = connections.send(connection).await;
@@ -86,44 +100,68 @@ impl Acceptor {
     }
 }
 
-async fn handshake(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    address: SocketAddr,
-    metrics: &Metrics,
-) -> Option<Connection> {
-    match tokio::time::timeout(HANDSHAKE, prove(acceptor, stream, address)).await {
-        Ok(Ok(connection)) => {
-            metrics.handshake("ok");
-            Some(connection)
-        }
-        Ok(Err(problem)) => {
-            metrics.handshake("failed");
-            debug!(peer = %address, "TLS handshake: {problem}");
-            None
-        }
-        Err(_) => {
-            metrics.handshake("timeout");
-            debug!(peer = %address, "TLS handshake: not done within {} s", HANDSHAKE.as_secs());
-            None
+impl Hall {
+    /// The connection, once it is known who is at its other end. Its place among the handshakes is free then.
+    async fn let_in(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: Place,
+    ) -> Option<Connection> {
+        let proved = tokio::select! {
+            proved = self.prove(config, stream, address) => proved,
+            () = place => {
+                self.metrics.connection_refused("handshakes");
+                return None;
+            }
+        };
+        match proved {
+            Ok(connection) => {
+                self.metrics.handshake("ok");
+                connection
+            }
+            Err(problem) => {
+                let late = problem.kind() == io::ErrorKind::TimedOut;
+                self.metrics.handshake(if late { "timeout" } else { "failed" });
+                debug!(peer = %address, "TLS handshake: {problem}");
+                None
+            }
         }
     }
-}
 
-async fn prove(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
-    stream.set_nodelay(true)?;
-    let stream = acceptor.accept(stream).await?;
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let spiffe = match chain {
-        [] => None,
-        chain => Some(peer_identity(chain).map_err(io::Error::other)?),
-    };
-    let peer = Peer {
-        spiffe,
-        address: Some(canonical(address)),
-        certificate: chain.first().map(|leaf| hash(leaf)),
-    };
-    Ok(Connection::tls(stream, peer))
+    async fn prove(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> io::Result<Option<Connection>> {
+        stream.set_nodelay(true)?;
+        let stream = parallax_identity::accept(config, stream).await?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let spiffe = match chain {
+            [] => None,
+            chain => Some(peer_identity(chain).map_err(io::Error::other)?),
+        };
+        let peer = Peer {
+            spiffe,
+            address: Some(address),
+            certificate: chain.first().map(|leaf| hash(leaf)),
+        };
+        let seat = match self.seats.take(peer.spiffe.as_ref()) {
+            Ok(seat) => seat,
+            Err(full) => {
+                self.metrics.connection_refused(full.as_str());
+                warn!(peer = %address, identity = ?peer.spiffe, "connection refused: limit {}", full.as_str());
+                return Ok(None);
+            }
+        };
+        let leash = peer.spiffe.is_none().then(|| {
+            let place = self.strangers.take(Source::of(address.ip()));
+            Leash::new(place, Arc::clone(&self.metrics))
+        });
+        Ok(Some(Connection::tls(stream, peer, seat, leash)))
+    }
 }
 
 /// An IPv4 peer of a socket for both families, in its own form.

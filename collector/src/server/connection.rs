@@ -9,12 +9,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::leash::Leash;
+use super::seats::Seat;
 use crate::peer::Peer;
 
-/// A connection that has proved who is at its other end.
+/// A connection that has proved who is at its other end, or that nobody is.
 pub(crate) struct Connection {
     way: Way,
     peer: Peer,
+    /// Of one without a certificate.
+    leash: Option<Leash>,
+    _seat: Option<Seat>,
 }
 
 enum Way {
@@ -24,10 +29,12 @@ enum Way {
 
 impl Connection {
     /// Over the network, after the handshake.
-    pub(crate) fn tls(stream: TlsStream<TcpStream>, peer: Peer) -> Self {
+    pub(crate) fn tls(stream: TlsStream<TcpStream>, peer: Peer, seat: Seat, leash: Option<Leash>) -> Self {
         Self {
             way: Way::Tls(Box::new(stream)),
             peer,
+            leash,
+            _seat: Some(seat),
         }
     }
 
@@ -36,6 +43,8 @@ impl Connection {
         Self {
             way: Way::InProcess(pipe),
             peer,
+            leash: None,
+            _seat: None,
         }
     }
 }
@@ -54,10 +63,19 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().way {
+        let Self { way, leash, .. } = self.get_mut();
+        if leash.as_mut().is_some_and(|leash| leash.is_over(context)) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let before = buffer.filled().len();
+        let read = match way {
             Way::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
             Way::InProcess(pipe) => Pin::new(pipe).poll_read(context, buffer),
+        };
+        if let Some(leash) = leash {
+            leash.said(buffer.filled().len() - before);
         }
+        read
     }
 }
 

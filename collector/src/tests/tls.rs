@@ -13,12 +13,12 @@ use tonic::Code;
 
 use super::fake::{FakeAgent, question, spec};
 use crate::Collector;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::identity::DEFAULT_TTL;
 use crate::token::{TokenOptions, create};
 use parallax_telemetry::logs::LogFormat;
 
-fn config(directory: &Path) -> Config {
+pub(super) fn config(directory: &Path) -> Config {
     Config {
         data_dir: directory.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -27,10 +27,11 @@ fn config(directory: &Path) -> Config {
         otlp_endpoint: None,
         log_format: LogFormat::Text,
         log_filter: None,
+        limits: Limits::default(),
     }
 }
 
-async fn token(directory: &Path, role: Role) -> JoinToken {
+pub(super) async fn token(directory: &Path, role: Role) -> JoinToken {
     let options = TokenOptions {
         role,
         name: None,
@@ -40,11 +41,15 @@ async fn token(directory: &Path, role: Role) -> JoinToken {
     create(directory, options).await.unwrap()
 }
 
-fn address(collector: &Collector) -> CollectorAddress {
+pub(super) fn address(collector: &Collector) -> CollectorAddress {
     collector.listen_addr().unwrap().to_string().parse().unwrap()
 }
 
-async fn joined(collector: &Collector, token: &JoinToken, name: &str) -> Result<Identity, JoinError> {
+pub(super) async fn joined(
+    collector: &Collector,
+    token: &JoinToken,
+    name: &str,
+) -> Result<Identity, JoinError> {
     join(
         &address(collector),
         token,
@@ -54,7 +59,7 @@ async fn joined(collector: &Collector, token: &JoinToken, name: &str) -> Result<
     .await
 }
 
-async fn get(collector: &Collector, path: &str) -> String {
+pub(super) async fn get(collector: &Collector, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(collector.http_addr().unwrap())
         .await
         .unwrap();
