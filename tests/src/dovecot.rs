@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::address;
 use crate::lab::Lab;
+use crate::namespace::Namespace;
 use crate::pki::Credentials;
 use crate::process::{self, Process};
 use crate::wait;
@@ -33,6 +34,7 @@ const CONFIGURATION: &str = include_str!("dovecot.conf");
 /// A mail server and its files; stopped when dropped.
 pub struct Dovecot {
     directory: PathBuf,
+    addresses: [IpAddr; 2],
     process: Option<Process>,
 }
 
@@ -40,26 +42,37 @@ impl Dovecot {
     /// Starts a server on the lab's mail host that presents `credentials`, and waits until it greets.
     pub fn start(lab: &Lab, credentials: &Credentials) -> Result<Self> {
         let directory = lab.directory().join("dovecot");
+        Self::start_on(&lab.mail, directory, address::MAIL.both(), credentials)
+    }
+
+    /// Starts a server with its files in `directory`, and waits until it greets on both addresses of `host`.
+    pub fn start_on(
+        host: &Namespace,
+        directory: PathBuf,
+        addresses: [IpAddr; 2],
+        credentials: &Credentials,
+    ) -> Result<Self> {
         lay_out(&directory)?;
         configure(&directory, ROOM)?;
         let mut dovecot = Self {
             directory,
+            addresses,
             process: None,
         };
-        dovecot.present(lab, credentials)?;
+        dovecot.present(host, credentials)?;
         Ok(dovecot)
     }
 
     /// Starts the server again, with other credentials.
-    pub fn present(&mut self, lab: &Lab, credentials: &Credentials) -> Result<()> {
+    pub fn present(&mut self, host: &Namespace, credentials: &Credentials) -> Result<()> {
         self.stop();
         std::fs::write(self.directory.join("chain.pem"), &credentials.chain_pem)?;
         std::fs::write(self.directory.join("key.pem"), &credentials.key_pem)?;
-        self.run(lab)
+        self.run(host)
     }
 
     /// Starts the server, and waits until it greets on both addresses and listens on 993. No effect while it runs.
-    pub fn run(&mut self, lab: &Lab) -> Result<()> {
+    pub fn run(&mut self, host: &Namespace) -> Result<()> {
         if self.process.is_some() {
             return Ok(());
         }
@@ -68,8 +81,8 @@ impl Dovecot {
             .arg("-F")
             .arg("-c")
             .arg(self.directory.join("dovecot.conf"));
-        let mut process = Process::start(&lab.mail, "dovecot-start", &self.directory, &command)?;
-        self.wait_for_greeting(lab, &mut process)?;
+        let mut process = Process::start(host, "dovecot-start", &self.directory, &command)?;
+        self.wait_for_greeting(host, &mut process)?;
         self.process = Some(process);
         Ok(())
     }
@@ -82,10 +95,10 @@ impl Dovecot {
     }
 
     /// Starts the server again with less room than the users need, or with enough of it.
-    pub fn fill(&mut self, lab: &Lab, full: bool) -> Result<()> {
+    pub fn fill(&mut self, host: &Namespace, full: bool) -> Result<()> {
         self.stop();
         configure(&self.directory, if full { NO_ROOM } else { ROOM })?;
-        self.run(lab)
+        self.run(host)
     }
 
     /// Makes the password database unreadable, or readable again: without it every login fails temporarily.
@@ -110,13 +123,10 @@ impl Dovecot {
         self.directory.join("dovecot.log")
     }
 
-    fn wait_for_greeting(&self, lab: &Lab, process: &mut Process) -> Result<()> {
-        let [v4, v6] = address::MAIL.both();
-        let greets = |address: IpAddr| greeting_at(lab, address).starts_with("* OK");
-        let listens = |address| {
-            lab.mail
-                .run(move || TcpStream::connect(SocketAddr::new(address, 993)).is_ok())
-        };
+    fn wait_for_greeting(&self, host: &Namespace, process: &mut Process) -> Result<()> {
+        let [v4, v6] = self.addresses;
+        let greets = |address: IpAddr| greeting_at(host, address).starts_with("* OK");
+        let listens = |address| host.run(move || TcpStream::connect(SocketAddr::new(address, 993)).is_ok());
         wait::until("greeting of Dovecot", TO_GREET, || {
             if let Some(status) = process.ended()? {
                 bail!("Dovecot ended ({status})\n{}\n{}", process.tail(), self.tail());
@@ -205,8 +215,8 @@ pub(crate) fn message(number: usize, subject: &str) -> String {
 }
 
 /// What the mail host says first on port 143, as seen by itself.
-pub(crate) fn greeting_at(lab: &Lab, address: IpAddr) -> String {
-    lab.mail.run(move || greeting(address))
+pub(crate) fn greeting_at(host: &Namespace, address: IpAddr) -> String {
+    host.run(move || greeting(address))
 }
 
 fn greeting(address: IpAddr) -> String {

@@ -139,5 +139,5 @@ fn listens(lab: &Lab) -> bool {
     address::MAIL
         .both()
         .into_iter()
-        .all(|address| dovecot::greeting_at(lab, address).starts_with("* OK") && answers(address, 993))
+        .all(|address| dovecot::greeting_at(&lab.mail, address).starts_with("* OK") && answers(address, 993))
 }

@@ -144,11 +144,11 @@ impl Site {
                 self.dovecot.stop();
                 Ok(())
             }
-            Kind::DovecotStopped => self.dovecot.run(&self.lab),
+            Kind::DovecotStopped => self.dovecot.run(&self.lab.mail),
             Kind::WrongService => self.set_imposter(wrong),
             Kind::TlsTooOld => self.set_old_tls(wrong),
             Kind::StarttlsInjectable => self.set_injectable(wrong),
-            Kind::QuotaFull => self.dovecot.fill(&self.lab, wrong),
+            Kind::QuotaFull => self.dovecot.fill(&self.lab.mail, wrong),
             Kind::CertificateExpired => self.present(wrong, Leaf::Expired),
             Kind::CertificateNotYet => self.present(wrong, Leaf::NotYet),
             Kind::CertificateAlone => self.present(wrong, Leaf::Alone),
@@ -239,7 +239,7 @@ impl Site {
             self.full_queue = Some(queue::fill(&self.lab.mail)?);
             Ok(())
         } else {
-            self.dovecot.run(&self.lab)
+            self.dovecot.run(&self.lab.mail)
         }
     }
 
@@ -276,7 +276,7 @@ impl Site {
             Ok(())
         } else {
             self.imposter = None;
-            self.dovecot.run(&self.lab)
+            self.dovecot.run(&self.lab.mail)
         }
     }
 
@@ -288,7 +288,7 @@ impl Site {
             self.imposter = Some(injectable::serve(&self.lab.mail, &credentials)?);
             Ok(())
         } else {
-            self.dovecot.run(&self.lab)
+            self.dovecot.run(&self.lab.mail)
         }
     }
 
@@ -300,13 +300,13 @@ impl Site {
             Ok(())
         } else {
             self.old_tls = None;
-            self.dovecot.run(&self.lab)
+            self.dovecot.run(&self.lab.mail)
         }
     }
 
     fn present(&mut self, wrong: bool, leaf: Leaf) -> Result<()> {
         let credentials = self.pki.issue(if wrong { leaf } else { Leaf::Good })?;
-        self.dovecot.present(&self.lab, &credentials)
+        self.dovecot.present(&self.lab.mail, &credentials)
     }
 }
 
