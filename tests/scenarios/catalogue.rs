@@ -11,8 +11,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use parallax_tests::accuracy::{self, Judged};
 use parallax_tests::answer::Answer;
-use parallax_tests::catalogue::{Ask, ROWS, Row, Today};
+use parallax_tests::catalogue::{Ask, Case, FAR, ROWS, Row, Today};
 use parallax_tests::dovecot::{PASSWORD, USER};
+use parallax_tests::far::Far;
 use parallax_tests::lab::VANTAGES;
 use parallax_tests::site::{TARGET, TARGET_OF_TWO};
 use parallax_tests::world::World;
@@ -22,6 +23,8 @@ use crate::{BRIEF, all_but};
 
 /// Most of a row is waiting, so that several worlds keep two processors busy.
 const WORLDS: usize = 6;
+/// Of the second lab, beside them.
+const FAR_WORLDS: usize = 2;
 /// Ids of rows, with commas between: only these are run.
 const SOME: &str = "PARALLAX_ROWS";
 /// Where every run is written for the tests of the diagnosis.
@@ -33,11 +36,17 @@ fn every_fault_of_the_catalogue_is_named_or_known_to_be_wrong() {
         return;
     }
     let began = Instant::now();
-    let queue = Mutex::new(chosen());
+    let (queue, far_queue) = (
+        Mutex::new(chosen(ROWS, |row| row.id)),
+        Mutex::new(chosen(FAR, |case| case.row.id)),
+    );
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
+        for _ in 0..FAR_WORLDS {
+            scope.spawn(|| work(&far_queue, &done, Far::new, run_far, |case| case.row.id));
+        }
         for _ in 0..WORLDS {
-            scope.spawn(|| work(&queue, &done));
+            scope.spawn(|| work(&queue, &done, || World::new(&VANTAGES), run, |row| row.id));
         }
     });
     let outcomes = done.into_inner().unwrap();
@@ -45,7 +54,8 @@ fn every_fault_of_the_catalogue_is_named_or_known_to_be_wrong() {
         .iter()
         .filter_map(|outcome| outcome.clone().ok())
         .collect();
-    judged.sort_by_key(|judged| ROWS.iter().position(|row| row.id == judged.row.id));
+    let all = || ROWS.iter().chain(FAR.iter().map(|case| &case.row));
+    judged.sort_by_key(|judged| all().position(|row| row.id == judged.row.id));
     println!("\n{}", accuracy::table(&judged));
     println!("{} rows in {:.0?}", judged.len(), began.elapsed());
     if std::env::var_os(SOME).is_none() {
@@ -56,29 +66,38 @@ fn every_fault_of_the_catalogue_is_named_or_known_to_be_wrong() {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-fn chosen() -> VecDeque<&'static Row> {
+fn chosen<T>(all: &'static [T], id: fn(&T) -> &'static str) -> VecDeque<&'static T> {
     let some = std::env::var(SOME).ok();
-    let wanted = |row: &&Row| {
+    let wanted = |one: &&T| {
         some.as_ref()
-            .is_none_or(|some| some.split(',').any(|id| id == row.id))
+            .is_none_or(|some| some.split(',').any(|wanted| wanted == id(one)))
     };
-    ROWS.iter().filter(wanted).collect()
+    all.iter().filter(wanted).collect()
 }
 
 /// A world in which a row could not be set up or healed is not used for another.
-fn work(queue: &Mutex<VecDeque<&'static Row>>, done: &Mutex<Vec<Result<Judged, String>>>) {
+fn work<W, T>(
+    queue: &Mutex<VecDeque<&'static T>>,
+    done: &Mutex<Vec<Result<Judged, String>>>,
+    build: impl Fn() -> Result<W>,
+    run: fn(&mut W, &'static T) -> Result<Judged>,
+    id: fn(&T) -> &'static str,
+) {
     let mut world = None;
-    while let Some(row) = locked(queue).pop_front() {
+    loop {
+        let Some(row) = locked(queue).pop_front() else {
+            return;
+        };
         let mut usable = match world.take() {
             Some(world) => world,
-            None => World::new(&VANTAGES).unwrap(),
+            None => build().unwrap(),
         };
         match run(&mut usable, row) {
             Ok(judged) => {
                 locked(done).push(Ok(judged));
                 world = Some(usable);
             }
-            Err(error) => locked(done).push(Err(format!("{}: {error:#}", row.id))),
+            Err(error) => locked(done).push(Err(format!("{}: {error:#}", id(row)))),
         }
     }
 }
@@ -117,6 +136,21 @@ fn run(world: &mut World, row: &'static Row) -> Result<Judged> {
         world.inject("dovecot_stopped@mail")?;
         world.heal("dovecot_stopped@mail")?;
     }
+    Ok(judged)
+}
+
+fn run_far(far: &mut Far, case: &'static Case) -> Result<Judged> {
+    far.inject(case.troubles)?;
+    let args = [&["probe", "-o", "json"], case.ask, &BRIEF].concat();
+    let answer = far.ask(&args)?;
+    ensure!(answer.stdout.starts_with('{'), "no run document\n{answer}");
+    let document = answer.document();
+    let judged = Judged::new(&case.row, &document, answer.took);
+    println!("{}", line(&judged));
+    if let Some(directory) = std::env::var_os(RECORD) {
+        recording::write(Path::new(&directory), &case.row, &document)?;
+    }
+    far.heal(case.troubles)?;
     Ok(judged)
 }
 

@@ -121,6 +121,7 @@ impl Affected {
         match self {
             Self::Everyone => affected.len() == VANTAGES.len(),
             Self::Only(one) => affected == [one],
+            Self::These(these) => affected == these,
             Self::Anyone => true,
         }
     }
@@ -129,6 +130,7 @@ impl Affected {
 impl Hop {
     fn is_among<'a>(self, named: impl Iterator<Item = &'a str>) -> bool {
         let faces: Vec<Pair> = match self {
+            Self::OneOf(addresses) => return named.into_iter().any(|hop| addresses.contains(&hop)),
             Self::Ams => vec![address::vantage_router(2), address::vantage_uplink(2)],
             Self::Core => (1..=4)
                 .map(address::core_to_vantage)

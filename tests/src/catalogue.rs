@@ -1,7 +1,9 @@
 //! The catalogue: every fault of the lab with what must be said about it, and what only looks like a fault.
 
+mod far;
 mod rows;
 
+pub use far::{Case, FAR};
 pub use rows::ROWS;
 
 /// A scenario: what is wrong, what is asked, and what must be the answer.
@@ -43,6 +45,8 @@ pub enum Affected {
     Everyone,
     /// This one.
     Only(&'static str),
+    /// These, sorted.
+    These(&'static [&'static str]),
     /// Any: chance decides.
     Anyone,
 }
@@ -56,6 +60,8 @@ pub enum Hop {
     Core,
     /// The firewall in front of the mail host.
     SiteFirewall,
+    /// Any router of the second lab that has one of these addresses.
+    OneOf(&'static [&'static str]),
 }
 
 /// Groups of the table, in its order.
@@ -189,6 +195,13 @@ impl Says {
         }
     }
 
+    const fn these(kinds: &'static [&'static str], affected: &'static [&'static str]) -> Self {
+        Self {
+            affected: Affected::These(affected),
+            ..Self::everyone(kinds)
+        }
+    }
+
     const fn somebody(kinds: &'static [&'static str]) -> Self {
         Self {
             affected: Affected::Anyone,
@@ -201,11 +214,17 @@ impl Says {
         self
     }
 
+    const fn near(mut self, hops: &'static [&'static str]) -> Self {
+        self.hop = Some(Hop::OneOf(hops));
+        self
+    }
+
     const fn at(mut self, hop: Hop) -> Self {
         self.segments = match hop {
             Hop::Ams => &["vantage_edge"],
             Hop::Core => &["transit", "site_edge"],
             Hop::SiteFirewall => &["site_edge"],
+            Hop::OneOf(_) => &[],
         };
         self.hop = Some(hop);
         self
@@ -227,6 +246,14 @@ mod tests {
             for fault in row.inject {
                 assert!(fault.parse::<Fault>().is_ok(), "{}: {fault}", row.id);
             }
+        }
+    }
+
+    #[test]
+    fn the_second_labs_rows_have_names_of_their_own_too() {
+        let mut ids: BTreeSet<&str> = ROWS.iter().map(|row| row.id).collect();
+        for case in FAR {
+            assert!(ids.insert(case.row.id), "{} twice", case.row.id);
         }
     }
 

@@ -12,6 +12,7 @@ pub mod detour;
 pub mod dns;
 pub mod document;
 pub mod dovecot;
+pub mod far;
 pub mod filter;
 pub mod host;
 pub mod impair;

@@ -33,6 +33,7 @@ fn says(says: &Says) -> Value {
     let affected: Value = match says.affected {
         Affected::Everyone => VANTAGES.as_slice().into(),
         Affected::Only(one) => [one].as_slice().into(),
+        Affected::These(these) => these.into(),
         Affected::Anyone => Value::Null,
     };
     json!({ "kinds": says.kinds, "affected": affected })
