@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use parallax_model::fault::{AuthFault, FaultKind};
 use parallax_model::stage::Outcome;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
@@ -62,12 +61,9 @@ impl LoginGate {
 impl Turn {
     /// Ends the turn with what became of the login. Whoever comes after a rejection is turned away.
     pub(crate) fn settle(mut self, address: IpAddr, outcome: &Outcome) {
-        let rejected = matches!(
-            outcome.fault().map(|fault| fault.kind),
-            Some(FaultKind::Auth(
-                AuthFault::CredentialsRejected | AuthFault::CredentialsExpired | AuthFault::AccountDisabled
-            ))
-        );
+        let rejected = outcome
+            .fault()
+            .is_some_and(|fault| fault.kind.is_about_the_secret());
         if rejected {
             *self.0 = Leave::Withheld(format!("the same secret was rejected at {address} a moment ago"));
         }
@@ -79,7 +75,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use parallax_model::fault::Fault;
+    use parallax_model::fault::{AuthFault, Fault, FaultKind};
 
     use super::*;
 
@@ -116,6 +112,14 @@ mod tests {
         let reason = next.await.unwrap().unwrap();
         assert!(reason.contains("rejected at 127.0.0.1"), "{reason}");
         assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_good_for_another_account_is_not_tried_again_either() {
+        let (gate, _) = gate(Ok(()));
+        let turn = gate.turn(soon()).await.unwrap();
+        turn.settle(HERE, &failed(AuthFault::AuthorizationFailed));
+        assert!(gate.turn(soon()).await.is_err());
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use parallax_model::fault::{AuthFault, FaultKind};
+use parallax_model::fault::FaultKind;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use uuid::Uuid;
 
@@ -57,7 +57,7 @@ impl LoginGate {
         }
         match &stage.outcome {
             Outcome::Ok | Outcome::Degraded(_) => self.settle(State::Accepted),
-            Outcome::Failed(fault) if is_about_the_secret(fault.kind) => {
+            Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
                 let reason = format!("the same secret was rejected for {agent} a moment ago");
                 self.settle(State::Rejected(reason))
             }
@@ -104,24 +104,11 @@ impl LoginGate {
     }
 }
 
-/// Whether another try with the same secret would end the same way, and count against the account.
-const fn is_about_the_secret(kind: FaultKind) -> bool {
-    matches!(
-        kind,
-        FaultKind::Auth(
-            AuthFault::CredentialsRejected
-                | AuthFault::CredentialsExpired
-                | AuthFault::AccountDisabled
-                | AuthFault::AuthorizationFailed
-        )
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use parallax_model::fault::{Fault, ImapFault};
+    use parallax_model::fault::{AuthFault, Fault, ImapFault};
 
     use super::*;
 

@@ -205,6 +205,29 @@ kinds! {
     }
 }
 
+impl AuthFault {
+    /// Whether another try with the same secret would end the same way, and may count against the account.
+    pub const fn is_about_the_secret(self) -> bool {
+        match self {
+            Self::CredentialsRejected
+            | Self::CredentialsExpired
+            | Self::AccountDisabled
+            | Self::AuthorizationFailed
+            | Self::TokenRejected => true,
+            Self::OauthRequired
+            | Self::MechanismUnavailable
+            | Self::BackendUnavailable
+            | Self::LimitReached
+            | Self::LoginDisabled
+            | Self::PrivacyRequired
+            | Self::ServerNotVerified
+            | Self::InsecureChannel
+            | Self::SecretUnavailable
+            | Self::Other => false,
+        }
+    }
+}
+
 kinds! {
     /// Faults after the login.
     MailboxFault, fallback Other {
@@ -279,6 +302,11 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// See [`AuthFault::is_about_the_secret`].
+    pub const fn is_about_the_secret(self) -> bool {
+        matches!(self, Self::Auth(fault) if fault.is_about_the_secret())
+    }
+
     /// The layer at which it was seen.
     pub const fn layer(self) -> Layer {
         match self {
