@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use parallax_model::finding::Location;
 use parallax_model::target::{Endpoint, Host, Security};
 
 use crate::matrix::{CellId, Matrix};
@@ -91,6 +92,31 @@ pub(crate) fn capture(address: IpAddr, port: u16) -> String {
 pub(crate) fn listening(port: u16) -> String {
     format!("ss -ltn 'sport = :{port}'")
 }
+
+/// Who is banned on a mail host, and whether a source is.
+pub(crate) fn bans(source: Option<IpAddr>) -> String {
+    match source {
+        Some(source) => format!("fail2ban-client banned; nft list ruleset | grep -nF -B3 {source}"),
+        None => "fail2ban-client banned; nft list ruleset".to_owned(),
+    }
+}
+
+/// What a hop does with the packets for an address, at the hops that bound a place: the target itself is looked at otherwise.
+pub(crate) fn at_the_hops(place: &Location, address: IpAddr, what: &str) -> Vec<String> {
+    let hops = place.after.into_iter().chain(place.before);
+    let mut steps: Vec<String> = hops
+        .filter(|&hop| hop != address)
+        .map(|hop| on(&hop.to_string(), &format!("{}; {what}", route(address))))
+        .collect();
+    steps.dedup();
+    steps
+}
+
+/// What may look into packets, or put itself in their way.
+pub(crate) const INSPECTION: &str = "nft list ruleset | grep -nE '@ih|@th|queue|reject|redirect|tproxy|dnat'; iptables-save | grep -nE 'string|REDIRECT|TPROXY'; ss -ltnp";
+
+/// What may lose large packets.
+pub(crate) const SIZES: &str = "ip -d link | grep -n mtu; nft list ruleset | grep -nE 'icmp|maxseg|length'";
 
 /// Where to look at what a server presents, from the first of these cells and on the server itself.
 pub(crate) fn certificate_steps(matrix: &Matrix, cells: &[CellId]) -> Vec<String> {

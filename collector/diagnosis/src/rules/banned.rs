@@ -12,6 +12,7 @@ use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay;
+use crate::product::Look;
 use crate::symptom::Reach;
 use crate::varied::{self, Varied};
 use crate::words;
@@ -41,10 +42,10 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
     let spared = stage
         .map(|stage| super::session::spared(matrix, &extent, stage))
         .unwrap_or_default();
-    let host = cells
-        .first()
-        .map(|&id| matrix.cell(id).attempt.address.to_string())
-        .unwrap_or_default();
+    let Some(address) = cells.first().map(|&id| matrix.cell(id).attempt.address) else {
+        return Vec::new();
+    };
+    let host = address.to_string();
     let found = Candidate::new(
         matrix,
         FindingKind::SourceBanned,
@@ -66,8 +67,11 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
         "how many connections this source holds: the server's log",
     )
     .next([
-        command::on(&host, "fail2ban-client status; journalctl -u dovecot -n 100"),
-        command::on(&host, "nft list ruleset"),
+        command::on(
+            &host,
+            &command::bans(cells.first().and_then(|&id| matrix.cell(id).local())),
+        ),
+        Look::new("journalctl -u dovecot -n 100").on(matrix, address),
         format!(
             "in ten minutes, when most bans are over: {}",
             command::probe_from_all(matrix)
@@ -119,10 +123,10 @@ pub(crate) fn other_source_passes(matrix: &Matrix) -> Vec<Candidate> {
             0.06,
             "a balancer that gives this source a backend of its own: the backends one by one",
         )
-        .next([command::on(
-            &host.to_string(),
-            "fail2ban-client status; nft list ruleset; journalctl -u dovecot -n 100",
-        )]);
+        .next([
+            command::on(&host.to_string(), &command::bans(matrix.cell(first).local())),
+            Look::new("journalctl -u dovecot -n 100").on(matrix, host),
+        ]);
     vec![found]
 }
 

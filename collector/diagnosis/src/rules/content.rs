@@ -77,6 +77,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
             FindingKind::ServerOverloaded,
         ),
     };
+    let place = super::names::hello_place(matrix, cells);
     let capture = command::capture(attempt.address, attempt.endpoint.port);
     let reset = kind == FindingKind::ResetInjected;
     let confidence = match kind {
@@ -85,7 +86,8 @@ fn candidate(matrix: &Matrix, kind: FindingKind, cells: &[CellId]) -> Option<Can
         _ => 0.72,
     };
     let found = Candidate::new(matrix, kind, confidence, troubles.iter().copied())
-        .at(super::names::hello_place(matrix, cells))
+        .next(super::names::looks(matrix, &place, cells))
+        .at(place)
         .summary(format!(
             "{} with {}: {phrase}",
             words::list(&names),

@@ -13,11 +13,16 @@ use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay;
+use crate::product::Look;
 use crate::symptom::Reach;
 use crate::varied::{self, Varied};
 use crate::words;
 
 const FLOWS: &str = "the same from many source ports, twice: a fault of one flow stays with its port";
+const LIMITS: Look = Look::new("doveconf -n | grep -iE 'limit|max_user'; journalctl -u dovecot -n 100")
+    .courier("grep -E '^MAX(DAEMONS|PERIP)' /etc/courier/imapd")
+    .cyrus("grep -nE 'maxchild|maxfork' /etc/cyrus.conf");
+
 /// A refusal within this time waited for nothing.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -174,10 +179,11 @@ fn candidate(matrix: &Matrix, kind: FindingKind, confidence: f64, cells: &[CellI
             command::on(
                 &attempt.address.to_string(),
                 &format!(
-                    "{}; nft list ruleset | grep -nE 'limit|ct count|connlimit'; doveconf -n | grep -i limit",
+                    "{}; nft list ruleset | grep -nE 'limit|ct count|connlimit'",
                     command::listening(attempt.endpoint.port)
                 ),
             ),
+            LIMITS.on(matrix, attempt.address),
             command::on(
                 matrix.name(first.vantage),
                 &command::trace(attempt.address, attempt.endpoint.port),

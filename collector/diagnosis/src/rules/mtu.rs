@@ -74,6 +74,7 @@ fn candidate(matrix: &Matrix, cells: &[CellId], confidence: f64, phrase: &str) -
     let stage = matrix.troubles[*troubles.first()?].stage?;
     let attempt = matrix.cell(first).attempt;
     let sizes: Vec<&Path> = cells.iter().filter_map(|&id| lost_by_size(matrix, id)).collect();
+    let place = place(&sizes);
     let small = varied::attempts(matrix, first, ExperimentKind::SmallMss)
         .next()
         .map(|cell| {
@@ -89,7 +90,7 @@ fn candidate(matrix: &Matrix, cells: &[CellId], confidence: f64, phrase: &str) -
         confidence,
         troubles.iter().copied(),
     )
-    .at(place(&sizes))
+    .at(place.clone())
     .summary(format!(
         "large packets between {} and {} vanish: {phrase}",
         words::list(&names),
@@ -110,6 +111,7 @@ fn candidate(matrix: &Matrix, cells: &[CellId], confidence: f64, phrase: &str) -
         0.04,
         "whether it always ends after the same number of bytes",
     )
+    .next(command::at_the_hops(&place, attempt.address, command::SIZES))
     .next([
         command::on(
             matrix.name(first.vantage),

@@ -31,9 +31,11 @@ pub(crate) fn filtered(matrix: &Matrix) -> Vec<Candidate> {
         return Vec::new();
     };
     let names = matrix.names(&Extent::of(matrix, &matrix.troubles_of_all(&cells)).affected);
+    let place = ladder(matrix, &cells);
     vec![
         found
-            .at(ladder(matrix, &cells))
+            .next(looks(matrix, &place, &cells))
+            .at(place)
             .summary(format!(
                 "handshakes of {} with {} fail for the server name in them: with another name the server answers",
                 words::list(&names),
@@ -61,14 +63,16 @@ pub(crate) fn injected(matrix: &Matrix) -> Vec<Candidate> {
         return Vec::new();
     };
     let names = matrix.names(&Extent::of(matrix, &matrix.troubles_of_all(&cells)).affected);
+    let place = hello_place(matrix, &cells);
     vec![
         found
+            .next(looks(matrix, &place, &cells))
             .summary(format!(
                 "sessions of {} with {} are reset by somebody on the way",
                 words::list(&names),
                 matrix.host()
             ))
-            .at(hello_place(matrix, &cells))
+            .at(place)
             .because(cells.iter().filter_map(|&id| {
                 let hops = nearer_by(matrix, id)?;
                 Some(format!(
@@ -141,6 +145,14 @@ fn answered_by_name(matrix: &Matrix, id: CellId) -> Vec<String> {
             Some(format!("{}: {how} {came}", matrix.name(id.vantage)))
         })
         .collect()
+}
+
+/// What to look for at the hops between which the device is.
+pub(super) fn looks(matrix: &Matrix, place: &Location, cells: &[CellId]) -> Vec<String> {
+    let address = cells.first().map(|&id| matrix.cell(id).attempt.address);
+    address.map_or_else(Vec::new, |address| {
+        command::at_the_hops(place, address, command::INSPECTION)
+    })
 }
 
 /// Where hellos are reset or heard last, as far as they were traced.

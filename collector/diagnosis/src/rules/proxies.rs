@@ -104,12 +104,7 @@ fn candidate(matrix: &Matrix, kind: FindingKind, shown: &Shown) -> Option<Candid
         ),
     };
     let attempt = matrix.cell(*first).attempt;
-    let look_at = place.after.map(|after| {
-        command::on(
-            &after.to_string(),
-            "nft list ruleset | grep -nE 'redirect|dnat|tproxy'; ss -ltnp",
-        )
-    });
+    let look_at = command::at_the_hops(&place.location(), attempt.address, command::INSPECTION);
     let found = Candidate::new(matrix, kind, SURE, troubles.iter().copied())
         .at(place.location())
         .summary(format!(
@@ -166,6 +161,11 @@ pub(crate) fn dead_behind(matrix: &Matrix) -> Vec<Candidate> {
         0.55,
         troubles.iter().copied(),
     )
+    .next(command::at_the_hops(
+        &location,
+        attempt.address,
+        command::INSPECTION,
+    ))
     .at(Location { segment, ..location })
     .summary(format!(
         "what accepts the connections of {} in front of {} does not reach the server behind it",

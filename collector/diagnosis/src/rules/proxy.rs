@@ -8,6 +8,11 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::Matrix;
+use crate::product::Look;
+
+const HEADER: Look = Look::new("doveconf -n | grep -nE 'haproxy|service imap-login'")
+    .cyrus("grep -nE 'imap.* -H' /etc/cyrus.conf")
+    .courier("grep -rn HAPROXY /etc/courier");
 
 /// Claim: the balancer sends a PROXY header to a server that does not read one, or the server waits for a header
 /// that nobody sends: what stands before the server and the server disagree.
@@ -19,7 +24,7 @@ pub(crate) fn mismatch(matrix: &Matrix) -> Vec<Candidate> {
         return Vec::new();
     };
     let extent = Extent::of(matrix, &troubles);
-    let address = matrix.cell(cell).attempt.address.to_string();
+    let address = matrix.cell(cell).attempt.address;
     let found = Candidate::new(
         matrix,
         FindingKind::ProxyProtocolMismatch,
@@ -34,7 +39,7 @@ pub(crate) fn mismatch(matrix: &Matrix) -> Vec<Candidate> {
     .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
     .told_apart_by("the server asked directly, without the balancer")
     .next([
-        command::on(&address, "doveconf -n | grep -nE 'haproxy|service imap-login' "),
+        HEADER.on(matrix, address),
         command::on(
             "the balancer",
             "grep -rnE 'send-proxy|proxy_protocol' /etc/haproxy /etc/nginx",

@@ -15,8 +15,14 @@ use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{Cell, CellId, Matrix};
 use crate::overlay;
+use crate::product::Look;
 use crate::trouble::{Trouble, TroubleId};
 use crate::words;
+
+const CLEARTEXT: Look =
+    Look::new("doveconf -a | grep -E '^(ssl|disable_plaintext_auth|auth_allow_cleartext) '")
+        .courier("grep -E '^(IMAP_TLS_REQUIRED|IMAP_CAPABILITY)' /etc/courier/imapd*")
+        .cyrus("cyr_info conf | grep allowplaintext");
 
 /// Claim: TLS can't be started on this plain port. Where others are offered STARTTLS at the same address, where the
 /// greeting announced it and CAPABILITY does not, or where the word was overwritten with X, somebody on the way took it out.
@@ -250,10 +256,11 @@ pub(crate) fn cleartext_login(matrix: &Matrix) -> Vec<Candidate> {
         .summary(format!("{} takes passwords before TLS", matrix.host()))
         .because(fact::first(by_fault_lines))
         .because(fact::first(cells.iter().filter_map(|&id| offered(matrix, id))))
-        .next([
-            "on the mail host: doveconf -a | grep -E '^(ssl|disable_plaintext_auth|auth_allow_cleartext) '"
-                .to_owned(),
-        ]);
+        .next(
+            cells
+                .first()
+                .map(|&id| CLEARTEXT.on(matrix, matrix.cell(id).attempt.address)),
+        );
     vec![found]
 }
 

@@ -168,6 +168,7 @@ fn backend(view: &View, group: &Group, others_are_answered: bool) -> Claim {
 }
 
 fn source(view: &View, group: &Group) -> Claim {
+    let own = group.cells.first().and_then(|&id| view.matrix.cell(id).local());
     let affected = vantages(&group.cells);
     let port_only = view.signs_at(&affected).any(|sign| sign.alive);
     let phrase = if port_only {
@@ -190,10 +191,7 @@ fn source(view: &View, group: &Group) -> Claim {
             "a packet capture on the agent's host: whether SYN-ACKs arrive there",
         )
         .next([
-            command::on(
-                &view.address.to_string(),
-                "fail2ban-client status; nft list ruleset",
-            ),
+            command::on(&view.address.to_string(), &command::bans(own)),
             command::on(
                 &view.address.to_string(),
                 &command::capture(view.address, view.endpoint.port),
@@ -330,9 +328,11 @@ fn dropped(view: &View, group: &Group, answered: &BTreeSet<usize>) -> Claim {
         .phrase(phrase)
         .told_apart_by("any answer to this port from behind the last hop that answers");
     let found = look_alikes(found, place, view, answered);
-    let look_at = place
-        .after
-        .map_or_else(Vec::new, |after| at(view, &after.to_string()));
+    let hops = place.after.into_iter().chain(place.before);
+    let look_at: Vec<String> = hops
+        .filter(|&hop| hop != view.address)
+        .flat_map(|hop| at(view, &hop.to_string()))
+        .collect();
     found.next(look_at).next_on_the_path(view)
 }
 

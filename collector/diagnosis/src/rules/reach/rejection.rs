@@ -135,7 +135,10 @@ fn claim(view: &View, meaning: Meaning, cells: &[CellId], silent: &[CellId]) -> 
                 0.3,
                 "the ban list and the filter rules on the mail host",
             )
-            .next([command::on(&speaker, "fail2ban-client status; nft list ruleset")]),
+            .next([command::on(
+                &speaker,
+                &command::bans(cells.first().and_then(|&id| view.matrix.cell(id).local())),
+            )]),
     }
 }
 

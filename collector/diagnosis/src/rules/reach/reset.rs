@@ -10,6 +10,11 @@ use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
 use crate::overlay::{self, Answerer, Place};
+use crate::product::Look;
+
+const SERVICE: Look = Look::new("systemctl status dovecot; doveconf service/imap-login")
+    .courier("systemctl status 'courier-imap*'; grep -E '^(PORT|SSLPORT|ADDRESS)' /etc/courier/imapd*")
+    .cyrus("systemctl status cyrus-imapd; grep -n imap /etc/cyrus.conf");
 
 /// A reset that is this much quicker than the host is known to be can't be the host's.
 const QUICKER: Duration = Duration::from_micros(1500);
@@ -251,7 +256,7 @@ fn closed(view: &View, own: Option<bool>) -> Claim {
         )
         .next([
             command::on(&host, &command::listening(port)),
-            command::on(&host, "systemctl status dovecot; doveconf service/imap-login"),
+            SERVICE.on(view.matrix, view.address),
             command::on(&host, &command::filter(port)),
         ])
 }
