@@ -8,6 +8,7 @@ use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
 use parallax_model::finding::{FindingKind, Segment};
 use parallax_model::stage::{Stage, StageName};
 
+use super::raw_hello::{RawHello, learnt, raw_hellos};
 use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
@@ -113,67 +114,6 @@ const fn said_later(kind: FaultKind) -> Option<End> {
         FaultKind::Tls(TlsFault::HandshakeFailed | TlsFault::Other) => Some(End::Refused),
         _ => None,
     }
-}
-
-/// What a hello made by hand says of a refused handshake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RawHello {
-    /// Not sent, or nothing learnt.
-    Unknown,
-    /// The server chooses TLS 1.1 or older.
-    Old,
-    /// The server chooses TLS 1.2 or newer: not the version, but the suite or something else in the hello.
-    Modern,
-    /// Refused too.
-    Refused,
-}
-
-impl RawHello {
-    fn of(facts: &RawHelloFacts) -> Self {
-        match facts.version.as_deref() {
-            Some("SSLv3" | "TLSv1.0" | "TLSv1.1") => Self::Old,
-            Some(_) => Self::Modern,
-            None if facts.alert.is_some() => Self::Refused,
-            None => Self::Unknown,
-        }
-    }
-}
-
-/// What hellos made by hand learnt where these troubles are, and from where they were sent.
-fn raw_hellos<'a>(matrix: &Matrix<'a>, troubles: &[TroubleId]) -> Vec<(usize, &'a RawHelloFacts)> {
-    let mut seen = BTreeSet::new();
-    troubles
-        .iter()
-        .filter_map(|&id| matrix.troubles[id].cell)
-        .map(|cell| matrix.cell(cell).attempt)
-        .filter(|attempt| seen.insert((attempt.address, attempt.endpoint)))
-        .flat_map(|attempt| {
-            matrix
-                .experiments_at(ExperimentKind::RawHello, attempt.address, attempt.endpoint)
-                .filter_map(|(vantage, cell)| Some((vantage, cell.handshake()?.1.raw_hello.as_ref()?)))
-                .collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-fn learnt(matrix: &Matrix, vantage: usize, facts: &RawHelloFacts) -> String {
-    let answer = match (&facts.version, &facts.cipher_suite, &facts.alert) {
-        (Some(version), Some(suite), _) => {
-            format!("{} with {}", words::quote(version), words::quote(suite))
-        }
-        (Some(version), None, _) => words::quote(version),
-        (None, _, Some(alert)) => format!("the alert {}", words::quote(alert)),
-        (None, _, None) => "nothing".to_owned(),
-    };
-    let offered = if facts.offered.is_empty() {
-        String::new()
-    } else {
-        format!(" that offers {}", words::quote(&facts.offered.join(", ")))
-    };
-    format!(
-        "{}: a hello made by hand{offered} is answered with {answer}",
-        matrix.name(vantage)
-    )
 }
 
 fn candidate(matrix: &Matrix, end: End, stage: StageName, troubles: &[TroubleId]) -> Candidate {

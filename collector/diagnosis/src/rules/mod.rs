@@ -31,6 +31,7 @@ pub(crate) mod not_tls;
 pub(crate) mod proxies;
 pub(crate) mod proxy;
 pub(crate) mod quality;
+pub(crate) mod raw_hello;
 pub(crate) mod reach;
 pub(crate) mod resolver;
 pub(crate) mod session;
