@@ -95,6 +95,7 @@ impl Question {
             follow_up: self.follow_up,
             secrets: self.sealed(self.secret.as_ref(), agents)?,
             dry_run: self.dry_run,
+            ..v1::RunProbeRequest::default()
         })
     }
 

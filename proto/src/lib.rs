@@ -4,6 +4,7 @@
 //! (`From`) and reads them back (`TryFrom`), and nothing else opens a wire type that has a model word.
 
 pub mod convert;
+mod redact;
 
 /// The generated wire code of package `parallax.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

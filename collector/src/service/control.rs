@@ -60,6 +60,7 @@ impl Control for ControlService {
             agents_connected: number(connected),
             agents_known: number(agents.len()),
             started_at_us: self.0.started_at.as_microsecond(),
+            drops: Vec::new(),
         }))
     }
 
@@ -91,7 +92,7 @@ impl Control for ControlService {
             return Err(Status::not_found(format!("there is no agent {name}")));
         }
         self.0.hub.removed(name).await?;
-        Ok(Response::new(v1::RemoveAgentResponse {}))
+        Ok(Response::new(v1::RemoveAgentResponse::default()))
     }
 
     type RunProbeStream = BoxStream<'static, Result<v1::RunEvent, Status>>;
@@ -200,6 +201,7 @@ impl Control for ControlService {
         info!(%role, name = only.as_ref().map(AgentName::as_str), by, "token created");
         Ok(Response::new(v1::CreateTokenResponse {
             token: token.to_string(),
+            ..v1::CreateTokenResponse::default()
         }))
     }
 }

@@ -20,6 +20,7 @@ pub(super) async fn run(command: TokenCommand, config: &Config) -> Result<u8, Tr
         name: name.map(String::from).unwrap_or_default(),
         ttl_s: u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX),
         uses,
+        ..v1::CreateTokenRequest::default()
     };
     let mut client = Client::dial(config).await?;
     let answer = call(client.control.create_token(request)).await?;

@@ -6,7 +6,7 @@ use super::write::by_reference;
 use crate::v1;
 
 impl From<AgentSummary> for v1::Agent {
-    /// Leaves `capabilities` empty: the summary does not hold them. A sealing key that is not hexadecimal is none.
+    /// Leaves empty what the summary does not hold. A sealing key that is not hexadecimal is none.
     fn from(agent: AgentSummary) -> Self {
         Self {
             name: agent.name.into(),
@@ -23,6 +23,7 @@ impl From<AgentSummary> for v1::Agent {
                 .and_then(|key| hex::decode(key).ok())
                 .unwrap_or_default(),
             capabilities: Vec::new(),
+            ..Self::default()
         }
     }
 }

@@ -18,6 +18,7 @@ impl From<LoginSpec> for v1::LoginSpec {
                 .mechanism
                 .map(|mechanism| mechanism.to_string())
                 .unwrap_or_default(),
+            credential: String::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn welcome(telemetry: bool) -> v1::Welcome {
         telemetry,
         heartbeat_interval_ms: milliseconds(HEARTBEAT_INTERVAL),
         heartbeat_timeout_ms: milliseconds(HEARTBEAT_TIMEOUT),
+        ..v1::Welcome::default()
     }
 }
 
@@ -98,6 +99,7 @@ fn order_to_wire(order: Order, clock: Clock, traceparent: String, tracestate: St
         secret: order.secret.map(Into::into),
         client_identity: order.client_identity.map(Into::into),
         watches: order.watches.map(|order| order.to_string()).unwrap_or_default(),
+        ..v1::Order::default()
     }
 }
 
