@@ -177,6 +177,11 @@ impl<'a> Vantage<'a> {
         self.value["reason"].as_str()
     }
 
+    /// What it says beside what it saw.
+    pub fn note(&self) -> Option<&'a str> {
+        self.value["note"].as_str()
+    }
+
     /// The attempts that the operator asked for, as `ADDRESS:PORT` in brackets where the address is IPv6, sorted.
     pub fn endpoints(&self) -> Vec<String> {
         let mut endpoints: Vec<_> = self.requested().map(endpoint).collect();

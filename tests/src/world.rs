@@ -156,6 +156,11 @@ impl World {
         self.directory().join(format!("state-{agent}"))
     }
 
+    /// The file that an agent reads at its next start, once it is there.
+    pub fn configuration_of(&self, agent: &str) -> PathBuf {
+        self.directory().join(format!("agent-{agent}.toml"))
+    }
+
     /// Where the collector keeps everything.
     pub fn collector_data(&self) -> PathBuf {
         self.directory().join("collector")
@@ -194,6 +199,10 @@ impl World {
             .arg(self.state_of(name))
             .arg("--ca-file")
             .arg(self.site.ca_file());
+        let configuration = self.configuration_of(name);
+        if configuration.exists() {
+            command.arg("--config").arg(configuration);
+        }
         command.env("HOME", self.directory());
         command
     }

