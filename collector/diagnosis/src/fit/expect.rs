@@ -207,10 +207,9 @@ fn answers(cell: &Cell) -> bool {
     }
 }
 
-/// A closed port is closed to everybody, or to whom a balancer gives the backend of which it is, and it is the host that
-/// says so.
+/// A closed port is closed to everybody, and it is the host that says so.
 fn port(matrix: &Matrix, claimed: &Claimed) -> Vec<Sight> {
-    let connects = passing(matrix, claimed).map(|id| sight(matrix, id, Sort::Attempt, UNLIKELY));
+    let connects = passing(matrix, claimed).map(|id| sight(matrix, id, Sort::Attempt, CONTRARY));
     let mut seen: Vec<Sight> = connects.collect();
     for &id in &claimed.cells {
         match overlay::answerer(matrix, id) {
@@ -289,13 +288,13 @@ fn stays(matrix: &Matrix, claimed: &Claimed, kinds: &[ExperimentKind]) -> Vec<Si
     seen
 }
 
-/// The attempts of others that connect to the very ports.
+/// The attempts of others that connect to the very ports; whom somebody nearer connects says nothing of the host.
 fn passing<'m>(matrix: &'m Matrix, claimed: &'m Claimed) -> impl Iterator<Item = CellId> + 'm {
     matrix.cells().filter(|id| {
         let cell = matrix.cell(*id);
-        cell.reach == Reach::Connected
-            && claimed.sockets.contains(&cell.socket())
+        claimed.sockets.contains(&cell.socket())
             && !claimed.vantages.contains(&id.vantage)
+            && overlay::reaches_the_host(matrix, *id)
     })
 }
 
