@@ -49,12 +49,67 @@ impl Default for Budgets {
     }
 }
 
+/// For each wait of a follow-up: what is to come of it comes within a few round trips, or behind a segment that was
+/// sent again after a second (RFC 6298 section 2.1).
+const FOLLOW_UP: Duration = Duration::from_millis(1_800);
+/// Of those, for what comes of a command that is sent into a silence.
+const FOLLOW_UP_NUDGE: Duration = Duration::from_millis(600);
+/// For each wait of one of several attempts that are made one after another: nothing is sent again in that time.
+const IN_A_SERIES: Duration = Duration::from_millis(850);
+
 impl Budgets {
+    /// The same for a follow-up, which asks what is known already to be silent, or to work.
+    #[must_use]
+    pub fn of_follow_up(self) -> Self {
+        self.at_most(FOLLOW_UP)
+    }
+
+    /// The same for one of several follow-ups, one after another.
+    #[must_use]
+    pub fn of_series(self) -> Self {
+        self.at_most(IN_A_SERIES)
+    }
+
+    fn at_most(self, patience: Duration) -> Self {
+        let nudge = self.nudge.min(FOLLOW_UP_NUDGE);
+        Self {
+            connect: self.connect.min(patience),
+            tls: self.tls.min(patience),
+            greeting: self.greeting.min(patience.saturating_sub(nudge).max(nudge)),
+            nudge,
+            command: self.command.min(patience),
+            ..self
+        }
+    }
+
     /// The budget of a command by its name.
     pub(crate) fn of_command(&self, name: &str) -> Duration {
         match name {
             "LOGIN" | "AUTHENTICATE" => self.authenticate,
             _ => self.command,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_follow_up_waits_no_longer_for_anything_than_its_kind_may() {
+        let whole = |budgets: Budgets| [budgets.connect, budgets.tls, budgets.greeting + budgets.nudge];
+        let usual = Budgets::default();
+        assert_eq!(whole(usual.of_follow_up()), [FOLLOW_UP; 3]);
+        assert!(whole(usual.of_series()).iter().all(|wait| *wait <= FOLLOW_UP));
+        assert_eq!(usual.of_series().connect, IN_A_SERIES);
+    }
+
+    #[test]
+    fn a_follow_up_is_never_more_patient_than_the_probe() {
+        let brief = Budgets {
+            connect: Duration::from_millis(300),
+            ..Budgets::default()
+        };
+        assert_eq!(brief.of_follow_up().connect, brief.connect);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use parallax_engine::action::{Dial, Hello};
+use parallax_engine::budgets::Budgets;
 use parallax_engine::plan::Plan;
 use parallax_engine::session::{Session, SessionConfig, SyncPart};
 use parallax_model::credential::{Credential, Mechanism};
@@ -21,7 +22,7 @@ use tokio::time::{sleep_until, timeout_at};
 
 use crate::driver;
 use crate::partner::Partner;
-use crate::runner::varied::Series;
+use crate::runner::varied::{SERIES_TIME, Series};
 use crate::runner::{Probe, peer, purpose, varied};
 
 /// A session ends itself at its deadline; one that has not by then never will.
@@ -211,7 +212,9 @@ fn spawn(
     let attempt = async move {
         sleep_until(around.began + after).await;
         config.started = around.began.elapsed();
-        if errand.experiment == Some(ExperimentKind::Serial) && config.started >= config.deadline {
+        if errand.experiment == Some(ExperimentKind::Serial)
+            && config.started >= config.deadline.min(after + SERIES_TIME)
+        {
             return None;
         }
         if errand.experiment == Some(ExperimentKind::Watch)
@@ -258,7 +261,19 @@ impl Errand {
             hold: self.hold,
             dial: self.dial,
             hello: self.hello.clone(),
-            budgets: probe.runner.budgets,
+            budgets: self.budgets(probe),
+        }
+    }
+
+    /// What was asked for has all the time that it may need; an experiment asks what is known to answer soon or never.
+    fn budgets(&self, probe: &Probe<'_>) -> Budgets {
+        let budgets = probe.runner.budgets;
+        if probe.order.experiments.is_empty() {
+            budgets
+        } else if self.experiment == Some(ExperimentKind::Serial) {
+            budgets.of_series()
+        } else {
+            budgets.of_follow_up()
         }
     }
 }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parallax_engine::path::Shot;
-use parallax_model::path::{Flow as FlowFacts, HopReply, Sweep};
+use parallax_engine::path::{Answer, Shot};
+use parallax_model::path::{Flow as FlowFacts, Sweep};
 
 use crate::driver::path::{Carrier, Flow};
 use crate::runner::path::Tracer;
@@ -16,7 +16,10 @@ const HALVES: [u16; 2] = [8, 8];
 const PASSES: usize = 2;
 /// From where source ports are taken, and how many are there: beside those that the kernel takes by itself.
 const PORTS: (u16, u16) = (20_000, 10_000);
+/// For one answer, while none is known; then by the slowest that was, as in a trace.
 const WAIT: Duration = Duration::from_secs(1);
+const LEAST_WAIT: Duration = Duration::from_millis(300);
+const MARGIN: Duration = Duration::from_millis(150);
 /// For one half where nobody answers, and the gaps between its packets.
 const HALF_TIME: Duration = Duration::from_millis(2_700);
 /// For a sweep.
@@ -31,6 +34,7 @@ impl Tracer {
         let (first, many) = PORTS;
         let mut next = first + rand::random::<u16>() % (many - HALVES.iter().sum::<u16>());
         let mut source = None;
+        let mut wait = WAIT;
         let mut flows: Vec<FlowFacts> = Vec::new();
         for half in HALVES {
             if self.began.elapsed() + HALF_TIME > until {
@@ -40,16 +44,22 @@ impl Tracer {
             next += half;
             let mut passes = Vec::new();
             for _ in 0..PASSES {
-                let shots = ports.iter().map(|port| self.one_flow(target, *port));
-                passes.push(join_all(shots).await);
+                let shots = ports.iter().map(|port| self.one_flow(target, *port, wait));
+                let pass = join_all(shots).await;
+                wait = pass
+                    .iter()
+                    .filter_map(|flow| flow.answer.rtt())
+                    .max()
+                    .map_or(wait, enough);
+                passes.push(pass);
             }
-            source = source.or_else(|| passes.iter().flatten().find_map(|(local, _)| *local));
+            source = source.or_else(|| passes.iter().flatten().find_map(|flow| flow.local));
             flows.extend(ports.iter().enumerate().map(|(at, port)| {
                 FlowFacts {
                     source_port: *port,
                     replies: passes
                         .iter()
-                        .filter_map(|pass| Some(pass.get(at)?.1.clone()))
+                        .filter_map(|pass| Some(pass.get(at)?.answer.clone().reply()))
                         .collect(),
                     leaf: None,
                 }
@@ -66,13 +76,23 @@ impl Tracer {
         })
     }
 
-    async fn one_flow(&self, target: SocketAddr, port: u16) -> (Option<SocketAddr>, HopReply) {
+    async fn one_flow(&self, target: SocketAddr, port: u16, wait: Duration) -> OneFlow {
         let mut flow = Flow::new(target, Carrier::Syn).leaving_from(port);
-        let shot = Shot::arriving(WAIT);
-        let answer = self.shoot(&mut flow, None, shot).await;
+        let answer = self.shoot(&mut flow, None, Shot::arriving(wait)).await;
         let local = flow.local().filter(|local| !local.ip().is_unspecified());
-        (local, answer.reply())
+        OneFlow { local, answer }
     }
+}
+
+/// What came of one connection.
+struct OneFlow {
+    local: Option<SocketAddr>,
+    answer: Answer,
+}
+
+/// For an answer, where others took so long.
+fn enough(rtt: Duration) -> Duration {
+    (rtt * 3 + MARGIN).clamp(LEAST_WAIT, WAIT)
 }
 
 fn alike(flows: &[FlowFacts]) -> bool {

@@ -94,7 +94,7 @@ impl Answer {
     }
 
     /// How long it took, where something came.
-    pub(super) const fn rtt(&self) -> Option<Duration> {
+    pub const fn rtt(&self) -> Option<Duration> {
         match self {
             Self::Icmp(IcmpAnswer { rtt, .. })
             | Self::SynAck { rtt }
