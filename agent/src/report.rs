@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use parallax_model::capture::Capture;
+use parallax_model::observation::{Attempt, Observation};
 use parallax_model::signal::Signal;
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
@@ -22,6 +23,8 @@ pub(crate) enum Report {
         /// What was seen.
         stage: Box<Stage>,
     },
+    /// What is due does not come; what was seen so far.
+    Overdue(Box<Observation>),
     /// The probe stands before its login; the answer may be an error with the reason why not.
     LoginAsked(oneshot::Sender<Result<(), String>>),
     /// The packets of an attempt.
@@ -37,13 +40,22 @@ pub(crate) enum Report {
     },
 }
 
+/// What is heard of an attempt.
+#[derive(Debug, Clone)]
+pub(crate) enum OfAttempt {
+    /// A stage has ended.
+    Ended(Box<Stage>),
+    /// A stage is overdue; the attempt as it is if nothing more comes.
+    Overdue(Attempt),
+}
+
 /// Where a probe's news go. Nobody need listen.
 #[derive(Debug, Clone)]
 pub(crate) struct Reports {
     order: Arc<str>,
     sender: mpsc::UnboundedSender<(Arc<str>, Report)>,
-    /// Who in this agent hears of the attempts' stages too.
-    listener: Option<mpsc::UnboundedSender<(SocketAddr, Stage)>>,
+    /// Who in this agent hears of the attempts that were asked for too.
+    listener: Option<mpsc::UnboundedSender<(SocketAddr, OfAttempt)>>,
 }
 
 impl Reports {
@@ -56,20 +68,14 @@ impl Reports {
         }
     }
 
-    /// The same news, of which somebody here hears the stages of attempts.
-    pub(crate) fn overheard(mut self) -> (Self, mpsc::UnboundedReceiver<(SocketAddr, Stage)>) {
+    /// The same news, of which somebody here hears those of the attempts that were asked for.
+    pub(crate) fn overheard(mut self) -> (Self, mpsc::UnboundedReceiver<(SocketAddr, OfAttempt)>) {
         let (listener, stages) = mpsc::unbounded_channel();
         self.listener = Some(listener);
         (self, stages)
     }
 
-    pub(crate) fn stage(&self, place: Option<(IpAddr, Endpoint)>, stage: Stage) {
-        if let (Some(listener), Some((address, endpoint))) = (&self.listener, place)
-            && !listener.is_closed()
-        {
-            let _ = listener.send((SocketAddr::new(address, endpoint.port), stage.clone()));
-        }
-        let stage = Box::new(stage);
+    pub(crate) fn stage(&self, place: Option<(IpAddr, Endpoint)>, stage: Box<Stage>) {
         let _ = self
             .sender
             .send((self.order.clone(), Report::Stage { place, stage }));
@@ -77,6 +83,20 @@ impl Reports {
 
     pub(crate) fn capture(&self, capture: Capture) {
         let report = Report::Capture(Box::new(capture));
+        let _ = self.sender.send((self.order.clone(), report));
+    }
+
+    /// Only for whoever hears of it here.
+    pub(crate) fn of_attempt(&self, peer: SocketAddr, what: impl FnOnce() -> OfAttempt) {
+        if let Some(listener) = &self.listener
+            && !listener.is_closed()
+        {
+            let _ = listener.send((peer, what()));
+        }
+    }
+
+    pub(crate) fn overdue(&self, so_far: Observation) {
+        let report = Report::Overdue(Box::new(so_far));
         let _ = self.sender.send((self.order.clone(), report));
     }
 

@@ -13,7 +13,6 @@ use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
 use parallax_model::path::NetworkFacts;
-use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::{AgentName, Labels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -29,7 +28,7 @@ use crate::network::LocalNetwork;
 use crate::order::{Order, Refusal};
 use crate::partner::Heard;
 use crate::policy::Policy;
-use crate::report::Reports;
+use crate::report::{OfAttempt, Reports};
 use crate::runner::attempts::Errand;
 use crate::runner::reflex::Reflex;
 
@@ -41,6 +40,7 @@ mod further;
 mod path;
 mod reflex;
 mod resolve;
+mod so_far;
 mod sweep;
 mod sync;
 mod varied;
@@ -63,6 +63,8 @@ pub(crate) struct Runner {
     pub(crate) network: LocalNetwork,
     pace: path::Pace,
     permits: Arc<Semaphore>,
+    /// For experiments: those of a probe are made while it still runs.
+    experiments: Arc<Semaphore>,
 }
 
 /// Room for one probe.
@@ -99,6 +101,7 @@ impl Runner {
             network: LocalNetwork::default(),
             pace: path::Pace::default(),
             permits: Arc::new(Semaphore::new(probes)),
+            experiments: Arc::new(Semaphore::new(probes)),
         }
     }
 
@@ -123,7 +126,12 @@ impl Runner {
                 "this agent runs as many probes as it may already",
             )
         };
-        let permit = self.permits.clone().try_acquire_owned().map_err(full)?;
+        let room = if order.experiments.is_empty() {
+            &self.permits
+        } else {
+            &self.experiments
+        };
+        let permit = room.clone().try_acquire_owned().map_err(full)?;
         Ok(Permit { _permit: permit })
     }
 
@@ -138,7 +146,7 @@ impl Runner {
     ) -> Result<Ran, Refusal> {
         let (began, began_at) = (Instant::now(), crate::clock::now());
         let deadline = order.time(budget);
-        let (reports, stages) = reports.overheard();
+        let (reports, news) = reports.overheard();
         let recorder = Recorder::begin(&self.policy, order.spec.options.capture);
         let probe = Probe {
             runner: self,
@@ -156,12 +164,12 @@ impl Runner {
         };
         let carried_out = async {
             if order.watches.is_some() {
-                drop(stages);
+                drop(news);
                 probe.watch(heard).await
             } else if order.experiments.is_empty() {
-                probe.requested(heard, stages).await
+                probe.requested(heard, news).await
             } else {
-                drop(stages);
+                drop(news);
                 probe.follow_ups().await
             }
         };
@@ -212,7 +220,7 @@ impl Probe<'_> {
     async fn requested(
         &self,
         heard: mpsc::Receiver<Heard>,
-        stages: mpsc::UnboundedReceiver<(SocketAddr, Stage)>,
+        news: mpsc::UnboundedReceiver<(SocketAddr, OfAttempt)>,
     ) -> Result<Observation, Refusal> {
         let spec = &self.order.spec;
         let resolved = self.resolve().await;
@@ -225,7 +233,7 @@ impl Probe<'_> {
                 .collect(),
             _ => errands,
         };
-        let reflex = Reflex::new(self, &errands, stages);
+        let reflex = Reflex::new(self, &resolved.stage, &errands, news);
         let further = self.examinations(&errands);
         let ladders = self.ladders(&errands);
         let credential = self.credential();

@@ -49,6 +49,8 @@ pub(crate) enum Report {
     Said(Box<Word>),
     /// Packets of one attempt were recorded.
     Captured(Box<Capture>),
+    /// Something is overdue; what was seen so far, as if it never came.
+    Overdue(Box<Observation>),
     /// The order has been carried out.
     Done(Box<Observation>),
 }

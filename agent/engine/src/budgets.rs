@@ -55,7 +55,7 @@ const FOLLOW_UP: Duration = Duration::from_millis(1_800);
 /// Of those, for what comes of a command that is sent into a silence.
 const FOLLOW_UP_NUDGE: Duration = Duration::from_millis(600);
 /// For each wait of one of several attempts that are made one after another: nothing is sent again in that time.
-const IN_A_SERIES: Duration = Duration::from_millis(850);
+const IN_A_SERIES: Duration = Duration::from_millis(750);
 
 impl Budgets {
     /// The same for a follow-up, which asks what is known already to be silent, or to work.

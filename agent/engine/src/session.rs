@@ -4,6 +4,7 @@
 
 mod config;
 mod dialogue;
+mod overdue;
 mod wait;
 
 use std::collections::VecDeque;
@@ -399,16 +400,7 @@ impl Session {
                 Fault::new(FaultKind::Tcp(TcpFault::ConnectionClosed), what)
             }
         };
-        let evidence = ConnectEvidence {
-            peer: self.wire.peer,
-            local: None,
-            errno: None,
-            icmp: None,
-            interface: None,
-            syn_retransmits: None,
-            mss: None,
-            on_link: None,
-        };
+        let evidence = tried(self.wire.peer);
         self.end_stage_with(Outcome::Failed(fault), Some(Evidence::Connect(evidence)));
     }
 
@@ -523,6 +515,20 @@ impl Session {
             attempt.transcript = self.wire.transcript().lines();
         }
         attempt
+    }
+}
+
+/// A connection of which nothing is known but where it was to go.
+const fn tried(peer: SocketAddr) -> ConnectEvidence {
+    ConnectEvidence {
+        peer,
+        local: None,
+        errno: None,
+        icmp: None,
+        interface: None,
+        syn_retransmits: None,
+        mss: None,
+        on_link: None,
     }
 }
 

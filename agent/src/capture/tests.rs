@@ -112,7 +112,7 @@ async fn run(runner: &Runner, order: &Order) -> (Observation, Vec<Capture>) {
             match report {
                 Report::LoginAsked(answer) => answer.send(Ok(())).unwrap(),
                 Report::Capture(capture) => captures.push(*capture),
-                Report::Stage { .. } | Report::Signal { .. } => {}
+                Report::Stage { .. } | Report::Overdue(_) | Report::Signal { .. } => {}
             }
         }
         captures

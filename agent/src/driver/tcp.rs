@@ -54,6 +54,18 @@ pub(crate) async fn read(stream: &TcpStream) -> io::Result<Vec<u8>> {
 
 /// Opens a connection. Whatever comes of it, what the kernel knows is kept.
 pub(crate) async fn connect(peer: SocketAddr, dial: Dial, until: Instant) -> Result<Open, Box<NotOpen>> {
+    open(peer, dial)?.settled(until).await
+}
+
+/// A connection whose first segment is sent.
+pub(crate) struct Opening {
+    stream: TcpStream,
+    begun: io::Result<()>,
+    evidence: ConnectEvidence,
+}
+
+/// Begins to open a connection.
+pub(crate) fn open(peer: SocketAddr, dial: Dial) -> Result<Opening, Box<NotOpen>> {
     let mut evidence = ConnectEvidence {
         interface: None,
         syn_retransmits: None,
@@ -64,15 +76,36 @@ pub(crate) async fn connect(peer: SocketAddr, dial: Dial, until: Instant) -> Res
         errno: None,
         icmp: None,
     };
-    let (stream, begun) = match begin(peer, dial) {
-        Ok(begun) => begun,
-        Err(error) => return Err(no_socket(&error, evidence)),
-    };
-    evidence.local = local(&stream);
-    match settled(&stream, begun, until).await {
-        None => Err(silent(&stream, evidence)),
-        Some(Ok(())) => opened(stream, evidence),
-        Some(Err(error)) => Err(refused(&stream, &error, evidence)),
+    match begin(peer, dial) {
+        Ok((stream, begun)) => {
+            evidence.local = local(&stream);
+            Ok(Opening {
+                stream,
+                begun,
+                evidence,
+            })
+        }
+        Err(error) => Err(no_socket(&error, evidence)),
+    }
+}
+
+impl Opening {
+    pub(crate) const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Waits for what comes of it.
+    pub(crate) async fn settled(self, until: Instant) -> Result<Open, Box<NotOpen>> {
+        let Self {
+            stream,
+            begun,
+            evidence,
+        } = self;
+        match settled(&stream, begun, until).await {
+            None => Err(silent(&stream, evidence)),
+            Some(Ok(())) => opened(stream, evidence),
+            Some(Err(error)) => Err(refused(&stream, &error, evidence)),
+        }
     }
 }
 
@@ -184,7 +217,8 @@ fn sent_again(info: &TcpInfo) -> u32 {
     info.total_retransmits.max(info.retransmits)
 }
 
-fn local(stream: &TcpStream) -> Option<SocketAddr> {
+/// Where a connection leaves this host, once that is known.
+pub(crate) fn local(stream: &TcpStream) -> Option<SocketAddr> {
     let local = stream.local_addr().ok()?;
     (!local.ip().is_unspecified()).then_some(local)
 }

@@ -196,6 +196,10 @@ impl Orders {
                 endpoint: place.map(|(_, endpoint)| endpoint.into()),
                 stage: Some((*stage).into()),
             }),
+            Report::Overdue(so_far) => Up::Overdue(v1::OrderOverdue {
+                order_id: id.to_string(),
+                observation: Some((*so_far).into()),
+            }),
             Report::Signal { attempt, signal, at } => {
                 Up::Signal(signal::to_wire(&id, attempt, signal, at, clocks))
             }

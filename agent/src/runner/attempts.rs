@@ -22,6 +22,7 @@ use tokio::time::{sleep_until, timeout_at};
 
 use crate::driver;
 use crate::partner::Partner;
+use crate::report::OfAttempt;
 use crate::runner::varied::{SERIES_TIME, Series};
 use crate::runner::{Probe, peer, purpose, varied};
 
@@ -128,6 +129,11 @@ impl Errand {
         self.endpoint
     }
 
+    /// Whether nothing is left to do behind so many stages.
+    pub(super) fn is_over_after(&self, stages: usize) -> bool {
+        stages >= self.plan.stages().len()
+    }
+
     pub(super) const fn peer(&self) -> SocketAddr {
         peer(self.address, self.endpoint)
     }
@@ -224,15 +230,21 @@ fn spawn(
             config.sync = Some(SyncPart::Watcher { mailbox });
             config.started = around.began.elapsed();
         }
-        let report = move |stage: Stage| {
-            stages
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(stage.clone());
-            reports.stage(Some(place), stage);
+        let (peer, asked_for) = (errand.peer(), errand.experiment.is_none());
+        let report = move |news: OfAttempt| {
+            if asked_for {
+                reports.of_attempt(peer, || news.clone());
+            }
+            if let OfAttempt::Ended(stage) = news {
+                stages
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((*stage).clone());
+                reports.stage(Some(place), stage);
+            }
         };
         let session = Session::new(config);
-        Some(driver::drive(session, errand.peer(), &around, partner, report).await)
+        Some(driver::drive(session, peer, &around, partner, report).await)
     };
     match series {
         Some(series) => tasks.spawn(async move { series.alone(attempt).await }).id(),

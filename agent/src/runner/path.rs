@@ -40,14 +40,45 @@ pub(super) struct Tracer {
     pace: Pace,
     /// When the probe began: the times of its paths count from here.
     pub(super) began: Instant,
+    /// Who looks at what is found while it is.
+    view: Option<View>,
+}
+
+/// What a trace has found while it still runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct View(Arc<Mutex<Option<Path>>>);
+
+impl View {
+    pub(super) fn path(&self) -> Option<Path> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn show(&self, path: Option<Path>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = path;
+    }
 }
 
 impl Tracer {
+    /// The same, with somebody who looks at what is found so far.
+    pub(super) fn watched(&self, view: View) -> Self {
+        Self {
+            view: Some(view),
+            ..self.clone()
+        }
+    }
+
     /// One way, hop by hop.
     pub(super) async fn trace(&self, aim: Aim) -> Path {
         let start = self.began.elapsed();
         let mut flow = Flow::new(aim.target, aim.carrier.clone());
-        let traced = self.follow(&aim, &mut flow).await;
+        let traced = self.follow(&aim, start, &mut flow).await;
+        if let Some(view) = &self.view {
+            view.show(None);
+        }
+        self.path(aim, start, &flow, traced)
+    }
+
+    fn path(&self, aim: Aim, start: Duration, flow: &Flow, traced: Traced) -> Path {
         Path {
             reached: traced.reached,
             hops: traced.hops,
@@ -78,7 +109,7 @@ impl Tracer {
         .await
     }
 
-    async fn follow(&self, aim: &Aim, flow: &mut Flow) -> Traced {
+    async fn follow(&self, aim: &Aim, start: Duration, flow: &mut Flow) -> Traced {
         let mut machine = Trace::new(Wish {
             address: aim.target.ip(),
             answers: aim.answers,
@@ -89,6 +120,10 @@ impl Tracer {
             match machine.next(self.began.elapsed()) {
                 Step::Shoot(shot) => {
                     machine.handle(self.shoot(flow, Some(shot.ttl), shot).await);
+                    if let Some(view) = &self.view {
+                        let so_far = self.path(aim.clone(), start, flow, machine.so_far());
+                        view.show(Some(so_far));
+                    }
                 }
                 Step::Rest { until } => sleep(until.saturating_sub(self.began.elapsed())).await,
                 Step::Done(traced) => return traced,
@@ -121,6 +156,7 @@ impl Probe<'_> {
         Tracer {
             pace: self.runner.pace.clone(),
             began: self.around.began,
+            view: None,
         }
     }
 }

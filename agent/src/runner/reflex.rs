@@ -9,6 +9,7 @@ use std::time::Duration;
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::{CONTROL_PORT, ExperimentKind};
 use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
+use parallax_model::observation::{Attempt, Observation};
 use parallax_model::path::{Path, PathEnd};
 use parallax_model::spec::{Depth, PathChoice};
 use parallax_model::stage::{Outcome, Stage, StageName};
@@ -17,15 +18,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::driver::path::SUPPORTED;
+use crate::report::OfAttempt;
 use crate::runner::Probe;
 use crate::runner::aim::Aim;
 use crate::runner::attempts::Errand;
-use crate::runner::path::{TIME, Tracer};
+use crate::runner::path::{TIME, Tracer, View};
+use crate::runner::so_far::SoFar;
 
 /// A connection that is silent for so long gets no answer to its first segment.
 const SILENT: Duration = Duration::from_secs(1);
 /// What follows on the connection may take longer: it is the server's.
-const STALLED: Duration = Duration::from_millis(2_500);
+const STALLED: Duration = Duration::from_millis(1_500);
 /// For the traces of what somebody answered: nothing else of the probe takes as long.
 const ANSWERED_TIME: Duration = Duration::from_secs(2);
 /// Addresses of one probe that are traced; most have their routers in common.
@@ -35,10 +38,14 @@ const ADDRESSES: usize = 4;
 pub(super) struct Reflex<'a> {
     probe: &'a Probe<'a>,
     tracer: Tracer,
-    stages: UnboundedReceiver<(SocketAddr, Stage)>,
+    resolve: &'a Stage,
+    news: UnboundedReceiver<(SocketAddr, OfAttempt)>,
+    so_far: SoFar,
     waiting: HashMap<SocketAddr, Wait>,
     traced: HashSet<SocketAddr>,
     tasks: JoinSet<Path>,
+    /// What the traces that still run have found.
+    views: Vec<View>,
     paths: Vec<Path>,
 }
 
@@ -53,16 +60,20 @@ struct Wait {
 impl<'a> Reflex<'a> {
     pub(super) fn new(
         probe: &'a Probe<'a>,
+        resolve: &'a Stage,
         errands: &[Errand],
-        stages: UnboundedReceiver<(SocketAddr, Stage)>,
+        news: UnboundedReceiver<(SocketAddr, OfAttempt)>,
     ) -> Self {
         let mut reflex = Self {
             probe,
             tracer: probe.tracer(),
-            stages,
+            resolve,
+            news,
+            so_far: SoFar::of(errands),
             waiting: HashMap::new(),
             traced: HashSet::new(),
             tasks: JoinSet::new(),
+            views: Vec::new(),
             paths: Vec::new(),
         };
         let first = Wait {
@@ -88,7 +99,7 @@ impl<'a> Reflex<'a> {
         let mut made = None;
         loop {
             // What was told before the attempts ended is heard first.
-            if self.stages.is_empty()
+            if self.news.is_empty()
                 && self.tasks.is_empty()
                 && let Some(made) = made.take()
             {
@@ -97,7 +108,7 @@ impl<'a> Reflex<'a> {
             let due = self.waiting.values().map(|wait| wait.until).min();
             tokio::select! {
                 biased;
-                Some((peer, stage)) = self.stages.recv() => self.hear(peer, &stage),
+                Some((peer, news)) = self.news.recv() => self.hear(peer, news),
                 done = &mut attempts, if made.is_none() => made = Some(done),
                 Some(traced) = self.tasks.join_next() => match traced {
                     Ok(path) => self.paths.push(path),
@@ -108,8 +119,30 @@ impl<'a> Reflex<'a> {
         }
     }
 
+    fn hear(&mut self, peer: SocketAddr, news: OfAttempt) {
+        if let OfAttempt::Ended(stage) = &news {
+            self.stage_ended(peer, stage);
+        }
+        self.so_far.hear(peer, news);
+        if let Some(attempts) = self.so_far.when_overdue() {
+            self.probe.reports.overdue(self.seen(attempts));
+        }
+    }
+
+    /// What the probe came to if nothing more came.
+    fn seen(&self, attempts: Vec<Attempt>) -> Observation {
+        let outcome = Observation::conclude_outcome(Some(self.resolve), &attempts);
+        let mut seen = self.probe.observation(outcome, attempts);
+        seen.resolve = Some(self.resolve.clone());
+        seen.network.paths.clone_from(&self.paths);
+        seen.network
+            .paths
+            .extend(self.views.iter().filter_map(View::path));
+        seen
+    }
+
     /// Of each attempt the connection and what comes next on it; the rest is the server's.
-    fn hear(&mut self, peer: SocketAddr, stage: &Stage) {
+    fn stage_ended(&mut self, peer: SocketAddr, stage: &Stage) {
         let Some(wait) = self.waiting.get(&peer).copied() else {
             return;
         };
@@ -197,7 +230,9 @@ impl<'a> Reflex<'a> {
         {
             return self.give_up(aim, PathEnd::Policy);
         }
-        let tracer = self.tracer.clone();
+        let view = View::default();
+        let tracer = self.tracer.watched(view.clone());
+        self.views.push(view);
         self.tasks.spawn(async move {
             match kind {
                 ExperimentKind::PathControl => tracer.trace_control(address, aim.until).await,

@@ -36,7 +36,7 @@ impl Probe<'_> {
     /// All questions are put at once; the stage takes as long as the addresses do.
     pub(super) async fn resolve(&self) -> Resolved {
         let resolved = self.compared_with(self.order.spec.options.resolver).await;
-        self.reports.stage(None, resolved.stage.clone());
+        self.reports.stage(None, Box::new(resolved.stage.clone()));
         resolved
     }
 

@@ -16,6 +16,7 @@ use super::*;
 use crate::partner::Word;
 use crate::report::Report;
 
+mod overdue;
 mod ways;
 
 pub(super) fn runner(policy: Policy) -> Runner {
@@ -66,7 +67,7 @@ async fn run_beside(
             match report {
                 Report::LoginAsked(answer) => answer.send(Ok(())).unwrap(),
                 Report::Signal { signal, .. } => said.push(signal),
-                Report::Stage { .. } | Report::Capture(_) => {}
+                Report::Stage { .. } | Report::Overdue(_) | Report::Capture(_) => {}
             }
         }
         said

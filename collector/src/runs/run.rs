@@ -2,7 +2,9 @@
 
 mod captures;
 mod common_start;
+mod early;
 mod follow_up;
+mod open;
 mod records;
 mod vantage;
 mod watch;
@@ -28,6 +30,7 @@ use super::{Effect, Order, OrderEnd, Report, StageEnded};
 use captures::Captures;
 use common_start::common_start;
 use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
+use open::{Open, OpenOrders};
 use records::Records;
 use vantage::Vantage;
 use watch::Watches;
@@ -35,16 +38,18 @@ use watch::Watches;
 /// How long after a probe's own time its answer may still come.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long an agent may take to say that it has an order; it says so before it does anything.
+const TO_ACCEPT: Duration = Duration::from_secs(5);
+
 /// A live run.
 #[derive(Debug)]
 pub(super) struct Run {
     inquiry: Inquiry,
     question: Question,
     started: Instant,
-    deadline: Instant,
     round: u32,
     vantages: BTreeMap<AgentName, Vantage>,
-    open: BTreeMap<Uuid, AgentName>,
+    open: OpenOrders,
     tried: BTreeSet<Experiment>,
     records: Records,
     captures: Captures,
@@ -77,13 +82,12 @@ impl Run {
             now: inquiry.started_at,
         };
         Self {
-            deadline: now + first_round(&inquiry.spec),
             inquiry,
             question,
             started: now,
             round: 0,
             vantages,
-            open: BTreeMap::new(),
+            open: OpenOrders::default(),
             tried: BTreeSet::new(),
             records: Records::default(),
             captures: Captures::default(),
@@ -112,7 +116,7 @@ impl Run {
                 Some(note) => {
                     effects.extend(self.unseen(&agent, VantageOutcome::Refused, Reason::Unsupported, &note));
                 }
-                None => effects.extend(self.order_probe(agent, start_at)),
+                None => effects.extend(self.order_probe(agent, start_at, now)),
             }
         }
         effects.extend(self.go_on(now));
@@ -121,12 +125,12 @@ impl Run {
 
     /// Whose an open order is.
     pub(super) fn holder(&self, order: Uuid) -> Option<&AgentName> {
-        self.open.get(&order)
+        self.open.holder(order)
     }
 
-    /// When the present round is over.
-    pub(super) const fn deadline(&self) -> Instant {
-        self.deadline
+    /// When an answer is no longer waited for.
+    pub(super) fn deadline(&self) -> Instant {
+        self.open.deadline().unwrap_or(self.started)
     }
 
     /// The holder of an open order says something about it.
@@ -141,7 +145,11 @@ impl Run {
             return self.watch_reported(agent, order, report, now);
         }
         match report {
-            Report::Accepted => Vec::new(),
+            Report::Accepted => {
+                self.open.accepted(order);
+                Vec::new()
+            }
+            Report::Overdue(so_far) => self.overdue(agent, order, *so_far, now),
             Report::Said(word) => self.said(order, *word),
             Report::Captured(capture) => self.captured(agent, order, *capture).into_iter().collect(),
             Report::Stage(ended) => self.stage_ended(agent, order, ended),
@@ -150,16 +158,20 @@ impl Run {
                 self.answer(answers)
             }
             Report::Refused { reason, note } => {
-                self.records.refused(self.round, agent);
+                let round = self.open.round(order);
+                self.records.refused(round, agent);
                 let mut effects = self.end(order, OrderEnd::Refused, &note);
-                effects.extend(self.unseen(agent, VantageOutcome::Refused, reason, &note));
+                if round == 0 {
+                    effects.extend(self.unseen(agent, VantageOutcome::Refused, reason, &note));
+                }
                 effects.extend(self.go_on(now));
                 effects
             }
             Report::Done(observation) => {
                 let mut effects = self.settle_login(agent, order, &observation);
+                let round = self.open.round(order);
                 effects.extend(self.end(order, OrderEnd::Done, ""));
-                effects.extend(self.seen(agent, *observation));
+                effects.extend(self.seen(agent, round, *observation));
                 effects.extend(self.go_on(now));
                 effects
             }
@@ -171,7 +183,7 @@ impl Run {
         if let Some(vantage) = self.vantages.get_mut(agent) {
             vantage.connected = false;
         }
-        let lost = self.orders_of(agent);
+        let lost = self.open.of(agent);
         if lost.is_empty() {
             return Vec::new();
         }
@@ -186,22 +198,27 @@ impl Run {
         effects
     }
 
-    /// The round may be over.
+    /// What is waited for may be too late.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Effect> {
-        if now < self.deadline {
+        let late = self.open.late(now);
+        if late.is_empty() {
             return Vec::new();
         }
-        let waited = self.deadline.saturating_duration_since(self.started).as_secs();
-        let note = format!("connected, but no answer within {waited} s");
         let mut effects = Vec::new();
-        for (order, agent) in self.open.clone() {
+        for (order, late) in late {
+            let waited = late.until.saturating_duration_since(self.started).as_secs();
+            let note = if late.accepted {
+                format!("connected, but no answer within {waited} s")
+            } else {
+                format!("connected, but the order was not taken within {waited} s")
+            };
             effects.push(Effect::Cancel {
-                agent: agent.clone(),
+                agent: late.agent.clone(),
                 order,
             });
             effects.extend(self.end(order, OrderEnd::Expired, &note));
             if !self.watches.has(order) {
-                effects.extend(self.unseen(&agent, VantageOutcome::Missing, Reason::Deadline, &note));
+                effects.extend(self.unseen(&late.agent, VantageOutcome::Missing, Reason::Deadline, &note));
             }
         }
         effects.extend(self.go_on(now));
@@ -211,9 +228,9 @@ impl Run {
     /// Nobody waits for the answer any more.
     pub(super) fn abandon(&mut self) -> Vec<Effect> {
         let open = std::mem::take(&mut self.open);
-        open.into_iter()
-            .flat_map(|(order, agent)| {
-                let end = OrderEnd::Expired;
+        open.all()
+            .flat_map(|(order, open)| {
+                let (agent, end) = (open.agent, OrderEnd::Expired);
                 [Effect::Cancel { agent, order }, Effect::Ended { order, end }]
             })
             .collect()
@@ -239,14 +256,14 @@ impl Run {
         None
     }
 
-    fn order_probe(&mut self, agent: AgentName, start_at: Option<Instant>) -> Vec<Effect> {
+    fn order_probe(&mut self, agent: AgentName, start_at: Option<Instant>, now: Instant) -> Vec<Effect> {
         let order = Order {
             start_at,
             ..self.order_for(agent.clone())
         };
         let id = order.id;
-        let mut effects = vec![self.send(order)];
-        effects.extend(self.order_watch(&agent, id));
+        let mut effects = vec![self.send(order, 0, now)];
+        effects.extend(self.order_watch(&agent, id, now));
         effects
     }
 
@@ -266,8 +283,15 @@ impl Run {
         }
     }
 
-    fn send(&mut self, order: Order) -> Effect {
-        self.open.insert(order.id, order.agent.clone());
+    fn send(&mut self, order: Order, round: u32, now: Instant) -> Effect {
+        let open = Open {
+            agent: order.agent.clone(),
+            round,
+            until: now + order.budget,
+            accept_by: now + TO_ACCEPT.min(order.budget),
+            accepted: false,
+        };
+        self.open.insert(order.id, open);
         Effect::Send(Box::new(order))
     }
 
@@ -294,14 +318,14 @@ impl Run {
         answers
             .into_iter()
             .filter_map(|(order, answer)| {
-                let agent = self.open.get(&order)?.clone();
+                let agent = self.open.holder(order)?.clone();
                 Some(Effect::Answer { agent, order, answer })
             })
             .collect()
     }
 
     fn end(&mut self, order: Uuid, end: OrderEnd, why: &str) -> Vec<Effect> {
-        if self.open.remove(&order).is_none() {
+        if !self.open.remove(order) {
             return Vec::new();
         }
         let answers = self.gate.ended(order);
@@ -311,18 +335,10 @@ impl Run {
         effects
     }
 
-    fn orders_of(&self, agent: &AgentName) -> Vec<Uuid> {
-        self.open
-            .iter()
-            .filter(|(_, holder)| *holder == agent)
-            .map(|(&order, _)| order)
-            .collect()
-    }
-
-    fn seen(&mut self, agent: &AgentName, observation: Observation) -> Option<Effect> {
+    fn seen(&mut self, agent: &AgentName, round: u32, observation: Observation) -> Option<Effect> {
         let vantage = self.vantages.get_mut(agent)?;
-        self.records.done(self.round, agent, &observation);
-        let known = if self.round == 0 {
+        self.records.done(round, agent, &observation);
+        let known = if round == 0 {
             vantage.saw(observation)
         } else {
             vantage.saw_more(observation)?
@@ -350,10 +366,11 @@ impl Run {
         }
     }
 
-    /// When no order is open any more: the next round of experiments, or the answer.
+    /// When no order is open any more: the next round of experiments, or the answer. Before, where all that is open
+    /// waits in vain, a round of those that need not wait for it.
     fn go_on(&mut self, now: Instant) -> Vec<Effect> {
         if !self.open.is_empty() {
-            return Vec::new();
+            return self.go_on_early(now);
         }
         let observations = self.observations();
         let before = self.inquiry.before_of(&observations);
@@ -369,9 +386,7 @@ impl Run {
         if experiments.is_empty() {
             return vec![self.concluded(observations, before, conclusion, now)];
         }
-        self.records
-            .ordered(self.round + 1, &experiments, conclusion.findings);
-        self.order_experiments(experiments, now)
+        self.order_experiments(experiments, conclusion.findings, now)
     }
 
     fn observations(&self) -> Vec<Observation> {

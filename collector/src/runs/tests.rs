@@ -14,6 +14,7 @@ use super::*;
 use crate::agents::Choice;
 
 mod captures;
+mod early;
 mod rounds;
 mod watch;
 
@@ -115,15 +116,18 @@ impl Bench {
         self.effects.extend(effects);
     }
 
-    fn answer(&self) -> &RunDocument {
-        let concluded: Vec<&RunDocument> = self
-            .effects
-            .iter()
+    fn answers(&self) -> Vec<&RunDocument> {
+        let effects = self.effects.iter();
+        effects
             .filter_map(|effect| match effect {
                 Effect::Concluded(run) => Some(&**run),
                 _ => None,
             })
-            .collect();
+            .collect()
+    }
+
+    fn answer(&self) -> &RunDocument {
+        let concluded = self.answers();
         let [run] = concluded.as_slice() else {
             panic!("{} answers", concluded.len())
         };
@@ -263,6 +267,7 @@ fn a_silent_agent_is_missing_at_the_deadline_and_told_to_stop() {
         vec![participant("ams-1"), participant("fra-1")],
         vec![],
     );
+    bench.report("fra-1", Report::Accepted);
     bench.report("ams-1", well("ams-1"));
     bench.tick(Duration::from_secs(24));
     assert!(bench.ends().len() == 1);

@@ -217,6 +217,11 @@ impl Link {
                 let ended = stage_ended(stage).map(|ended| Report::Stage(Box::new(ended)));
                 (order, ended)
             }
+            FromAgent::Overdue(overdue) => {
+                let so_far = observation(overdue.observation);
+                let report = so_far.map(|so_far| Report::Overdue(Box::new(so_far)));
+                (overdue.order_id, report)
+            }
             FromAgent::Done(done) => {
                 let seen = observation(done.observation).map(|seen| Report::Done(Box::new(seen)));
                 let report = seen.or_else(|problem| {

@@ -1925,7 +1925,7 @@ pub struct CaptureRecord {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentMessage {
-    #[prost(oneof = "agent_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "agent_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub message: ::core::option::Option<agent_message::Message>,
 }
 /// Nested message and enum types in `AgentMessage`.
@@ -1950,6 +1950,8 @@ pub mod agent_message {
         Signal(super::Signal),
         #[prost(message, tag = "9")]
         Capture(super::CaptureMade),
+        #[prost(message, tag = "10")]
+        Overdue(super::OrderOverdue),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2167,6 +2169,15 @@ pub struct StageReport {
     pub endpoint: ::core::option::Option<Endpoint>,
     #[prost(message, optional, tag = "4")]
     pub stage: ::core::option::Option<Stage>,
+}
+/// Something that an order waits for is overdue. What was seen so far, with what is still due as if it never came:
+/// the collector may plan with it, and keeps what comes when the order is done. Said once at most.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OrderOverdue {
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub observation: ::core::option::Option<Observation>,
 }
 /// The order has been carried out; what was seen, whole.
 #[derive(Clone, PartialEq, ::prost::Message)]

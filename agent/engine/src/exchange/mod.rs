@@ -93,7 +93,7 @@ impl Turn {
 }
 
 /// One stage's talk with the server.
-pub(crate) trait Exchange: Send {
+pub(crate) trait Exchange: Send + Sync {
     /// What to do first.
     fn begin(&mut self, wire: &mut Wire) -> Turn;
 

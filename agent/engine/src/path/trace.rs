@@ -232,28 +232,37 @@ impl Trace {
         self.asked.get(&ttl).is_some_and(Asked::is_silent)
     }
 
-    /// Three times what the slowest answer took; twice the least where the first try was in vain.
+    /// Three times what the slowest answer took; more than the least where the first try was in vain.
     fn wait(&self) -> Duration {
         let (least, most) = WAIT;
         let least = match self.phase {
-            Phase::Again { .. } => least * 2,
+            Phase::Again { .. } => least * 3 / 2,
             _ => least,
         };
         (self.slowest * 3 + MARGIN).clamp(least, most)
     }
 
+    /// What is found already, should there be no time for more.
+    pub fn so_far(&self) -> Traced {
+        self.traced(PathEnd::Deadline)
+    }
+
     fn done(&mut self, ended: PathEnd) -> Step {
         self.phase = Phase::Over(ended);
+        Step::Done(self.traced(ended))
+    }
+
+    fn traced(&self, ended: PathEnd) -> Traced {
         let target = self.wish.address;
         let end = self.asked.iter().find(|(_, asked)| asked.answer.is_of(target));
         let end = end.map(|(ttl, _)| *ttl);
         let hop = |(ttl, asked): (&u8, &Asked)| asked.hop(*ttl, target);
-        Step::Done(Traced {
+        Traced {
             ended,
             reached: end.is_some(),
             // Whatever is sent further meets the target too.
             hops: self.asked.range(..=end.unwrap_or(u8::MAX)).map(hop).collect(),
-        })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parallax_model::experiment::Experiment;
+use parallax_model::finding::Finding;
 use parallax_model::spec::{Depth, ProbeOptions, ProbeSpec};
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
@@ -26,6 +27,11 @@ impl Run {
         self.inquiry.follow_up && self.round < FOLLOW_UP_ROUNDS
     }
 
+    /// Whether there is another round behind the next one.
+    pub(super) const fn may_ask_twice(&self) -> bool {
+        self.round + 1 < FOLLOW_UP_ROUNDS
+    }
+
     /// Of what the diagnosis would like to know, what was not asked yet and can be.
     pub(super) fn possible(&self, wishes: Vec<Experiment>) -> Vec<Experiment> {
         let possible = |experiment: &Experiment| {
@@ -37,12 +43,18 @@ impl Run {
         wishes.into_iter().filter(possible).collect()
     }
 
-    pub(super) fn order_experiments(&mut self, experiments: Vec<Experiment>, now: Instant) -> Vec<Effect> {
+    /// Orders a round, since these are the findings.
+    pub(super) fn order_experiments(
+        &mut self,
+        experiments: Vec<Experiment>,
+        findings: Vec<Finding>,
+        now: Instant,
+    ) -> Vec<Effect> {
         self.round += 1;
+        self.records.ordered(self.round, &experiments, findings);
         self.tried.extend(experiments.iter().cloned());
         let spec = Arc::new(follow_up_spec(&self.inquiry.spec));
         let budget = spec.timeout + FOLLOW_UP_GRACE;
-        self.deadline = now + budget;
         let mut effects = vec![self.tell(Happening::FollowUp {
             round: self.round,
             experiments: experiments.clone(),
@@ -67,7 +79,7 @@ impl Run {
                 client_identity: None,
                 watches: None,
             };
-            effects.push(self.send(order));
+            effects.push(self.send(order, self.round, now));
         }
         effects
     }

@@ -19,6 +19,9 @@ pub(super) struct Vantage {
     /// Whether it can be asked once more.
     pub(super) connected: bool,
     pub(super) observation: Option<Observation>,
+    /// What it saw so far, where it waits in vain for the rest, and what it saw in experiments meanwhile.
+    waiting: Option<Observation>,
+    meanwhile: Vec<Observation>,
     /// What others saw of its writing before it was done itself.
     watched: Vec<Attempt>,
 }
@@ -32,6 +35,8 @@ impl Vantage {
             capabilities: participant.capabilities.clone(),
             connected: true,
             observation: None,
+            waiting: None,
+            meanwhile: Vec::new(),
             watched: Vec::new(),
         }
     }
@@ -44,6 +49,8 @@ impl Vantage {
             capabilities: BTreeSet::new(),
             connected: false,
             observation: None,
+            waiting: None,
+            meanwhile: Vec::new(),
             watched: Vec::new(),
         }
     }
@@ -57,21 +64,48 @@ impl Vantage {
             seen.outcome = Observation::conclude_outcome(seen.resolve.as_ref(), &seen.attempts);
         }
         seen.attempts.append(&mut self.watched);
+        for more in std::mem::take(&mut self.meanwhile) {
+            add(&mut seen, more);
+        }
+        self.waiting = None;
         self.observation.insert(seen)
     }
 
-    /// It made experiments; they are added to what it saw before.
-    pub(super) fn saw_more(&mut self, more: Observation) -> Option<&Observation> {
-        let known = self.observation.as_mut()?;
-        let made = more.attempts.into_iter().filter_map(|mut attempt| {
-            attempt.purpose = Purpose::FollowUp;
-            attempt.experiment.is_some().then_some(attempt)
-        });
-        known.attempts.extend(made);
-        known.network.merge(more.network);
-        if let (Some(stage), Some(other)) = (&mut known.resolve, more.resolve) {
-            take_other_answer(stage, other);
+    /// It waits for something that is overdue, and this is what it saw so far.
+    pub(super) fn waits_in_vain(&mut self, so_far: Observation) {
+        if self.observation.is_none() {
+            self.waiting = Some(Observation {
+                agent: self.agent.clone(),
+                labels: self.labels.clone(),
+                ..so_far
+            });
         }
+    }
+
+    /// Whether it waits for something that is overdue.
+    pub(super) const fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// What it saw, or what that comes to if it waits in vain.
+    pub(super) fn so_far(&self) -> Option<Observation> {
+        if let Some(seen) = &self.observation {
+            return Some(seen.clone());
+        }
+        let mut seen = self.waiting.clone()?;
+        for more in &self.meanwhile {
+            add(&mut seen, more.clone());
+        }
+        Some(seen)
+    }
+
+    /// It made experiments; they are added to what it saw before. `None` while it still waits for that.
+    pub(super) fn saw_more(&mut self, more: Observation) -> Option<&Observation> {
+        let Some(known) = &mut self.observation else {
+            self.meanwhile.push(more);
+            return None;
+        };
+        add(known, more);
         Some(known)
     }
 
@@ -101,6 +135,19 @@ impl Vantage {
         }
         let unseen = Observation::unseen(self.agent.clone(), self.labels.clone(), outcome, reason, note);
         Some(self.observation.insert(unseen))
+    }
+}
+
+/// Adds what was seen in experiments.
+fn add(known: &mut Observation, more: Observation) {
+    let made = more.attempts.into_iter().filter_map(|mut attempt| {
+        attempt.purpose = Purpose::FollowUp;
+        attempt.experiment.is_some().then_some(attempt)
+    });
+    known.attempts.extend(made);
+    known.network.merge(more.network);
+    if let (Some(stage), Some(other)) = (&mut known.resolve, more.resolve) {
+        take_other_answer(stage, other);
     }
 }
 

@@ -56,7 +56,7 @@ impl Watches {
 
 impl Run {
     /// Has somebody watch an order that writes, or has its writer told that nobody does.
-    pub(super) fn order_watch(&mut self, writer: &AgentName, order: Uuid) -> Vec<Effect> {
+    pub(super) fn order_watch(&mut self, writer: &AgentName, order: Uuid, now: Instant) -> Vec<Effect> {
         let spec = &self.inquiry.spec;
         let watcher = match &self.watches.watcher {
             Some(watcher) if spec.depth == Depth::Sync && watcher.agent != *writer => watcher,
@@ -77,7 +77,7 @@ impl Run {
         };
         self.watches.watched.insert(watch.id, watched);
         self.watches.watching.insert(order, watch.id);
-        vec![self.send(watch)]
+        vec![self.send(watch, 0, now)]
     }
 
     fn no_watch(&self, agent: &AgentName, capabilities: Option<&BTreeSet<String>>) -> Option<String> {
@@ -99,7 +99,11 @@ impl Run {
         now: Instant,
     ) -> Vec<Effect> {
         match report {
-            Report::Accepted => Vec::new(),
+            Report::Accepted => {
+                self.open.accepted(order);
+                Vec::new()
+            }
+            Report::Overdue(_) => Vec::new(),
             Report::Said(word) => self.said(order, *word),
             Report::Captured(capture) => self.captured(agent, order, *capture).into_iter().collect(),
             Report::LoginAsked => {
@@ -166,7 +170,7 @@ impl Run {
 
     fn pass_on(&self, order: Uuid, word: Word) -> Option<Effect> {
         Some(Effect::PassOn {
-            agent: self.open.get(&order)?.clone(),
+            agent: self.open.holder(order)?.clone(),
             order,
             word: Box::new(word),
         })

@@ -252,7 +252,8 @@ fn a_held_session_lengthens_the_run() {
         spec: Arc::new(spec.clone()),
         ..inquiry()
     };
-    let bench = ask(asked, vec![participant("ams-1")], vec![]);
+    let mut bench = ask(asked, vec![participant("ams-1")], vec![]);
+    bench.report("ams-1", Report::Accepted);
     assert_eq!(bench.orders()[0].budget, Duration::from_secs(625));
     assert_eq!(longest(&spec, false), Duration::from_secs(625));
     let due = bench.start + Duration::from_secs(625);
