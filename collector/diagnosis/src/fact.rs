@@ -1,6 +1,7 @@
 //! What was seen, one fact a line, with the vantage point's name and the numbers.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use parallax_model::evidence::{DnsQuery, Evidence};
 use parallax_model::stage::Stage;
@@ -41,6 +42,11 @@ pub(crate) fn connection(name: &str, cell: &Cell) -> String {
         Reach::Local(local) => here(name, cell, local, &took),
         Reach::Unclear | Reach::Untried => format!("{name}: {socket} was not reached"),
     }
+}
+
+/// The address that a connection was made from.
+pub(crate) fn local(cell: &Cell) -> Option<IpAddr> {
+    Some(cell.connect()?.local?.ip())
 }
 
 fn syns(cell: &Cell) -> String {

@@ -101,11 +101,6 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// The address it was made from.
-    pub(crate) fn local(&self) -> Option<IpAddr> {
-        Some(self.connect()?.local?.ip())
-    }
-
     /// Time of the connect stage.
     pub(crate) fn connect_time(&self) -> Option<Duration> {
         Some(self.attempt.stage(StageName::Connect)?.duration)

@@ -84,6 +84,9 @@ pub(crate) fn silence(matrix: &Matrix, id: CellId) -> Option<Place> {
 fn before_the_first(matrix: &Matrix, id: CellId, path: &Path, address: IpAddr) -> Option<Place> {
     let mut beside = trace::beside(matrix, id).peekable();
     beside.peek()?;
+    if inside(matrix, id) {
+        return Some(at_the_host(matrix, id, path));
+    }
     let Some(first) = beside.find_map(|other| trace::answers_at(other, 1)) else {
         return nobody_answers(matrix, id, path);
     };
@@ -102,6 +105,20 @@ fn before_the_first(matrix: &Matrix, id: CellId, path: &Path, address: IpAddr) -
         translated: false,
         lines: lines(matrix, id, path),
     })
+}
+
+/// Nobody is between this vantage point and the host.
+fn at_the_host(matrix: &Matrix, id: CellId, path: &Path) -> Place {
+    Place {
+        segment: Segment::Service,
+        after: None,
+        ttl: 0,
+        before: Some(path.address),
+        others_pass: false,
+        at_home: false,
+        translated: false,
+        lines: lines(matrix, id, path),
+    }
 }
 
 /// Not one hop answers for any port: the first that does not is the agent's own router.

@@ -69,7 +69,7 @@ pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
     .next([
         command::on(
             &host,
-            &command::bans(cells.first().and_then(|&id| matrix.cell(id).local())),
+            &command::bans(cells.first().and_then(|&id| fact::local(matrix.cell(id)))),
         ),
         Look::new("journalctl -u dovecot -n 100").on(matrix, address),
         format!(
@@ -124,7 +124,7 @@ pub(crate) fn other_source_passes(matrix: &Matrix) -> Vec<Candidate> {
             "a balancer that gives this source a backend of its own: the backends one by one",
         )
         .next([
-            command::on(&host.to_string(), &command::bans(matrix.cell(first).local())),
+            command::on(&host.to_string(), &command::bans(fact::local(matrix.cell(first)))),
             Look::new("journalctl -u dovecot -n 100").on(matrix, host),
         ]);
     vec![found]

@@ -1,8 +1,9 @@
 //! Faults of some flows only: one of several equal paths, or one of several backends.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use parallax_model::finding::{FindingKind, Segment};
+use parallax_model::finding::{FindingKind, Location, Segment};
 use parallax_model::path::{HopReply, Sweep};
 use parallax_model::stage::StageName;
 
@@ -33,29 +34,65 @@ enum Mixture {
 /// other flows fail each time, packets are lost at random.
 /// Disproved by: every flow answering alike.
 pub(crate) fn some_broken(matrix: &Matrix) -> Vec<Candidate> {
-    matrix
-        .answered()
-        .flat_map(|vantage| {
-            let sweeps = &matrix.vantage(vantage).seen.network.sweeps;
-            sweeps.iter().filter_map(move |sweep| of(matrix, vantage, sweep))
-        })
+    let mut groups: BTreeMap<(u16, FindingKind), Vec<(usize, &Sweep)>> = BTreeMap::new();
+    for vantage in matrix.answered() {
+        for sweep in &matrix.vantage(vantage).seen.network.sweeps {
+            if let Some(kind) = shows(matrix, sweep) {
+                groups
+                    .entry((sweep.port, kind))
+                    .or_default()
+                    .push((vantage, sweep));
+            }
+        }
+    }
+    groups
+        .iter()
+        .filter_map(|(&(port, kind), sweeps)| candidate(matrix, port, kind, sweeps))
         .collect()
+}
+
+fn shows(matrix: &Matrix, sweep: &Sweep) -> Option<FindingKind> {
+    match mixture(sweep) {
+        Mixture::None => None,
+        Mixture::AtRandom => Some(FindingKind::PacketLoss),
+        Mixture::ByFlow if balanced(matrix, sweep.address) => Some(FindingKind::OneBackendBroken),
+        Mixture::ByFlow => Some(FindingKind::OnePathBroken),
+    }
 }
 
 /// Whether it is known that the flow, and not who sends it, decides what becomes of an attempt: a sweep from anywhere shows
 /// it, addresses are translated on its way, or neither source nor address says who gets through.
 pub(crate) fn decides(matrix: &Matrix, id: CellId) -> bool {
     let attempt = matrix.cell(id).attempt;
-    swept_by_flow(matrix, attempt.address, attempt.endpoint.port)
+    known(matrix, attempt.endpoint.port)
         || overlay::crosswise(matrix, attempt.address)
         || is_translated(matrix, id)
 }
 
-/// Whether a sweep shows that the same flows to a port fail each time.
-pub(crate) fn swept_by_flow(matrix: &Matrix, address: IpAddr, port: u16) -> bool {
+/// Whether it is known of a port that the flow decides, at any of the target's addresses: a sweep shows it, or refusals do.
+pub(crate) fn known(matrix: &Matrix, port: u16) -> bool {
     let seen = matrix.answered().map(|vantage| matrix.vantage(vantage).seen);
-    seen.flat_map(|seen| &seen.network.sweeps)
-        .any(|sweep| sweep.address == address && sweep.port == port && mixture(sweep) == Mixture::ByFlow)
+    let mut sweeps = seen.flat_map(|seen| &seen.network.sweeps);
+    sweeps.any(|sweep| sweep.port == port && mixture(sweep) == Mixture::ByFlow)
+        || refused_by_flow(matrix, port)
+}
+
+/// Whether of those who were refused at one address some were answered when their way was traced, alone and later, and
+/// others were refused again: no limit does that, and no source is told from another by it.
+fn refused_by_flow(matrix: &Matrix, port: u16) -> bool {
+    let columns = matrix.columns().into_iter();
+    columns
+        .filter(|column| column.endpoint.port == port)
+        .any(|column| {
+            let refused = |id: &&CellId| matrix.cell(**id).reach == Reach::Reset;
+            let again = |id: &CellId| {
+                trace::of(matrix, *id)
+                    .is_some_and(|path| path.hops.iter().any(|hop| hop.reply == HopReply::Rst))
+            };
+            let mut refused_cells = column.cells.iter().filter(refused);
+            let answered = refused_cells.clone().any(|&id| overlay::answers_now(matrix, id));
+            answered && refused_cells.any(|&id| !overlay::answers_now(matrix, id) && again(&id))
+        })
 }
 
 /// Whether a router answers anybody in the name of an address.
@@ -72,11 +109,14 @@ fn is_translated(matrix: &Matrix, id: CellId) -> bool {
         && overlay::silence(matrix, id).is_some_and(|place| place.translated)
 }
 
-fn of(matrix: &Matrix, vantage: usize, sweep: &Sweep) -> Option<Candidate> {
+fn candidate(matrix: &Matrix, port: u16, kind: FindingKind, sweeps: &[(usize, &Sweep)]) -> Option<Candidate> {
+    let by_flow = kind != FindingKind::PacketLoss;
     let cells = matrix.cells().filter(|&id| {
         let attempt = matrix.cell(id).attempt;
-        let swept = id.vantage == vantage && attempt.address == sweep.address;
-        attempt.endpoint.port == sweep.port && (swept || is_translated(matrix, id))
+        let swept = sweeps
+            .iter()
+            .any(|&(vantage, sweep)| id.vantage == vantage && attempt.address == sweep.address);
+        attempt.endpoint.port == port && (swept || by_flow && lost_where_others_pass(matrix, id))
     });
     let cells: Vec<CellId> = cells.collect();
     let troubles: Vec<TroubleId> = cells
@@ -85,45 +125,41 @@ fn of(matrix: &Matrix, vantage: usize, sweep: &Sweep) -> Option<Candidate> {
         .filter(|&&id| matrix.troubles[id].stage == Some(StageName::Connect))
         .copied()
         .collect();
-    if troubles.is_empty() {
-        return None;
-    }
-    let balanced = balanced(matrix, sweep.address);
-    let (kind, other) = match mixture(sweep) {
-        Mixture::None => return None,
-        Mixture::AtRandom => (FindingKind::PacketLoss, FindingKind::ServerOverloaded),
-        Mixture::ByFlow if balanced => (FindingKind::OneBackendBroken, FindingKind::OnePathBroken),
-        Mixture::ByFlow => (FindingKind::OnePathBroken, FindingKind::OneBackendBroken),
+    let &(vantage, sweep) = sweeps.first().filter(|_| !troubles.is_empty())?;
+    let balanced = kind == FindingKind::OneBackendBroken;
+    let other = match kind {
+        FindingKind::PacketLoss => FindingKind::ServerOverloaded,
+        FindingKind::OneBackendBroken => FindingKind::OnePathBroken,
+        _ => FindingKind::OneBackendBroken,
     };
-    let open = sweep.flows.iter().filter(|flow| opens(&flow.replies)).count();
-    let name = matrix.name(vantage);
     let found = Candidate::new(
         matrix,
         kind,
         if balanced { 0.9 } else { 0.86 },
         troubles.iter().copied(),
     )
-    .segment(if balanced {
-        Segment::Service
-    } else {
-        Segment::Unknown
-    })
+    .at(place(matrix, &cells, balanced))
     .summary(format!(
-        "some connections from {} to {} fail: {}",
+        "some connections from {} to port {port} of {} fail: {}",
         words::list(&matrix.names(&matrix.vantages_of(&troubles))),
-        std::net::SocketAddr::new(sweep.address, sweep.port),
+        matrix.host(),
         phrase(kind)
     ))
     .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
-    .because([format!(
-        "{name}: {open} of {} are answered, {}",
-        words::count(sweep.flows.len(), "source port"),
-        if kind == FindingKind::PacketLoss {
-            "others each time"
-        } else {
-            "the same ones each time"
-        }
-    )])
+    .because(sweeps.iter().map(|&(vantage, sweep)| {
+        let open = sweep.flows.iter().filter(|flow| opens(&flow.replies)).count();
+        format!(
+            "{}: {open} of {} to {} are answered, {}",
+            matrix.name(vantage),
+            words::count(sweep.flows.len(), "source port"),
+            std::net::SocketAddr::new(sweep.address, port),
+            if by_flow {
+                "the same ones each time"
+            } else {
+                "others each time"
+            }
+        )
+    }))
     .told_apart_by("the same from many source ports, twice: a fault of one flow stays with its port")
     .or(
         other,
@@ -131,10 +167,33 @@ fn of(matrix: &Matrix, vantage: usize, sweep: &Sweep) -> Option<Candidate> {
         "the paths of a flow that works and of one that does not, and the certificates of the backends",
     )
     .next([
-        command::on(name, &command::trace(sweep.address, sweep.port)),
-        command::on(&sweep.address.to_string(), &command::listening(sweep.port)),
+        command::on(matrix.name(vantage), &command::trace(sweep.address, port)),
+        command::on(&sweep.address.to_string(), &command::listening(port)),
     ]);
     Some(found)
+}
+
+/// Whether an attempt is lost where the flows of others pass, or behind a hop that gave it a backend.
+fn lost_where_others_pass(matrix: &Matrix, id: CellId) -> bool {
+    matrix.cell(id).reach == Reach::Silent
+        && overlay::silence(matrix, id).is_some_and(|place| place.translated || place.others_pass)
+}
+
+/// Behind the last hop that still answers for a flow that fails.
+fn place(matrix: &Matrix, cells: &[CellId], balanced: bool) -> Location {
+    let lost = cells
+        .iter()
+        .find_map(|&id| overlay::silence(matrix, id))
+        .map(|place| place.location());
+    match lost {
+        Some(place) if balanced => Location {
+            segment: Segment::Service,
+            ..place
+        },
+        Some(place) => place,
+        None if balanced => Location::segment(Segment::Service),
+        None => Location::segment(Segment::Unknown),
+    }
 }
 
 const fn phrase(kind: FindingKind) -> &'static str {

@@ -6,7 +6,7 @@ use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Segment, Severity};
 
 use super::hello::{End, Lost};
-use super::{content, quality};
+use super::{content, flows, quality};
 use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
@@ -36,7 +36,8 @@ pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
     let limited = |id: &CellId| {
         let alone_it_works = varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Cured
             || matrix.cell(*id).reach == Reach::Reset && overlay::answers_now(matrix, *id);
-        alone_it_works && matrix.connects_otherwise(*id)
+        let port = matrix.cell(*id).attempt.endpoint.port;
+        alone_it_works && matrix.connects_otherwise(*id) && !flows::known(matrix, port)
     };
     let cells: Vec<CellId> = matrix.cells().filter(limited).collect();
     let after_a_while: Vec<CellId> = matrix

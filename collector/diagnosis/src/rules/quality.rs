@@ -21,6 +21,12 @@ const SERIAL: &str =
 /// A handshake that takes this long while the connection was made at once is held up.
 const HELD_UP: Duration = Duration::from_millis(500);
 
+/// A session without a login that takes this long is slow for whoever waits.
+const LONG: Duration = Duration::from_millis(1500);
+
+/// So much longer a round trip is when packets wait in a queue.
+const QUEUED: Duration = Duration::from_millis(200);
+
 /// What one vantage point's connections say of the way.
 #[derive(Debug, Clone, Default)]
 struct Signs {
@@ -30,6 +36,8 @@ struct Signs {
     resent: Vec<String>,
     /// Of those, sessions that were connected at once and then went slowly.
     held_up: usize,
+    /// Of those, sessions whose round trips became many times as long as that of their SYN.
+    swollen: usize,
     connected: usize,
 }
 
@@ -65,6 +73,7 @@ impl Signs {
                 ));
                 let held_up = slowest >= HELD_UP && !history::always_so(matrix, id, slowest);
                 signs.held_up += usize::from(syns == 0 && held_up);
+                signs.swollen += usize::from(syns == 0 && held_up && swollen(cell));
             }
         }
         signs
@@ -93,6 +102,20 @@ fn sent_again(cell: &Cell) -> Option<(u32, Duration)> {
         .filter(|stage| stage.name > StageName::Connect && cell.passed(stage.name))
         .filter_map(|stage| Some((stage.tcp.as_ref()?.total_retransmits, stage.duration)))
         .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)))
+}
+
+/// Whether a session took long because its segments queued: the host acknowledges at once however slow its program is, so
+/// that only a line that is full makes its round trips this much longer.
+fn swollen(cell: &Cell) -> bool {
+    let later = cell
+        .attempt
+        .stages
+        .iter()
+        .filter(|stage| stage.name > StageName::Connect);
+    let took: Duration = later.clone().map(|stage| stage.duration).sum();
+    let longest = later.filter_map(|stage| Some(stage.tcp.as_ref()?.rtt)).max();
+    let first = cell.connect_time().unwrap_or_default();
+    took >= LONG && longest.is_some_and(|longest| longest >= first * 5 && longest >= first + QUEUED)
 }
 
 /// Claim: packets are lost at random: connections take several SYNs and sessions several sendings, and go on. Late
@@ -124,7 +147,12 @@ pub(crate) fn lossy(matrix: &Matrix) -> Vec<Candidate> {
     candidate(matrix, FindingKind::PacketLoss, &losing)
         .into_iter()
         .chain(candidate(matrix, FindingKind::RateLimited, &limited))
-        .chain(candidate(matrix, FindingKind::Throttled, &held_up).filter(|found| !found.explains.is_empty()))
+        .chain(
+            candidate(matrix, FindingKind::Throttled, &held_up).filter(|found| {
+                let swollen = held_up.iter().any(|(_, signs)| signs.swollen > 0);
+                swollen || !found.explains.is_empty()
+            }),
+        )
         .collect()
 }
 

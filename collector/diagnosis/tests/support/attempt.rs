@@ -231,6 +231,7 @@ fn passed(
             stage.evidence = evidence(setting, line, name, here, (socket, local), endpoint);
             stage.tcp = Some(counters(line, here));
             resent(line, &mut stage);
+            swollen(line, &mut stage);
         }
         reached = reached && goes_on;
         stages.push(stage);
@@ -248,6 +249,15 @@ fn resent(line: &Line, stage: &mut Stage) {
     if let Some(tcp) = stage.tcp.as_mut().filter(|tcp| tcp.total_retransmits == 0) {
         let later = if stage.name > StageName::Connect { again } else { 0 };
         tcp.total_retransmits = late + later;
+    }
+}
+
+/// `rtt=400`: how long round trips are once the connection is made, in milliseconds.
+fn swollen(line: &Line, stage: &mut Stage) {
+    if let (Some(millis), Some(tcp)) = (line.number("rtt"), stage.tcp.as_mut())
+        && stage.name > StageName::Connect
+    {
+        tcp.rtt = Duration::from_millis(millis);
     }
 }
 

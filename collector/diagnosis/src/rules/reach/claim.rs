@@ -1,6 +1,7 @@
 //! What is claimed of one column, merged with the same claim about others.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use parallax_model::finding::{Alternative, FindingKind, Location};
 use parallax_model::stage::StageName;
@@ -10,6 +11,7 @@ use crate::candidate::{Blame, Candidate};
 use crate::command;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
+use crate::symptom::Reach;
 use crate::trouble::TroubleId;
 use crate::words;
 
@@ -99,12 +101,30 @@ impl Claim {
         ])
     }
 
-    /// Whether two claims are one, about several addresses.
-    pub(super) fn is_the_same(&self, other: &Self) -> bool {
+    /// Whether two claims are one, about several addresses: those whom one concerns and not the other did not try the
+    /// other's addresses, or had no way to them.
+    pub(super) fn is_the_same(&self, matrix: &Matrix, other: &Self) -> bool {
+        let flows = self.is_of_some_flows();
+        let same_place = self.location.segment == other.location.segment;
         self.kind == other.kind
-            && self.everywhere == other.everywhere
-            && self.location.segment == other.location.segment
-            && (self.is_of_some_flows() || vantages(&self.cells) == vantages(&other.cells))
+            && (flows || self.everywhere == other.everywhere && same_place)
+            && (flows || self.covers(matrix, other) && other.covers(matrix, self))
+    }
+
+    /// Whether everybody whom another claim concerns, and who tried an address of this one, is concerned by this one too.
+    fn covers(&self, matrix: &Matrix, other: &Self) -> bool {
+        let mine = vantages(&self.cells);
+        let sockets: BTreeSet<SocketAddr> = self.cells.iter().map(|&id| matrix.cell(id).socket()).collect();
+        let tried = |vantage: usize| {
+            matrix.cells_of(vantage).any(|id| {
+                let cell = matrix.cell(id);
+                sockets.contains(&cell.socket())
+                    && !matches!(cell.reach, Reach::Local(_) | Reach::Unclear | Reach::Untried)
+            })
+        };
+        vantages(&other.cells)
+            .into_iter()
+            .all(|vantage| mine.contains(&vantage) || !tried(vantage))
     }
 
     /// Which flows are hit says nothing of who sends them.

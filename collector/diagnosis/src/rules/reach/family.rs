@@ -24,11 +24,12 @@ pub(super) fn broken(matrix: &Matrix, claim: &Claim, reach: &Candidate) -> Optio
         return None;
     };
     let affected = vantages(&claim.cells);
-    let of_some_flows = matches!(
+    // Others come through the same hop over that family, or the flow decides: then it is not the family.
+    let narrower = matches!(
         claim.kind,
-        FindingKind::OnePathBroken | FindingKind::OneBackendBroken
+        FindingKind::OnePathBroken | FindingKind::OneBackendBroken | FindingKind::SourceBanned
     );
-    if claim.blame == Blame::Agent || of_some_flows {
+    if claim.blame == Blame::Agent || narrower {
         return None;
     }
     if !affected

@@ -26,7 +26,7 @@ pub(crate) fn unreachable(matrix: &Matrix) -> Vec<Candidate> {
             .chain(reset::claims(&view))
             .chain(rejection::claims(&view));
         for claim in found {
-            match claims.iter_mut().find(|other| other.is_the_same(&claim)) {
+            match claims.iter_mut().find(|other| other.is_the_same(matrix, &claim)) {
                 Some(other) => other.merge(claim),
                 None => claims.push(claim),
             }

@@ -9,6 +9,7 @@ use super::claim::Claim;
 use super::column::{View, vantages};
 use crate::candidate::Blame;
 use crate::command;
+use crate::fact;
 use crate::matrix::CellId;
 use crate::overlay::{self, Place};
 use crate::rules::flows;
@@ -93,7 +94,10 @@ pub(super) fn claim(view: &View, group: &Group, answered: &BTreeSet<usize>) -> C
         at_home(view, group)
     } else if place.translated {
         backend(view, group, !answered.is_empty())
-    } else if place.segment != Segment::VantageEdge && overlay::crosswise(view.matrix, view.address) {
+    } else if place.segment != Segment::VantageEdge
+        && (overlay::crosswise(view.matrix, view.address)
+            || flows::known(view.matrix, view.endpoint.port) && place.others_pass)
+    {
         some_flows(view, &group.cells)
     } else if place.others_pass && place.at_the_target(view.address) && any_source_fails(view, group) {
         whole_place(view, group)
@@ -146,7 +150,7 @@ fn at_home(view: &View, group: &Group) -> Claim {
 }
 
 fn backend(view: &View, group: &Group, others_are_answered: bool) -> Claim {
-    let swept = flows::swept_by_flow(view.matrix, view.address, view.endpoint.port);
+    let swept = flows::known(view.matrix, view.endpoint.port);
     let (kind, other) = if others_are_answered || swept {
         (FindingKind::OneBackendBroken, FindingKind::SourceBanned)
     } else {
@@ -168,7 +172,10 @@ fn backend(view: &View, group: &Group, others_are_answered: bool) -> Claim {
 }
 
 fn source(view: &View, group: &Group) -> Claim {
-    let own = group.cells.first().and_then(|&id| view.matrix.cell(id).local());
+    let own = group
+        .cells
+        .first()
+        .and_then(|&id| fact::local(view.matrix.cell(id)));
     let affected = vantages(&group.cells);
     let port_only = view.signs_at(&affected).any(|sign| sign.alive);
     let phrase = if port_only {

@@ -8,6 +8,7 @@ use parallax_model::finding::{FindingKind, Location, Segment};
 use super::claim::Claim;
 use super::column::{View, vantages};
 use crate::command;
+use crate::fact;
 use crate::matrix::CellId;
 use crate::overlay::{self, Place};
 use crate::rules::local::on_link;
@@ -137,7 +138,7 @@ fn claim(view: &View, meaning: Meaning, cells: &[CellId], silent: &[CellId]) -> 
             )
             .next([command::on(
                 &speaker,
-                &command::bans(cells.first().and_then(|&id| view.matrix.cell(id).local())),
+                &command::bans(cells.first().and_then(|&id| fact::local(view.matrix.cell(id)))),
             )]),
     }
 }

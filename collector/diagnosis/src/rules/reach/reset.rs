@@ -11,6 +11,7 @@ use crate::command;
 use crate::matrix::CellId;
 use crate::overlay::{self, Answerer, Place};
 use crate::product::Look;
+use crate::rules::flows;
 
 const SERVICE: Look = Look::new("systemctl status dovecot; doveconf service/imap-login")
     .courier("systemctl status 'courier-imap*'; grep -E '^(PORT|SSLPORT|ADDRESS)' /etc/courier/imapd*")
@@ -30,6 +31,9 @@ const ON_THE_HOST: Duration = Duration::from_micros(300);
 /// of these it is likely the host that says that nothing listens, and no more than that.
 /// Disproved by: a connection (then it is not closed), or a reset from as far away as the host's own.
 pub(super) fn claims(view: &View) -> Vec<Claim> {
+    if !view.reset.is_empty() && flows::known(view.matrix, view.endpoint.port) {
+        return vec![some_backends(view)];
+    }
     let mut nearer: Vec<(Place, Vec<CellId>)> = Vec::new();
     let mut left = Vec::new();
     let mut own = None;
@@ -59,6 +63,29 @@ pub(super) fn claims(view: &View) -> Vec<Claim> {
         .collect();
     claims.extend(by_time(&rest, own));
     claims
+}
+
+/// Whose connections are refused depends on their flow.
+fn some_backends(view: &View) -> Claim {
+    let host = view.address.to_string();
+    Claim::new(view, FindingKind::OneBackendBroken, 0.84, &view.reset)
+        .at(Location::segment(Segment::Service))
+        .phrase("some connections are answered and others refused, whoever makes them: one of the servers behind the address refuses")
+        .told_apart_by("the same from many source ports, twice: a backend that is closed stays with its flows")
+        .or(
+            FindingKind::OnePathBroken,
+            0.06,
+            "the paths of a flow that works and of one that does not",
+        )
+        .or(
+            FindingKind::ConnectionLimit,
+            0.05,
+            "the same attempt several times, one after another: a limit lets them through, a fault stays",
+        )
+        .next([
+            command::on(&host, &command::listening(view.endpoint.port)),
+            command::on("the balancer", "each backend, asked by its own address"),
+        ])
 }
 
 fn by_time(view: &View, own: Option<bool>) -> Option<Claim> {

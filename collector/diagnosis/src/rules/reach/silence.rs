@@ -41,6 +41,11 @@ pub(super) fn claims(view: &View) -> Vec<Claim> {
     if answered.is_empty() && rejection::speaks_for_the_silent(view) {
         return claims;
     }
+    if answered.is_empty() && !view.lives() && view.silent.iter().any(|&id| overlay::inside(view.matrix, id))
+    {
+        claims.push(dead_inside(view));
+        return claims;
+    }
     let (groups, unplaced) = placed::groups(view);
     claims.extend(groups.iter().map(|group| placed::claim(view, group, &answered)));
     let rest = View {
@@ -229,6 +234,25 @@ fn dead(view: &View) -> Claim {
     )
     .next(at_the_host(view))
     .next_on_the_path(view)
+}
+
+/// Not even those on its own link get an answer, on any port: no router is between them.
+fn dead_inside(view: &View) -> Claim {
+    Claim::new(view, FindingKind::HostDown, 0.82, &view.silent)
+        .at(Location {
+            segment: Segment::Service,
+            after: None,
+            before: Some(view.address),
+        })
+        .phrase("the host answers nobody on any port, not even on its own link")
+        .told_apart_by("any answer of the host, for instance to a ping from its own network")
+        .or(
+            FindingKind::PacketsDropped,
+            0.15,
+            "the host's own filter, at its console",
+        )
+        .next(at_the_host(view))
+        .next_on_the_path(view)
 }
 
 fn as_its_sibling(view: &View) -> Claim {
