@@ -28,7 +28,7 @@ use crate::server::{self, Acceptor, Connection};
 use crate::service::Shared;
 use crate::store::{Sqlite, Store};
 use crate::telemetry::Telemetry;
-use crate::web;
+use crate::web::Page;
 
 /// Proven connections that may wait for the server.
 const CONNECTIONS: usize = 64;
@@ -96,13 +96,13 @@ impl Collector {
         let listen_addr = grpc.local_addr().ok();
         let http_addr = http.local_addr().ok();
         let metrics = Arc::clone(&parts.shared.metrics);
-        let acceptor = Acceptor::new(grpc, admission, config.advertised_names(), metrics, config.limits)
+        let proof = server::certified(admission, config.advertised_names())
             .map_err(|error| StartError::Identity(error.to_string()))?;
+        let page = Page::open(http, config, proof.clone()).map_err(StartError::Page)?;
+        let acceptor = Acceptor::new(grpc, proof, metrics, config.limits);
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         parts.helpers.push(tokio::spawn(acceptor.run(connections)));
-        parts
-            .helpers
-            .push(tokio::spawn(web::serve(http, parts.shared.clone())));
+        parts.helpers.push(tokio::spawn(page.serve(parts.shared.clone())));
         Ok(Self {
             listen_addr,
             http_addr,

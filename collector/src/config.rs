@@ -3,6 +3,7 @@
 mod args;
 mod file;
 mod limits;
+mod page;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub use args::{Args, Command, ServeArgs, TokenArgs, TokenCommand};
 pub use file::ConfigError;
 pub use limits::Limits;
+pub use page::Page;
 
 use file::File;
 
@@ -43,6 +45,9 @@ pub struct Config {
     /// Which log lines are written; level `info` and above without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_filter: Option<String>,
+    /// How the page is guarded.
+    #[serde(flatten)]
+    pub page: Page,
     /// How much one caller can have.
     pub limits: Limits,
 }
@@ -59,6 +64,7 @@ impl Config {
             .map(File::read)
             .transpose()?
             .unwrap_or_default();
+        let page = Page::load(&args.page, &file)?;
         let config = Self {
             data_dir: args
                 .data_dir
@@ -75,6 +81,7 @@ impl Config {
             otlp_endpoint: args.otlp_endpoint.clone().or(file.otlp_endpoint),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log_filter: args.log_filter.clone().or(file.log_filter),
+            page,
             limits: file.limits,
         };
         config.check()?;
@@ -89,7 +96,11 @@ impl Config {
         let advertise: Vec<String> = self.advertise.iter().map(|name| quoted(name)).collect();
         let mut text = format!(
             "data_dir = {}\nlisten = {}\nhttp = {}\nadvertise = [{}]\n",
-            quoted(self.data_dir.to_str().ok_or(ConfigError::DataDirNotText)?),
+            quoted(
+                self.data_dir
+                    .to_str()
+                    .ok_or(ConfigError::PathNotText("data_dir"))?
+            ),
             quoted(&self.listen.to_string()),
             quoted(&self.http.to_string()),
             advertise.join(", "),
@@ -105,6 +116,7 @@ impl Config {
         if let Some(filter) = &self.log_filter {
             text.push_str(&format!("log_filter = {}\n", quoted(filter)));
         }
+        text.push_str(&self.page.to_toml()?);
         // A table ends what stands before it, so it comes last.
         text.push_str(&self.limits.to_toml());
         Ok(text)
@@ -265,6 +277,10 @@ mod tests {
             "a.example",
             "--otlp-endpoint",
             "http://127.0.0.1:4317",
+            "--http-certificate",
+            "a.pem",
+            "--http-key",
+            "b.pem",
         ])
         .unwrap();
         let (_directory, path) = file(&config.to_toml().unwrap());
@@ -277,6 +293,7 @@ mod tests {
             ["--listen", "7143"],
             ["--advertise", "host:7143"],
             ["--otlp-endpoint", "localhost:4317"],
+            ["--http-key", "key.pem"],
         ] {
             assert!(load(&words).is_err(), "{words:?}");
         }

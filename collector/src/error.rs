@@ -39,6 +39,9 @@ pub enum StartError {
     /// The certificate authority or the server's certificate can't be made or read.
     #[error("identity: {0}")]
     Identity(String),
+    /// The page can't be guarded as it must be.
+    #[error("page: {0}")]
+    Page(String),
     /// Spans can't be sent.
     #[error("telemetry: {0}")]
     Telemetry(String),

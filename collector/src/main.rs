@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parallax_collector::Collector;
 use parallax_collector::config::{Args, Command, Config, ServeArgs, TokenArgs, TokenCommand};
 use parallax_collector::config::{ConfigError, default_data_dir};
@@ -46,6 +47,7 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
     if let Err(error) = init_logs(&config) {
         return complain(USAGE, &error.to_string());
     }
+    raise_open_files();
     // Before anything else: a stop that comes during the start is a stop too.
     let (mut terminate, mut interrupt) =
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
@@ -76,6 +78,15 @@ async fn create_token(args: TokenArgs) -> ExitCode {
     match token::create(&data_dir, options).await {
         Ok(token) => print(Ok(format!("{token}\n"))),
         Err(error) => complain(FAILED, &format!("token create: {error:#}")),
+    }
+}
+
+/// As many connections as the system allows: what a shell gives is far less than the limits are made for.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(problem) = raised {
+        tracing::warn!("the limit of open files stays as it is: {problem}");
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) struct Metrics {
     joins: Family<ByOutcome, Counter>,
     handshakes: Family<ByOutcome, Counter>,
     connections_refused: Family<ByReason, Counter>,
+    visitors_sent_away: Family<ByReason, Counter>,
     spans: Family<ByOutcome, Counter>,
     live_dropped: Counter,
     captures: Family<ByOutcome, Counter>,
@@ -93,6 +94,7 @@ impl Metrics {
             joins: Family::default(),
             handshakes: Family::default(),
             connections_refused: Family::default(),
+            visitors_sent_away: Family::default(),
             spans: Family::default(),
             live_dropped: Counter::default(),
             captures: Family::default(),
@@ -150,6 +152,11 @@ impl Metrics {
             "parallax_connections_refused",
             "Connections to the gRPC port that the collector did not take or ended, since a limit was reached",
             self.connections_refused.clone(),
+        );
+        registry.register(
+            "parallax_http_refused",
+            "Requests to the HTTP port that the page was not shown to",
+            self.visitors_sent_away.clone(),
         );
         registry.register(
             "parallax_otlp_spans",
@@ -241,6 +248,10 @@ impl Metrics {
 
     pub(crate) fn connection_refused(&self, reason: &'static str) {
         self.connections_refused.get_or_create(&ByReason { reason }).inc();
+    }
+
+    pub(crate) fn visitor_sent_away(&self, reason: &'static str) {
+        self.visitors_sent_away.get_or_create(&ByReason { reason }).inc();
     }
 
     pub(crate) fn spans(&self, outcome: SpanOutcome, number: usize) {

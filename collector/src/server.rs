@@ -21,9 +21,10 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
-pub(crate) use accept::Acceptor;
+pub(crate) use accept::{Acceptor, certified};
 pub(crate) use connection::Connection;
 pub(crate) use listen::listen;
+pub(crate) use places::{Place, Places};
 
 use crate::service::Shared;
 use crate::service::control::ControlService;

@@ -3,6 +3,7 @@
 mod attack;
 mod fake;
 mod login;
+mod page;
 mod runs;
 mod stop;
 mod sync;

@@ -1,17 +1,32 @@
 //! The HTTP port: is it alive, is it ready, what does it count, and a page to look at.
 
+mod door;
 mod page;
+mod serve;
+mod tls;
+mod token;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use parallax_model::identity::Role;
 use tokio::net::TcpListener;
-use tracing::error;
+use tokio::sync::watch;
+use tokio_rustls::rustls::ServerConfig;
+use tracing::{error, info, warn};
 
+use crate::config::Config;
+use crate::peer::Peer;
 use crate::service::Shared;
-use crate::store::RunFilter;
+use crate::store::{RunFilter, Standing, Store};
+use door::Door;
+use serve::Visitor;
+use token::Token;
 
 /// The format of `/metrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -19,20 +34,113 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Runs on the page.
 const RUNS_SHOWN: u32 = 20;
 
-/// Serves until it is aborted.
-pub(crate) async fn serve(listener: TcpListener, shared: Shared) {
-    if let Err(problem) = axum::serve(listener, router(shared)).await {
-        error!("the HTTP server has ended: {problem}");
+/// Headers of every answer: nothing of ours runs, is framed, is kept or is told to others.
+const SECURE: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// The HTTP port, guarded as its address asks for.
+pub(crate) struct Page {
+    listener: TcpListener,
+    door: Door,
+    proof: Option<watch::Receiver<Arc<ServerConfig>>>,
+}
+
+impl Page {
+    /// On a loopback address whoever is on this host looks; elsewhere it takes TLS, with `own` where nothing else is
+    /// given, and a token.
+    pub(crate) fn open(
+        listener: TcpListener,
+        config: &Config,
+        own: watch::Receiver<Arc<ServerConfig>>,
+    ) -> Result<Self, String> {
+        if config.http.ip().to_canonical().is_loopback() {
+            let names = config.advertised_names();
+            return Ok(Self {
+                listener,
+                door: Door::ThisHost { names },
+                proof: None,
+            });
+        }
+        let (token, path) = Token::open(config.page.token_file.as_deref(), &config.data_dir)?;
+        info!("the page asks for the token in {}", path.display());
+        let proof = match &config.page.certificate {
+            _ if config.page.plain => None,
+            Some((certificate, key)) => Some(tls::of_files(certificate, key)?),
+            None => Some(own),
+        };
+        if proof.is_none() {
+            warn!(
+                "the page speaks HTTP without TLS on {}: its token can be read on the way",
+                config.http
+            );
+        }
+        let plain = config.page.plain;
+        Ok(Self {
+            listener,
+            door: Door::Anybody { token, plain },
+            proof,
+        })
+    }
+
+    /// Serves until it is aborted.
+    pub(crate) async fn serve(self, shared: Shared) {
+        serve::serve(self.listener, self.proof, router(shared, self.door)).await;
     }
 }
 
-fn router(shared: Shared) -> Router {
+fn router(shared: Shared, door: Door) -> Router {
+    let guard = Guard {
+        door: Arc::new(door),
+        shared: shared.clone(),
+    };
     Router::new()
         .route("/", get(front))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .layer(from_fn_with_state(guard, guarded))
         .with_state(shared)
+}
+
+#[derive(Clone)]
+struct Guard {
+    door: Arc<Door>,
+    shared: Shared,
+}
+
+async fn guarded(
+    State(guard): State<Guard>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let known = may_look(&visitor.peer, guard.shared.store.as_ref()).await;
+    let path = request.uri().path();
+    let asked = guard.door.ask(path, request.headers(), visitor.over_tls, known);
+    let answer = match asked {
+        Ok(()) => next.run(request).await,
+        Err(sent_away) => {
+            guard.shared.metrics.visitor_sent_away(sent_away.as_str());
+            sent_away.into_response()
+        }
+    };
+    (SECURE, answer).into_response()
+}
+
+/// Whether a certificate that was shown is a person's who may look.
+async fn may_look(peer: &Peer, store: &dyn Store) -> bool {
+    let (Some(id), Some(certificate)) = (&peer.spiffe, peer.certificate) else {
+        return false;
+    };
+    id.role.permits(Role::Viewer) && matches!(store.standing(certificate).await, Ok(Standing::Good))
 }
 
 /// Ready when the hub answers and the database is open. The gRPC port listens before this one answers at all.
@@ -63,13 +171,5 @@ async fn front(State(shared): State<Shared>) -> Response {
     ) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
     };
-    let secure = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (secure, Html(page::render(&agents, &runs))).into_response()
+    Html(page::render(&agents, &runs)).into_response()
 }

@@ -55,6 +55,9 @@ pub struct ServeArgs {
     /// Web page, /metrics, /healthz, /readyz (default: 127.0.0.1:7180)
     #[arg(long, env = "PARALLAX_HTTP", value_name = "ADDR:PORT")]
     pub http: Option<String>,
+    /// How the page is guarded.
+    #[command(flatten)]
+    pub page: PageArgs,
     /// What the server certificate is valid for (default: host name, localhost, loopback addresses)
     #[arg(
         long,
@@ -78,6 +81,23 @@ pub struct ServeArgs {
     /// Print the configuration as it would be used, and stop
     #[arg(long)]
     pub print_config: bool,
+}
+
+/// How the page is guarded. On a loopback address nothing is needed; elsewhere it is TLS and a token.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PageArgs {
+    /// No TLS for the page, since something in front does it; the token is asked for all the same
+    #[arg(long, env = "PARALLAX_HTTP_PLAIN")]
+    pub http_plain: bool,
+    /// The token that the page asks for off loopback (default: http-token in the data directory, made if missing)
+    #[arg(long, env = "PARALLAX_HTTP_TOKEN_FILE", value_name = "FILE")]
+    pub http_token_file: Option<PathBuf>,
+    /// Certificate chain of the page, PEM (default: one of the collector's own authority)
+    #[arg(long, env = "PARALLAX_HTTP_CERTIFICATE", value_name = "FILE")]
+    pub http_certificate: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, env = "PARALLAX_HTTP_KEY", value_name = "FILE")]
+    pub http_key: Option<PathBuf>,
 }
 
 /// What a token is to be good for.

@@ -38,8 +38,8 @@ pub enum ConfigError {
         wanted: &'static str,
     },
     /// A path can't be written down.
-    #[error("the path of the data directory is not UTF-8")]
-    DataDirNotText,
+    #[error("{0}: the path is not UTF-8")]
+    PathNotText(&'static str),
 }
 
 /// What a file may say. Anything else in it is an error.
@@ -49,6 +49,11 @@ pub(super) struct File {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) listen: Option<String>,
     pub(super) http: Option<String>,
+    #[serde(default)]
+    pub(super) http_plain: bool,
+    pub(super) http_token_file: Option<PathBuf>,
+    pub(super) http_certificate: Option<PathBuf>,
+    pub(super) http_key: Option<PathBuf>,
     #[serde(default)]
     pub(super) advertise: Vec<String>,
     pub(super) otlp_endpoint: Option<String>,

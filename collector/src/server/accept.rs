@@ -47,28 +47,23 @@ struct Hall {
 }
 
 impl Acceptor {
-    /// With a certificate for `names`, which a task of its own renews for as long as the acceptor lives.
     pub(crate) fn new(
         listener: TcpListener,
-        admission: Arc<Admission>,
-        names: Vec<String>,
+        config: watch::Receiver<Arc<ServerConfig>>,
         metrics: Arc<Metrics>,
         limits: Limits,
-    ) -> Result<Self, IdentityError> {
-        let identity = admission.server(&names)?;
-        let (renewed, config) = watch::channel(parallax_identity::server_config(&identity)?);
-        tokio::spawn(renew(identity, admission, names, renewed));
+    ) -> Self {
         let hall = Hall {
             handshakes: Places::new(HANDSHAKES),
             strangers: Places::new(limits.without_certificate),
             seats: Seats::new(limits.connections, limits.per_identity),
             metrics,
         };
-        Ok(Self {
+        Self {
             listener,
             config,
             hall,
-        })
+        }
     }
 
     /// Accepts until nobody takes the connections any more.
@@ -167,6 +162,18 @@ impl Hall {
 /// An IPv4 peer of a socket for both families, in its own form.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// How the collector proves who it is under `names`: with a certificate of its own, which a task renews for as long
+/// as somebody uses it.
+pub(crate) fn certified(
+    admission: Arc<Admission>,
+    names: Vec<String>,
+) -> Result<watch::Receiver<Arc<ServerConfig>>, IdentityError> {
+    let identity = admission.server(&names)?;
+    let (renewed, config) = watch::channel(parallax_identity::server_config(&identity)?);
+    tokio::spawn(renew(identity, admission, names, renewed));
+    Ok(config)
 }
 
 async fn renew(

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use super::fake::{FakeAgent, question, spec};
 use crate::Collector;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Page};
 use crate::identity::DEFAULT_TTL;
 use crate::token::{TokenOptions, create};
 use parallax_telemetry::logs::LogFormat;
@@ -27,6 +27,7 @@ pub(super) fn config(directory: &Path) -> Config {
         otlp_endpoint: None,
         log_format: LogFormat::Text,
         log_filter: None,
+        page: Page::default(),
         limits: Limits::default(),
     }
 }
@@ -63,7 +64,7 @@ pub(super) async fn get(collector: &Collector, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(collector.http_addr().unwrap())
         .await
         .unwrap();
-    let request = format!("GET {path} HTTP/1.0\r\nHost: test\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
