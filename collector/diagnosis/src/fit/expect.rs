@@ -86,7 +86,8 @@ fn filter(matrix: &Matrix, claimed: &Claimed) -> Vec<Sight> {
 }
 
 /// What is lost between two hops is not answered from behind them, and nobody else comes through them to that port, unless
-/// it is a rule about one source.
+/// it is a rule about one source: one rule, however many others pass. Before the host itself such rules are common, and
+/// the way back to one source looks the same.
 fn way(matrix: &Matrix, claimed: &Claimed, after: Option<IpAddr>, before: Option<IpAddr>) -> Vec<Sight> {
     let mut seen = Vec::new();
     for &id in &claimed.cells {
@@ -95,22 +96,21 @@ fn way(matrix: &Matrix, claimed: &Claimed, after: Option<IpAddr>, before: Option
         }
     }
     let placed = after.is_some() || before.is_some();
-    for id in passing(matrix, claimed) {
-        let through = trace::to(matrix, id.vantage, matrix.cell(id).attempt.address).any(|path| {
-            let hop = |hop: Option<IpAddr>| hop.is_none_or(|hop| on(path, hop));
-            placed && hop(after) && hop(before)
-        });
-        if through {
-            seen.push(sight(matrix, id, Sort::Attempt, UNLIKELY));
-        } else if claimed.for_all && !placed {
-            seen.push(sight(matrix, id, Sort::Attempt, CONTRARY));
-        }
+    let at_the_host = before.is_some_and(|before| claimed.addresses.contains(&before));
+    let through = |id: &CellId| {
+        trace::to(matrix, id.vantage, matrix.cell(*id).attempt.address).any(|path| {
+            let on = |hop: Option<IpAddr>| hop.is_none_or(|hop| trace::hop_of(path, hop).is_some());
+            on(after) && on(before)
+        })
+    };
+    if placed && !at_the_host {
+        let other = passing(matrix, claimed).find(through);
+        seen.extend(other.map(|id| sight(matrix, id, Sort::Attempt, UNLIKELY)));
+    } else if claimed.for_all && !placed {
+        let others = passing(matrix, claimed);
+        seen.extend(others.map(|id| sight(matrix, id, Sort::Attempt, CONTRARY)));
     }
     seen
-}
-
-fn on(path: &parallax_model::path::Path, hop: IpAddr) -> bool {
-    hop == path.address || trace::hop_of(path, hop).is_some()
 }
 
 /// Whether the path of a silent port goes beyond the hop that is said not to answer any more.

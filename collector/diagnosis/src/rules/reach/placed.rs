@@ -235,7 +235,7 @@ fn any_source_fails(view: &View, group: &Group) -> bool {
 }
 
 fn whole_place(view: &View, group: &Group) -> Claim {
-    Claim::new(view, FindingKind::PacketsDropped, 0.55, &group.cells)
+    Claim::new(view, FindingKind::PacketsDropped, 0.6, &group.cells)
         .phrase("the last hop before the host still answers, and the host answers no address of that place")
         .told_apart_by(CAPTURE)
         .or(

@@ -139,6 +139,11 @@ fn on_the_way(view: &View, answered: &BTreeSet<usize>) -> Claim {
             if single { 0.25 } else { 0.15 },
             "another source address at the same place, or the ban list on the mail host",
         )
+        .or(
+            FindingKind::ReturnPathLost,
+            0.1,
+            "a packet capture on the mail host: whether the SYNs arrive",
+        )
         .next_on_the_path(view);
     if single {
         found.or(
@@ -147,11 +152,7 @@ fn on_the_way(view: &View, answered: &BTreeSet<usize>) -> Claim {
             "the filter rules and a packet capture on the agent's host",
         )
     } else {
-        found.or(
-            FindingKind::ReturnPathLost,
-            0.1,
-            "a packet capture on the mail host: whether the SYNs arrive",
-        )
+        found
     }
 }
 
