@@ -6,7 +6,7 @@ use parallax_model::experiment::ExperimentKind;
 use parallax_model::path::HopReply;
 
 use super::element::{Claimed, Element};
-use super::{CONTRARY, UNLIKELY};
+use super::{CONTRARY, UNLIKELY, Witnesses};
 use crate::matrix::{Cell, CellId, Matrix};
 use crate::overlay::{self, Answerer, trace};
 use crate::symptom::Reach;
@@ -33,13 +33,13 @@ pub(super) struct Sight {
 }
 
 /// Everything that speaks against it.
-pub(super) fn against(matrix: &Matrix, claimed: &Claimed) -> Vec<Sight> {
+pub(super) fn against(matrix: &Matrix, witnesses: &Witnesses, claimed: &Claimed) -> Vec<Sight> {
     match claimed.element {
         Element::Agent => agent(matrix, claimed),
         Element::Filter => filter(matrix, claimed),
         Element::Way { after, before } => way(matrix, claimed, after, before),
         Element::Source => source(matrix, claimed),
-        Element::Family => family(matrix, claimed),
+        Element::Family => family(matrix, witnesses, claimed),
         Element::Host => host(matrix, claimed),
         Element::Port => port(matrix, claimed),
         Element::InFrontOfPort => in_front(matrix, claimed),
@@ -145,9 +145,13 @@ fn source(matrix: &Matrix, claimed: &Claimed) -> Vec<Sight> {
     seen
 }
 
-/// A broken family breaks all of the family, and spares the other.
-fn family(matrix: &Matrix, claimed: &Claimed) -> Vec<Sight> {
-    let mut seen = Vec::new();
+/// A broken family breaks all of the family, for whoever is behind the same routers too, and spares the other.
+fn family(matrix: &Matrix, witnesses: &Witnesses, claimed: &Claimed) -> Vec<Sight> {
+    let own: Vec<usize> = claimed.vantages.iter().map(|&one| witnesses.of(one)).collect();
+    let beside = passing(matrix, claimed).filter(|id| own.contains(&witnesses.of(id.vantage)));
+    let mut seen: Vec<Sight> = beside
+        .map(|id| sight(matrix, id, Sort::Attempt, CONTRARY))
+        .collect();
     for &id in &claimed.cells {
         let cell = matrix.cell(id);
         for other in matrix.cells_of(id.vantage) {

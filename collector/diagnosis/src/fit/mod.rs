@@ -8,6 +8,7 @@
 
 mod element;
 mod expect;
+mod promote;
 mod twin;
 mod witness;
 
@@ -45,7 +46,7 @@ pub(crate) fn weigh(matrix: &Matrix, witnesses: &Witnesses, candidate: &mut Cand
     let prior = candidate.confidence;
     let own = likelihood(
         witnesses,
-        &expect::against(matrix, &Claimed::of(matrix, candidate)),
+        &expect::against(matrix, witnesses, &Claimed::of(matrix, candidate)),
     );
     let named: f64 = candidate.alternatives.iter().map(|other| other.confidence).sum();
     // Look-alikes are told with what a rule gives them, which may be more than the claim leaves.
@@ -59,7 +60,7 @@ pub(crate) fn weigh(matrix: &Matrix, witnesses: &Witnesses, candidate: &mut Cand
         .iter()
         .map(|other| {
             let claimed = Claimed::look_alike(matrix, candidate, other.kind);
-            other.confidence * scale * likelihood(witnesses, &expect::against(matrix, &claimed))
+            other.confidence * scale * likelihood(witnesses, &expect::against(matrix, witnesses, &claimed))
         })
         .collect();
     let else_ = (1.0 - prior - named * scale).max(SOMETHING_ELSE);
@@ -70,6 +71,7 @@ pub(crate) fn weigh(matrix: &Matrix, witnesses: &Witnesses, candidate: &mut Cand
         other.confidence = rival / all;
     }
     candidate.alternatives.retain(|other| other.confidence >= TOLD);
+    promote::likelier(matrix, candidate);
 }
 
 /// A look-alike less likely than this is contradicted, and not told.

@@ -116,7 +116,7 @@ fn sort(kind: FindingKind) -> u8 {
     }
 }
 
-const fn phrase(kind: FindingKind) -> &'static str {
+pub(super) const fn phrase(kind: FindingKind) -> &'static str {
     match kind {
         Is::ReturnPathLost => "answers lost on the way back",
         Is::ServerOverloaded => "a full accept queue",
@@ -125,6 +125,12 @@ const fn phrase(kind: FindingKind) -> &'static str {
         Is::OneBackendBroken => "a dead backend of a balancer",
         Is::HostDown => "a host that is down",
         Is::AgentLocalFirewall => "a filter on the agent's host",
+        Is::PortClosed => "a port that nothing listens on",
+        Is::RejectedWithReset => "a reset that is not the server's own",
+        Is::OnePathBroken => "a fault of some flows only",
+        Is::PacketLoss => "packets lost at random",
+        Is::ConnectionLimit => "a limit on connections at once",
+        Is::RateLimited => "a limit on the rate of connections",
         Is::AgentNetworkDown => "a dead network of the agent",
         Is::TlsIntercepted => "a certificate put in on the way",
         _ => kind.as_str(),
