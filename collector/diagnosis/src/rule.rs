@@ -4,7 +4,7 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, backends, banned, certificate, clock, content, dns, expiry, flows, forged,
+    agent, answers, auth, backends, banned, certificate, clock, content, cut, dns, expiry, flows, forged,
     greeting, half_answers, handshake, history, hold, keys, latency, limits, local, mailbox, midway, mtu,
     names, not_tls, proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
 };
@@ -49,6 +49,7 @@ pub(crate) const RULES: &[Rule] = &[
     banned::source,
     banned::other_source_passes,
     mtu::black_hole,
+    cut::in_the_handshake,
     names::filtered,
     names::injected,
     flows::some_broken,
@@ -58,6 +59,7 @@ pub(crate) const RULES: &[Rule] = &[
     quality::lossy,
     content::half_open,
     content::reset_at_the_hello,
+    content::answer_lost,
     proxies::dead_behind,
     proxies::in_front,
     history::mailbox_made_anew,

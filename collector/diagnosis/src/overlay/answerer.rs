@@ -1,10 +1,12 @@
 //! Whose answer it is that an attempt got: the host's own, or that of somebody nearer.
 
+use std::time::Duration;
+
 use parallax_model::finding::{Location, Segment};
 use parallax_model::path::{HopReply, Path};
 
-use super::{Place, behind, distance_beside, inside, lines, trace};
-use crate::matrix::{CellId, Matrix};
+use super::{Place, behind, distance_beside, inside, lines, segment, trace};
+use crate::matrix::{Cell, CellId, Matrix};
 use crate::symptom::Reach;
 
 /// Whose answer a reset, or a completed handshake, is.
@@ -27,6 +29,9 @@ pub(crate) fn answerer(matrix: &Matrix, id: CellId) -> Answerer {
         Distance::Nearer { path, ttl } => Answerer::Nearer(answering(matrix, id, path, ttl)),
     }
 }
+
+/// So much longer is the way to the host than to somebody near: jitter makes less of a difference.
+const FARTHER: Duration = Duration::from_millis(5);
 
 /// How far away whoever answers is.
 enum Distance<'a> {
@@ -52,7 +57,14 @@ fn distance<'a>(matrix: &Matrix<'a>, id: CellId) -> Distance<'a> {
         return Distance::Unknown;
     };
     let Some(host) = distance_beside(matrix, id) else {
-        return Distance::Unknown;
+        return if sooner(matrix, id) {
+            Distance::Nearer {
+                path,
+                ttl: own.saturating_sub(1),
+            }
+        } else {
+            Distance::Unknown
+        };
     };
     let steps = hops_nearer(matrix, id, path);
     if own < host {
@@ -71,6 +83,25 @@ fn distance<'a>(matrix: &Matrix<'a>, id: CellId) -> Distance<'a> {
         }
     } else {
         Distance::Unknown
+    }
+}
+
+/// Whether connections to this port are made in a fraction of the time that the host's other ports need.
+fn sooner(matrix: &Matrix, id: CellId) -> bool {
+    let attempt = matrix.cell(id).attempt;
+    let vantage = matrix.vantage(id.vantage);
+    let follow_ups = vantage.follow_ups.iter().filter(|cell| cell.asks_of_the_path());
+    let quickest = |own: bool| {
+        let answered = vantage.cells.iter().chain(follow_ups.clone()).filter(|cell| {
+            cell.attempt.address == attempt.address
+                && (cell.attempt.endpoint.port == attempt.endpoint.port) == own
+                && matches!(cell.reach, Reach::Connected | Reach::Reset)
+        });
+        answered.filter_map(Cell::connect_time).min()
+    };
+    match (quickest(true), quickest(false)) {
+        (Some(own), Some(host)) => own * 3 < host && host - own > FARTHER,
+        _ => false,
     }
 }
 
@@ -103,7 +134,16 @@ pub(super) fn answering(matrix: &Matrix, id: CellId, path: &Path, ttl: u8) -> Pl
     let router = trace::router_at(path, ttl)
         .or_else(|| trace::beside(matrix, id).find_map(|other| trace::router_at(other, ttl)));
     match router {
-        Some(after) => behind(matrix, id, path, ttl, after),
+        Some(after) => {
+            let mut place = behind(matrix, id, path, ttl, after);
+            let next_is_the_host = distance_beside(matrix, id) == Some(ttl.saturating_add(1));
+            if place.before == Some(path.address) && !next_is_the_host {
+                // Others were answered in the target's name there too.
+                place.before = None;
+                place.segment = segment(matrix, id, ttl, after, None);
+            }
+            place
+        }
         None => Place {
             segment: if ttl == 0 {
                 Segment::VantageEdge

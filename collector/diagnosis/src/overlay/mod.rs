@@ -137,6 +137,12 @@ fn nobody_answers(matrix: &Matrix, id: CellId, path: &Path) -> Option<Place> {
     })
 }
 
+/// Where the packets that a path carried are lost: behind the last hop that answered for them.
+pub(crate) fn past(matrix: &Matrix, id: CellId, path: &Path) -> Option<Place> {
+    let (ttl, after) = trace::last_router(path)?;
+    Some(behind(matrix, id, path, ttl, after))
+}
+
 fn behind(matrix: &Matrix, id: CellId, path: &Path, ttl: u8, after: IpAddr) -> Place {
     let address = matrix.cell(id).attempt.address;
     let before = next(matrix, id, ttl, after);

@@ -6,6 +6,7 @@ use parallax_model::fault::{AgentFault, AuthFault, FaultKind};
 use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::observation::Reason;
 
+use super::quality;
 use crate::candidate::{Blame, Candidate};
 use crate::command;
 use crate::fact;
@@ -93,31 +94,42 @@ fn refusal(matrix: &Matrix, reason: Option<Reason>, troubles: &[TroubleId]) -> C
 /// the attempt says nothing about the target.
 /// Disproved by: the same attempt carried out.
 pub(crate) fn own_faults(matrix: &Matrix) -> Vec<Candidate> {
-    let mut by_kind: BTreeMap<FaultKind, Vec<TroubleId>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<(FaultKind, bool), Vec<TroubleId>> = BTreeMap::new();
     for (id, trouble) in matrix.troubles.iter().enumerate() {
         let silent = trouble
             .cell
             .is_some_and(|cell| matrix.cell(cell).reach == Reach::Silent);
         if let Some(kind) = trouble.kind().filter(|&kind| is_own(kind) && !silent) {
-            by_kind.entry(kind).or_default().push(id);
+            let late = kind == FaultKind::Agent(AgentFault::Deadline);
+            let losing = trouble
+                .cell
+                .is_some_and(|cell| quality::lost_something(matrix.cell(cell)));
+            by_kind.entry((kind, late && losing)).or_default().push(id);
         }
     }
     by_kind
         .into_iter()
-        .map(|(kind, troubles)| {
+        .map(|((kind, losing), troubles)| {
             let names = names(matrix, &troubles);
             let first = names.first().copied().unwrap_or_default();
-            Candidate::new(matrix, FindingKind::Inconclusive, 0.9, troubles.iter().copied())
-                .severity(Severity::Warning)
-                .blame(Blame::Nobody)
-                .segment(Segment::Agent)
-                .summary(format!(
-                    "{} did not finish the probe: {}",
-                    words::list(&names),
-                    why(kind)
-                ))
-                .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
-                .next([command::on(first, "journalctl -u parallax-agent -n 50")])
+            // What is lost and sent again takes the time that the agent has not.
+            let confidence = if losing { 0.4 } else { 0.9 };
+            Candidate::new(
+                matrix,
+                FindingKind::Inconclusive,
+                confidence,
+                troubles.iter().copied(),
+            )
+            .severity(Severity::Warning)
+            .blame(Blame::Nobody)
+            .segment(Segment::Agent)
+            .summary(format!(
+                "{} did not finish the probe: {}",
+                words::list(&names),
+                why(kind)
+            ))
+            .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+            .next([command::on(first, "journalctl -u parallax-agent -n 50")])
         })
         .collect()
 }

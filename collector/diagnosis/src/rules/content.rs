@@ -2,6 +2,7 @@
 
 use parallax_model::evidence::{Evidence, Nudge};
 use parallax_model::experiment::ExperimentKind;
+use parallax_model::fault::{FaultKind, ImapFault};
 use parallax_model::finding::FindingKind;
 use parallax_model::stage::StageName;
 
@@ -123,6 +124,83 @@ fn unheard(matrix: &Matrix, id: CellId) -> bool {
             && lost.untaken()
             && symptom::stall(lost.stage.tcp.as_ref()) == Stall::Unacknowledged
     })
+}
+
+/// Claim: a command was taken by the host, and its answer does not arrive, where others get it at the same address: what the
+/// answer says is dropped on the way.
+/// Disproved by: the same answer arriving, or nobody getting it.
+pub(crate) fn answer_lost(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| starttls_unanswered(matrix, id) && !varied::heals_by_itself(matrix, id))
+        .filter(|&id| {
+            matrix
+                .beside(id)
+                .any(|other| matrix.cell(other).passed(StageName::Starttls))
+        })
+        .collect();
+    let troubles = matrix.troubles_of_all(&cells);
+    let Some(&first) = cells.first() else {
+        return Vec::new();
+    };
+    let extent = Extent::of(matrix, &troubles);
+    let names = matrix.names(&extent.affected);
+    let attempt = matrix.cell(first).attempt;
+    let several = extent.affected.len() > 1;
+    let found = Candidate::new(
+        matrix,
+        FindingKind::ContentFiltered,
+        if several { 0.82 } else { 0.81 },
+        troubles.iter().copied(),
+    )
+    .summary(format!(
+        "the answer of {} to STARTTLS does not arrive at {}, others get it: it is dropped on the way",
+        matrix.host(),
+        words::list(&names)
+    ))
+    .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+    .because([format!(
+        "{}: the host took STARTTLS, as it took and answered what came before",
+        matrix.name(first.vantage)
+    )])
+    .because(super::session::spared(matrix, &extent, StageName::Starttls))
+    .told_apart_by("a packet capture on the mail host: whether the answer leaves it")
+    .or(
+        FindingKind::StarttlsFailed,
+        0.1,
+        "a packet capture on the mail host: whether the answer leaves it",
+    )
+    .or(
+        FindingKind::FlowCut,
+        0.06,
+        "whether it always ends after the same number of bytes",
+    )
+    .next([
+        command::on(
+            &attempt.address.to_string(),
+            &command::capture(attempt.address, attempt.endpoint.port),
+        ),
+        command::on(
+            matrix.name(first.vantage),
+            &command::openssl(matrix, attempt.address, attempt.endpoint),
+        ),
+    ]);
+    vec![found]
+}
+
+/// Whether STARTTLS was taken by the host's kernel, after a dialogue, and nothing came back.
+fn starttls_unanswered(matrix: &Matrix, id: CellId) -> bool {
+    let cell = matrix.cell(id);
+    cell.passed(StageName::Capability)
+        && cell.attempt.failed_stage().is_some_and(|stage| {
+            stage.name == StageName::Starttls
+                && stage.tcp.is_some()
+                && symptom::stall(stage.tcp.as_ref()) == Stall::Acknowledged
+                && stage
+                    .outcome
+                    .fault()
+                    .is_some_and(|fault| fault.kind == FaultKind::Imap(ImapFault::Timeout))
+        })
 }
 
 /// Claim: a hello is answered with a reset before the host has acknowledged it, whatever the name in it, and other ports

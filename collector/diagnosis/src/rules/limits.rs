@@ -14,7 +14,7 @@ use crate::fact;
 use crate::matrix::{CellId, Matrix};
 use crate::overlay;
 use crate::product::Look;
-use crate::symptom::Reach;
+use crate::symptom::{self, Reach, Stall};
 use crate::varied::{self, Varied};
 use crate::words;
 
@@ -91,8 +91,10 @@ pub(crate) fn half_made(matrix: &Matrix) -> Vec<Candidate> {
         let silent = |id: &CellId| matrix.cell(*id).reach == Reach::Silent;
         let untaken = |id: &CellId| {
             let lost = Lost::of(matrix, *id);
-            lost.is_some_and(|lost| lost.end == End::Silent && lost.untaken())
-                || content::nudged_in_vain(matrix, *id)
+            lost.is_some_and(|lost| {
+                let stall = symptom::stall(lost.stage.tcp.as_ref());
+                lost.end == End::Silent && lost.untaken() && stall == Stall::Unacknowledged
+            }) || content::nudged_in_vain(matrix, *id)
         };
         let fits = |id: &CellId| silent(id) || untaken(id);
         if column.cells.iter().any(silent) && column.cells.iter().any(untaken) {

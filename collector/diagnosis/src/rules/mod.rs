@@ -8,6 +8,7 @@ pub(crate) mod banned;
 pub(crate) mod certificate;
 pub(crate) mod clock;
 pub(crate) mod content;
+pub(crate) mod cut;
 pub(crate) mod dns;
 pub(crate) mod expiry;
 pub(crate) mod flows;

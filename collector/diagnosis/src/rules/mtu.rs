@@ -9,7 +9,7 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
-use crate::overlay::trace;
+use crate::overlay::{self, trace};
 use crate::symptom::{self, Reach, Stall};
 use crate::varied::{self, Varied};
 use crate::words;
@@ -74,7 +74,7 @@ fn candidate(matrix: &Matrix, cells: &[CellId], confidence: f64, phrase: &str) -
     let stage = matrix.troubles[*troubles.first()?].stage?;
     let attempt = matrix.cell(first).attempt;
     let sizes: Vec<&Path> = cells.iter().filter_map(|&id| lost_by_size(matrix, id)).collect();
-    let place = place(&sizes);
+    let place = place(matrix, cells);
     let small = varied::attempts(matrix, first, ExperimentKind::SmallMss)
         .next()
         .map(|cell| {
@@ -143,13 +143,9 @@ fn lost_by_size<'a>(matrix: &Matrix<'a>, id: CellId) -> Option<&'a Path> {
         .find(|path| trace::last_router(path).is_some_and(|(ttl, _)| ttl < small))
 }
 
-fn place(sizes: &[&Path]) -> Location {
-    let after = sizes
-        .first()
-        .and_then(|path| trace::last_router(path))
-        .map(|(_, after)| after);
-    Location {
-        after,
-        ..Location::segment(Segment::Unknown)
-    }
+fn place(matrix: &Matrix, cells: &[CellId]) -> Location {
+    cells
+        .iter()
+        .find_map(|&id| overlay::past(matrix, id, lost_by_size(matrix, id)?))
+        .map_or(Location::segment(Segment::Unknown), |place| place.location())
 }

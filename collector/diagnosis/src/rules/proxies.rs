@@ -138,27 +138,55 @@ fn candidate(matrix: &Matrix, kind: FindingKind, shown: &Shown) -> Option<Candid
 /// nearer than the host and then says nothing.
 /// Disproved by: a word of the server on such a connection.
 pub(crate) fn dead_behind(matrix: &Matrix) -> Vec<Candidate> {
-    let cells: Vec<CellId> = matrix
+    let served = |id: &CellId| matrix.beside(*id).any(|other| matrix.served(other));
+    let (swallowed, dead): (Vec<CellId>, Vec<CellId>) = matrix
         .cells()
         .filter(|&id| accepted_for_nobody(matrix, id))
-        .collect();
-    let troubles = matrix.troubles_of_all(&cells);
-    let Some(&first) = cells.first() else {
-        return Vec::new();
+        .partition(served);
+    let dead = with_the_silent(matrix, dead);
+    unreached(matrix, &dead)
+        .into_iter()
+        .chain(swallower(matrix, &swallowed))
+        .collect()
+}
+
+/// Where nobody gets a word out of a port at all, those who are not even connected have met the same.
+fn with_the_silent(matrix: &Matrix, dead: Vec<CellId>) -> Vec<CellId> {
+    let Some(endpoint) = dead.first().map(|&id| matrix.cell(id).attempt.endpoint) else {
+        return dead;
     };
+    let mut silent: Vec<CellId> = Vec::new();
+    for id in matrix.cells().filter(|id| !dead.contains(id)) {
+        let cell = matrix.cell(id);
+        match cell.reach {
+            Reach::Silent if cell.attempt.endpoint == endpoint => silent.push(id),
+            Reach::Connected | Reach::Reset | Reach::Icmp(_) if cell.attempt.endpoint == endpoint => {
+                return dead;
+            }
+            _ => {}
+        }
+    }
+    dead.into_iter().chain(silent).collect()
+}
+
+fn unreached(matrix: &Matrix, cells: &[CellId]) -> Option<Candidate> {
+    let troubles = matrix.troubles_of_all(cells);
+    let &first = cells.first()?;
     let extent = Extent::of(matrix, &troubles);
     let names = matrix.names(&extent.affected);
-    let location = overlay::in_front(matrix, &cells);
-    let segment = if location.after.is_some() {
-        location.segment
-    } else {
-        Segment::SiteEdge
+    let location = overlay::in_front(matrix, cells);
+    let inside = cells.iter().any(|&id| overlay::silent_inside(matrix, id));
+    let segment = match location.after {
+        _ if inside => Segment::Service,
+        Some(_) => location.segment,
+        None => Segment::SiteEdge,
     };
     let attempt = matrix.cell(first).attempt;
+    let all = cells.iter().any(|&id| matrix.cell(id).reach == Reach::Silent);
     let found = Candidate::new(
         matrix,
         FindingKind::PacketsDropped,
-        0.55,
+        if all { 0.74 } else { 0.55 },
         troubles.iter().copied(),
     )
     .next(command::at_the_hops(
@@ -176,7 +204,7 @@ pub(crate) fn dead_behind(matrix: &Matrix) -> Vec<Candidate> {
     .told_apart_by("whether the server behind the proxy is reached from its own network")
     .or(
         FindingKind::HostDown,
-        0.25,
+        if all { 0.1 } else { 0.25 },
         "whether the server behind the proxy is up",
     )
     .or(
@@ -188,7 +216,44 @@ pub(crate) fn dead_behind(matrix: &Matrix) -> Vec<Candidate> {
         &attempt.address.to_string(),
         &command::listening(attempt.endpoint.port),
     )]);
-    vec![found]
+    Some(found)
+}
+
+/// Others are served by the host itself: whoever accepts here, nearer, and says nothing, is not the way to it.
+fn swallower(matrix: &Matrix, cells: &[CellId]) -> Option<Candidate> {
+    let troubles = matrix.troubles_of_all(cells);
+    let &first = cells.first()?;
+    let extent = Extent::of(matrix, &troubles);
+    let names = matrix.names(&extent.affected);
+    let location = overlay::in_front(matrix, cells);
+    let attempt = matrix.cell(first).attempt;
+    let stage = matrix.troubles[*troubles.first()?].stage?;
+    let found = Candidate::new(matrix, FindingKind::Redirected, 0.62, troubles.iter().copied())
+        .summary(format!(
+            "something nearer than {} accepts the connections of {} and says nothing, others are served",
+            matrix.host(),
+            words::list(&names)
+        ))
+        .next(command::at_the_hops(
+            &location,
+            attempt.address,
+            command::INSPECTION,
+        ))
+        .at(location)
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because(super::session::spared(matrix, &extent, stage))
+        .told_apart_by("how far away the SYN-ACK is made, beside the host's other answers")
+        .or(
+            FindingKind::TlsHandshakeFailed,
+            0.15,
+            "a packet capture on the mail host: whether the hello arrives",
+        )
+        .or(
+            FindingKind::PacketsDropped,
+            0.12,
+            "whether what accepts the connection reaches the server",
+        );
+    Some(found)
 }
 
 fn accepted_for_nobody(matrix: &Matrix, id: CellId) -> bool {

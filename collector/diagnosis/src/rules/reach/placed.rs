@@ -49,22 +49,38 @@ pub(super) fn groups(view: &View) -> (Vec<Group>, Vec<CellId>) {
     if nobody_passes && groups.iter().all(|group| at_an_edge(view, group)) {
         groups = groups.into_iter().reduce(joined).into_iter().collect();
     }
-    let at_the_host = groups
-        .iter_mut()
-        .find(|group| group.place.at_the_target(view.address));
-    if let Some(group) = at_the_host {
-        let (inside, others) = unplaced
+    let (mut at_the_host, elsewhere): (Vec<Group>, Vec<Group>) = groups
+        .into_iter()
+        .partition(|group| group.place.at_the_target(view.address));
+    let somebody_inside = |group: &Group| {
+        let mut cells = group.cells.iter();
+        cells.any(|&id| overlay::inside(view.matrix, id))
+    };
+    if at_the_host.iter().any(somebody_inside) {
+        // Where the way ends for who stands beside the host says the most of those for whom it ends before it.
+        at_the_host.sort_by_key(|group| std::cmp::Reverse(group.place.ttl));
+        at_the_host = at_the_host.into_iter().reduce(at_one_host).into_iter().collect();
+    }
+    if let Some(group) = at_the_host.first_mut() {
+        let (inside, others): (Vec<CellId>, Vec<CellId>) = unplaced
             .into_iter()
             .partition(|&id| overlay::inside(view.matrix, id));
-        group.cells.extend::<Vec<CellId>>(inside);
+        group.cells.extend(inside);
         unplaced = others;
     }
+    let mut groups: Vec<Group> = at_the_host.into_iter().chain(elsewhere).collect();
     if let [only] = groups.as_mut_slice()
         && only.cells.len() > unplaced.len()
     {
         only.cells.append(&mut unplaced);
     }
     (groups, unplaced)
+}
+
+fn at_one_host(mut one: Group, other: Group) -> Group {
+    one.place.lines.extend(other.place.lines);
+    one.cells.extend(other.cells);
+    one
 }
 
 /// Whether it looks like a fault of one vantage point's own first hop, or of a router of which several faces are seen.

@@ -8,6 +8,7 @@ use super::claim::Claim;
 use super::column::{View, vantages};
 use crate::candidate::Blame;
 use crate::command;
+use crate::fact;
 use crate::matrix::CellId;
 use crate::overlay::{self, Answerer, Place};
 use crate::product::Look;
@@ -65,6 +66,49 @@ pub(super) fn claims(view: &View) -> Vec<Claim> {
     claims
 }
 
+/// Whether others come to the host by the same way, and only one vantage point is refused.
+fn of_one_source(view: &View) -> bool {
+    let affected = vantages(&view.reset);
+    let outside = view
+        .connected
+        .iter()
+        .any(|&id| !affected.contains(&id.vantage) && !overlay::inside(view.matrix, id));
+    affected.len() == 1 && outside
+}
+
+/// The host, or the last hop before it, refuses one source and answers others.
+fn refused_source(view: &View, sure: bool) -> Claim {
+    let own = view
+        .reset
+        .first()
+        .and_then(|&id| fact::local(view.matrix.cell(id)));
+    Claim::new(view, FindingKind::SourceBanned, 0.6, &view.reset)
+        .at(Location::segment(if sure {
+            Segment::Service
+        } else {
+            Segment::SiteEdge
+        }))
+        .phrase("a reset from as far away as the host refuses this source, others connect")
+        .told_apart_by("another source address at the same place, or the ban list on the mail host")
+        .or(
+            FindingKind::RejectedWithReset,
+            0.15,
+            "another source address at the same place, or the ban list on the mail host",
+        )
+        .or(
+            FindingKind::OneBackendBroken,
+            0.1,
+            "the same from many source ports, twice: a backend that is closed stays with its flows",
+        )
+        .or(
+            FindingKind::ConnectionLimit,
+            0.08,
+            "the same attempt several times, one after another: a limit lets them through, a fault stays",
+        )
+        .next([command::on(&view.address.to_string(), &command::bans(own))])
+        .next_on_the_path(view)
+}
+
 /// Whose connections are refused depends on their flow.
 fn some_backends(view: &View) -> Claim {
     let host = view.address.to_string();
@@ -96,6 +140,10 @@ fn by_time(view: &View, own: Option<bool>) -> Option<Claim> {
     let from_the_host = own.is_some();
     if near == Nearness::OnTheAgent && !from_the_host {
         Some(by_the_agent(view))
+    } else if let Some(sure) = own
+        && of_one_source(view)
+    {
+        Some(refused_source(view, sure))
     } else if !view.witnesses.is_empty() || near == Nearness::OnTheWay && !from_the_host {
         Some(by_another(view, near, from_the_host))
     } else {
