@@ -102,11 +102,15 @@ mod packets {
             self.socket.readable().await
         }
 
-        /// Takes every packet that waits.
+        /// Takes every packet that waits, those too of which the runtime has not heard yet.
         pub(crate) fn drain(&self, mut take: impl FnMut(Packet)) {
             let mut room = vec![0; LARGEST];
-            // What `readable` says holds until a read was in vain.
-            while let Ok(heard) = self.socket.try_io(Interest::READABLE, || self.next(&mut room)) {
+            // What `readable` says holds until a read through the runtime was in vain.
+            while let Ok(heard) = self
+                .socket
+                .try_io(Interest::READABLE, || self.next(&mut room))
+                .or_else(|_| self.next(&mut room))
+            {
                 heard.map(&mut take);
             }
         }
