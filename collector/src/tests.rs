@@ -1,6 +1,7 @@
 //! The collector as agents and operators meet it: over a pipe, with a fake agent that speaks the link.
 
 mod attack;
+mod captures;
 mod fake;
 mod login;
 mod page;

@@ -11,6 +11,7 @@ use parallax_tests::site::TARGET;
 use parallax_tests::world::{World, collector_address};
 use serde_json::Value;
 
+use crate::documents::assert_keeps_to_schema;
 use crate::{BRIEF, HEALTHY, PARTIAL};
 
 /// The one whose policy allows it.
@@ -43,6 +44,7 @@ fn packets_are_in_the_bundle_of_whoever_may_and_tcpdump_reads_them() {
         assert_eq!(capture["agent"], MAY, "{document}");
         assert_eq!(capture["secrets"], "session", "nobody logged in\n{document}");
     }
+    assert_keeps_to_schema(&world, &document);
     let note = |name| document.vantage(name).note().map(str::to_owned);
     assert_eq!(
         note(MAY_NOT).as_deref(),

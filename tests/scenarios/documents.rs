@@ -1,5 +1,6 @@
 //! What is printed keeps to its contract.
 
+use parallax_tests::document::Document;
 use parallax_tests::site::TARGET;
 use parallax_tests::world::World;
 
@@ -59,8 +60,13 @@ fn an_unreadable_command_line_can_not_tell() {
 }
 
 fn assert_valid(world: &World, status: i32) {
-    let schema = world.ctl(&["schema", "run"]).unwrap().expect_status(0).json();
     let document = world.probe(&BRIEF).unwrap().expect_status(status).document();
+    assert_keeps_to_schema(world, &document);
+}
+
+/// Whether a document is as the schema that is printed says.
+pub(crate) fn assert_keeps_to_schema(world: &World, document: &Document) {
+    let schema = world.ctl(&["schema", "run"]).unwrap().expect_status(0).json();
     let schema = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<_> = schema
         .iter_errors(document.value())
