@@ -48,6 +48,7 @@ pub(crate) fn explain(matrix: &Matrix) -> Vec<Candidate> {
         .map(|candidate| weighed(matrix, &witnesses, candidate));
     let (remarks, mut rivals): (Vec<_>, Vec<_>) =
         weighed.partition(|candidate| candidate.explains.is_empty());
+    fit::put_likelier_first(matrix, &mut rivals);
     let mut open: BTreeSet<TroubleId> = (0..matrix.troubles.len()).collect();
     let mut chosen: Vec<Candidate> = Vec::new();
     while let Some(mut best) = take_best(matrix, &witnesses, &mut rivals, &open) {

@@ -21,6 +21,7 @@ use crate::trouble::TroubleId;
 use element::Claimed;
 use expect::Sight;
 
+pub(crate) use promote::put_likelier_first;
 pub(crate) use twin::part;
 pub(crate) use witness::Witnesses;
 
@@ -71,7 +72,6 @@ pub(crate) fn weigh(matrix: &Matrix, witnesses: &Witnesses, candidate: &mut Cand
         other.confidence = rival / all;
     }
     candidate.alternatives.retain(|other| other.confidence >= TOLD);
-    promote::likelier(matrix, candidate);
 }
 
 /// A look-alike less likely than this is contradicted, and not told.

@@ -7,6 +7,7 @@ use parallax_model::finding::{FindingKind, Location, Segment};
 use super::twin::phrase;
 use crate::candidate::{Blame, Candidate};
 use crate::matrix::Matrix;
+use crate::trouble::TroubleId;
 use crate::words;
 
 use FindingKind as Is;
@@ -14,13 +15,32 @@ use FindingKind as Is;
 /// A look-alike must be this many times as likely as the claim before it takes its place.
 const CLEARLY: f64 = 2.0;
 
-/// Puts the likeliest look-alike in the place of a claim that is contradicted, where that one has a word of its own.
-pub(super) fn likelier(matrix: &Matrix, candidate: &mut Candidate) {
+/// What is left over when another was contradicted is no surer than this: the rule that knows it did not speak.
+const BY_ELIMINATION: f64 = 0.6;
+
+/// Puts the likeliest look-alike in the place of a claim that is contradicted, where that one has a word of its own, and
+/// no rule of its own that spoke of the same.
+pub(crate) fn put_likelier_first(matrix: &Matrix, candidates: &mut [Candidate]) {
+    let claims: Vec<(FindingKind, BTreeSet<TroubleId>)> = candidates
+        .iter()
+        .map(|candidate| (candidate.kind, candidate.explains.clone()))
+        .collect();
+    for candidate in candidates {
+        let claimed: BTreeSet<FindingKind> = claims
+            .iter()
+            .filter(|(_, explains)| !explains.is_disjoint(&candidate.explains))
+            .map(|&(kind, _)| kind)
+            .collect();
+        likelier(matrix, candidate, &claimed);
+    }
+}
+
+fn likelier(matrix: &Matrix, candidate: &mut Candidate, claimed: &BTreeSet<FindingKind>) {
     let best = candidate
         .alternatives
         .iter()
         .enumerate()
-        .filter(|(_, other)| places(other.kind).is_some())
+        .filter(|(_, other)| places(other.kind).is_some() && !claimed.contains(&other.kind))
         .max_by(|(_, one), (_, other)| one.confidence.total_cmp(&other.confidence));
     let Some((index, best)) = best else { return };
     if best.confidence < candidate.confidence * CLEARLY || candidate.explains.is_empty() {
@@ -40,7 +60,7 @@ pub(super) fn likelier(matrix: &Matrix, candidate: &mut Candidate) {
     let test = std::mem::replace(&mut candidate.told_apart_by, best.told_apart_by);
     *candidate = candidate.clone().or(kind, confidence, test);
     candidate.kind = best.kind;
-    candidate.confidence = best.confidence;
+    candidate.confidence = best.confidence.min(BY_ELIMINATION);
 }
 
 /// Whose it would be, and where, of those that are not named by their own evidence alone.
