@@ -42,6 +42,8 @@ pub enum Answering {
     Ipv4Only,
     /// This address for every name, for questions of its family; nothing for the other.
     Instead(IpAddr),
+    /// Somebody is faster, with this address for every name; the true answer follows. Over UDP only.
+    Forged(IpAddr),
 }
 
 struct Views {
@@ -108,9 +110,26 @@ impl Views {
     }
 
     fn answer(&self, request: &[u8], client: SocketAddr) -> Option<Vec<u8>> {
+        self.answer_as(self.order_for(client), request)
+    }
+
+    /// What comes over UDP.
+    fn datagrams(&self, request: &[u8], client: SocketAddr) -> impl Iterator<Item = Vec<u8>> {
+        let order = self.order_for(client);
+        let forged = match order {
+            Answering::Forged(address) => self.answer_as(Answering::Instead(address), request),
+            _ => None,
+        };
+        forged.into_iter().chain(self.answer_as(order, request))
+    }
+
+    fn order_for(&self, client: SocketAddr) -> Answering {
         let orders = self.answering();
         let client = client.ip().to_canonical();
-        let answering = *orders.some.get(&client).unwrap_or(&orders.everyone);
+        *orders.some.get(&client).unwrap_or(&orders.everyone)
+    }
+
+    fn answer_as(&self, answering: Answering, request: &[u8]) -> Option<Vec<u8>> {
         let request = Message::from_vec(request).ok()?;
         respond(&request, &self.zone, answering)?.to_vec().ok()
     }
@@ -146,7 +165,7 @@ fn respond(request: &Message, zone: &Zone, answering: Answering) -> Option<Messa
                 response.add_authority(zone.soa());
             }
         }
-        Answering::Truthfully | Answering::Ipv4Only => {
+        Answering::Truthfully | Answering::Ipv4Only | Answering::Forged(_) => {
             let found = zone.find(&query.name, query.query_type);
             if !found.name_exists {
                 response.metadata.response_code = ResponseCode::NXDomain;
@@ -171,7 +190,7 @@ async fn serve_datagrams(socket: &tokio::net::UdpSocket, views: &Views) {
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
             continue;
         };
-        if let Some(response) = views.answer(&buffer[..length], client) {
+        for response in views.datagrams(&buffer[..length], client) {
             let _ = socket.send_to(&response, client).await;
         }
     }

@@ -30,6 +30,7 @@ pub mod process;
 pub mod programs;
 pub mod queue;
 pub mod recording;
+pub mod relay;
 pub mod running;
 pub mod site;
 pub mod speaker;

@@ -1,15 +1,19 @@
 //! Rows in the second lab.
 
 use super::{Ask, Group, Row, Says, Today};
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::dns::Answering;
 use crate::far::{At, Trouble};
 use crate::pki::Leaf;
+use crate::relay::Relaying;
 use crate::speaker::Manner;
 
 use At::{Arrival, Forward, Input, Output, Redirect};
 use Group::{Agents, Filters, Healthy, Limits, Names, Pairs, Quality, Routes, Service, Tampering};
 use Trouble::{
-    AgentDown, Answers, Choked, Filter, Intercepts, Ip, LooksFor, Presents, Resolver, Speaks, Stopped,
+    AgentDown, Answers, Choked, Filter, Intercepts, Ip, LooksFor, Presents, Relays, Resolver, Speaks,
+    Stopped, Table,
 };
 
 /// A row, and how it is done.
@@ -24,7 +28,7 @@ pub struct Case {
 }
 
 impl Case {
-    const fn new(
+    pub(super) const fn new(
         group: Group,
         id: &'static str,
         inject: &'static [&'static str],
@@ -46,34 +50,35 @@ impl Case {
         }
     }
 
-    const fn asked(mut self, ask: &'static [&'static str]) -> Self {
+    pub(super) const fn asked(mut self, ask: &'static [&'static str]) -> Self {
         self.ask = ask;
         self
     }
 
     /// The rules have been made right by it.
-    const fn tuned(mut self) -> Self {
+    pub(super) const fn tuned(mut self) -> Self {
         self.row.held_out = false;
         self
     }
 
-    const fn known_wrong(mut self, why: &'static str) -> Self {
+    pub(super) const fn known_wrong(mut self, why: &'static str) -> Self {
         self.row.today = Today::Wrong(why);
         self
     }
 
-    const fn wavers(mut self, why: &'static str) -> Self {
+    pub(super) const fn wavers(mut self, why: &'static str) -> Self {
         self.row.today = Today::Sometimes(why);
         self
     }
 }
 
-const TWO: &[&str] = &["two.far.example", "--from", "all"];
-const POOL: &[&str] = &["pool.far.example", "--from", "all"];
-const GEO: &[&str] = &["geo.far.example", "--from", "all"];
-const TLS_ELSEWHERE: &[&str] = &["imap.far.example:10993", "--security", "tls", "--from", "all"];
+pub(super) const TWO: &[&str] = &["two.far.example", "--from", "all"];
+pub(super) const POOL: &[&str] = &["pool.far.example", "--from", "all"];
+pub(super) const GEO: &[&str] = &["geo.far.example", "--from", "all"];
+pub(super) const TLS_ELSEWHERE: &[&str] = &["imap.far.example:10993", "--security", "tls", "--from", "all"];
 const STARTTLS: &[&str] = &["imap://imap.far.example", "--from", "all"];
-const STARTTLS_ELSEWHERE: &[&str] = &["imap.far.example:1143", "--security", "starttls", "--from", "all"];
+pub(super) const STARTTLS_ELSEWHERE: &[&str] =
+    &["imap.far.example:1143", "--security", "starttls", "--from", "all"];
 const FROM_ROME: &[&str] = &["imap.far.example", "--from", "edge-rom"];
 const V4: &[&str] = &[
     "v4.far.example",
@@ -87,26 +92,26 @@ const V4: &[&str] = &[
     "edge-in",
 ];
 
-const FRENCH: &[&str] = &["edge-lyo", "edge-par"];
-const OUTSIDE: &[&str] = &["edge-lyo", "edge-osl", "edge-par", "edge-rom"];
-const OUTSIDE_V4: &[&str] = &["edge-lyo", "edge-par", "edge-rom"];
-const EVERYONE: &[&str] = &["edge-in", "edge-lyo", "edge-osl", "edge-par", "edge-rom"];
+pub(super) const FRENCH: &[&str] = &["edge-lyo", "edge-par"];
+pub(super) const OUTSIDE: &[&str] = &["edge-lyo", "edge-osl", "edge-par", "edge-rom"];
+pub(super) const OUTSIDE_V4: &[&str] = &["edge-lyo", "edge-par", "edge-rom"];
+pub(super) const EVERYONE: &[&str] = &["edge-in", "edge-lyo", "edge-osl", "edge-par", "edge-rom"];
 
-const DROPPED: &[&str] = &["packets_dropped"];
-const DROPPED_FAMILY: &[&str] = &["packets_dropped", "family_broken"];
-const RESET: &[&str] = &["rejected_with_reset"];
+pub(super) const DROPPED: &[&str] = &["packets_dropped"];
+pub(super) const DROPPED_FAMILY: &[&str] = &["packets_dropped", "family_broken"];
+pub(super) const RESET: &[&str] = &["rejected_with_reset"];
 const ICMP: &[&str] = &["rejected_with_icmp"];
 const ONE_OF_MANY: &[&str] = &["one_backend_broken", "one_path_broken"];
 
 /// A router that two vantage points share is nobody's own edge, and not far from it either.
 const NEAR: &[&str] = &["vantage_edge", "transit"];
-const MIDDLE: &[&str] = &["transit", "site_edge"];
-const SITE: &[&str] = &["site_edge", "service"];
+pub(super) const MIDDLE: &[&str] = &["transit", "site_edge"];
+pub(super) const SITE: &[&str] = &["site_edge", "service"];
 
 const GW_FR: &[&str] = &["172.20.1.1", "2001:db8:1::1"];
 const GW_NO: &[&str] = &["2001:db8:2::1"];
 const ISP_FR: &[&str] = &["172.21.1.2", "2001:db8:f1::2"];
-const ISP_EU: &[&str] = &["172.21.2.2", "172.21.3.2", "2001:db8:f2::2", "2001:db8:f3::2"];
+pub(super) const ISP_EU: &[&str] = &["172.21.2.2", "172.21.3.2", "2001:db8:f2::2", "2001:db8:f3::2"];
 const IX: &[&str] = &["172.22.1.2", "172.22.2.2", "2001:db8:e1::2", "2001:db8:e2::2"];
 const BEFORE_IX: &[&str] = &[
     "172.21.1.2",
@@ -116,9 +121,40 @@ const BEFORE_IX: &[&str] = &[
     "2001:db8:f1::2",
     "2001:db8:f2::2",
 ];
-const BORDER: &[&str] = &["172.23.0.2", "2001:db8:d0::2"];
+pub(super) const BORDER: &[&str] = &["172.23.0.2", "2001:db8:d0::2"];
 
-/// All of them.
+pub(super) const FIREWALLS: &[&str] = &["203.0.113.2", "203.0.113.6", "2001:db8:c1::2", "2001:db8:c2::2"];
+const AROUND_LINE: &[&str] = &[
+    "172.22.1.2",
+    "172.22.2.2",
+    "2001:db8:e1::2",
+    "2001:db8:e2::2",
+    "172.23.0.2",
+    "2001:db8:d0::2",
+];
+
+const TOO_BIG: &str = "\
+    icmp type destination-unreachable icmp code frag-needed drop
+    icmpv6 type packet-too-big drop";
+
+const SYN_PROXY: &str = "\
+    chain unknown { type filter hook prerouting priority raw; ip protocol tcp tcp dport 993 tcp flags & (syn|ack) == syn notrack; }
+    chain passing {
+        type filter hook forward priority filter
+        ip protocol tcp tcp dport 993 ct state invalid,untracked synproxy mss 1400 wscale 7 timestamp sack-perm
+        ip protocol tcp tcp dport 993 ct state invalid drop
+    }";
+
+const RATE: &str = "\
+    set rates4 { type ipv4_addr; flags dynamic,timeout; timeout 10s; }
+    set rates6 { type ipv6_addr; flags dynamic,timeout; timeout 10s; }
+    chain passing {
+        type filter hook forward priority filter
+        tcp dport { 143, 993 } tcp flags & (syn|ack) == syn update @rates4 { ip saddr limit rate over 1/second burst 1 packets } drop
+        tcp dport { 143, 993 } tcp flags & (syn|ack) == syn update @rates6 { ip6 saddr limit rate over 1/second burst 1 packets } drop
+    }";
+
+/// All that have been shown around.
 #[rustfmt::skip]
 pub const FAR: &[Case] = &[
     Case::new(Healthy, "far_healthy", &["nothing"], &[], &[]),
@@ -130,6 +166,11 @@ pub const FAR: &[Case] = &[
     Case::new(Healthy, "far_healthy_10993", &["nothing; another port"], &[], &[]).asked(TLS_ELSEWHERE),
     Case::new(Healthy, "far_healthy_1143", &["nothing; another port"], &[], &[]).asked(STARTTLS_ELSEWHERE),
     Case::new(Healthy, "far_healthy_one", &["nothing; one vantage point"], &[], &[]).asked(FROM_ROME),
+
+    Case::new(Healthy, "far_relayed", &["nothing; isp-fr relays 993"],
+        &[Relays("isp-fr", 2010, 993, Relaying::Everything), Filter("isp-fr", Redirect, "tcp dport 993 redirect to :2010")],
+        &[]),
+    Case::new(Healthy, "far_synproxy", &["nothing; border answers SYNs of IPv4 for the site"], &[Table("border", SYN_PROXY)], &[]),
 
     Case::new(Filters, "far_drop_gw", &["gw-fr drops 143 and 993"],
         &[Filter("gw-fr", Forward, "tcp dport { 143, 993 } drop")],
@@ -169,6 +210,21 @@ pub const FAR: &[Case] = &[
     Case::new(Routes, "far_fw_b_stateful", &["fw-b drops what belongs to no connection it has seen begin"],
         &[Filter("fw-b", Forward, "tcp sport { 143, 993 } ct state invalid drop")],
         &[Says::somebody(&["asymmetric_path", "one_path_broken", "return_path_lost"])]).tuned().wavers("chance decides which flows are hit"),
+    Case::new(Filters, "far_net_unreachable_ix", &["ix answers IPv4 to 993 with net-unreachable"],
+        &[Filter("ix", Forward, "ip protocol tcp tcp dport 993 reject with icmp type net-unreachable")],
+        &[Says::somebody(&["no_route", "rejected_with_icmp", "family_broken"]).within(MIDDLE).near(IX)]),
+    Case::new(Filters, "far_prot_unreachable_fw", &["both firewalls answer IPv4 to 993 with prot-unreachable"],
+        &[Filter("fw-a", Forward, "ip protocol tcp tcp dport 993 reject with icmp type prot-unreachable"),
+          Filter("fw-b", Forward, "ip protocol tcp tcp dport 993 reject with icmp type prot-unreachable")],
+        &[Says::these(&["rejected_with_icmp", "family_broken"], OUTSIDE_V4).within(SITE).near(FIREWALLS)]),
+    Case::new(Filters, "far_synproxy_dead", &["border answers SYNs of IPv4 for the site", "mail drops 993"],
+        &[Table("border", SYN_PROXY), Filter("mail", Input, "tcp dport 993 drop")],
+        &[Says::these(&["packets_dropped", "host_down", "server_overloaded"], EVERYONE)]).tuned()
+        .known_wrong("one silent port makes three findings"),
+    Case::new(Filters, "far_cut", &["border drops what comes from 993 after 2000 bytes"],
+        &[Filter("border", Forward, "tcp sport 993 ct reply bytes > 2000 drop")],
+        &[Says::these(&["flow_cut"], OUTSIDE)]).tuned()
+        .known_wrong("how many bytes came each time is not compared"),
     Case::new(Filters, "far_drop_arrival_border", &["border drops 993 before it counts as a hop"],
         &[Filter("border", Arrival, "tcp dport 993 drop")],
         &[Says::these(DROPPED, OUTSIDE).within(MIDDLE).near(IX)]).tuned()
@@ -198,6 +254,38 @@ pub const FAR: &[Case] = &[
         &[Filter("border", Forward, "tcp sport 993 meta length > 1300 drop")],
         &[Says::these(&["mtu_black_hole"], OUTSIDE)]),
 
+    Case::new(Quality, "far_small_line", &["the line carries 1400 bytes, and neither end says so"],
+        &[Ip("ix", "link set dev border mtu 1400\n", "link set dev border mtu 1500\nroute flush cache\n"),
+          Ip("border", "link set dev ix mtu 1400\n", "link set dev ix mtu 1500\nroute flush cache\n"),
+          Filter("ix", Output, TOO_BIG), Filter("border", Output, TOO_BIG)],
+        &[Says::these(&["mtu_black_hole"], OUTSIDE).within(MIDDLE).near(AROUND_LINE)]).tuned(),
+    Case::new(Quality, "far_loss_no", &["gw-no loses three of ten packets"],
+        &[Filter("gw-no", Forward, "tcp dport 993 numgen random mod 100 < 30 drop\ntcp sport 993 numgen random mod 100 < 30 drop")],
+        &[Says::these(&["packet_loss"], &["edge-osl"])]).wavers("chance decides which packets are lost"),
+    Case::new(Limits, "far_lyon_reset_by_mail", &["mail resets 993 for 172.20.1.20"],
+        &[Filter("mail", Input, "ip saddr 172.20.1.20 tcp dport 993 reject with tcp reset")],
+        &[Says::these(&["source_banned"], &["edge-lyo"]).within(SITE)]).tuned()
+        .known_wrong("who is beside the one that is reset is not asked"),
+    Case::new(Quality, "far_loss_it", &["gw-it loses six of ten packets towards 993"],
+        &[Filter("gw-it", Forward, "tcp dport 993 numgen random mod 100 < 60 drop")],
+        &[Says::these(&["packet_loss"], &["edge-rom"])]).wavers("chance decides which packets are lost").tuned(),
+    Case::new(Limits, "far_rate_limit", &["border takes one new connection of a source in a second"],
+        &[Table("border", RATE)],
+        &[Says::somebody(&["rate_limited", "connection_limit"])]).asked(TWO).wavers("whether connections meet is chance"),
+
+    Case::new(Tampering, "far_silent_isp", &["something in isp-fr accepts 993 and says nothing"],
+        &[Speaks("isp-fr", 2001, Manner::Silent), Filter("isp-fr", Redirect, "tcp dport 993 redirect to :2001")],
+        &[Says::these(&["redirected", "content_filtered", "tls_intercepted", "no_greeting", "tls_handshake_failed"], FRENCH).within(NEAR)]).tuned(),
+    Case::new(Tampering, "far_stripped_isp", &["isp-fr takes the offer of STARTTLS away"],
+        &[Relays("isp-fr", 2010, 143, Relaying::WithoutStarttls), Filter("isp-fr", Redirect, "tcp dport 143 redirect to :2010")],
+        &[Says::these(&["starttls_stripped"], FRENCH)]).asked(STARTTLS),
+    Case::new(Tampering, "far_blotted_border", &["border blots the offer of STARTTLS out"],
+        &[Relays("border", 2010, 1143, Relaying::StarttlsBlotted), Filter("border", Redirect, "iifname ix tcp dport 1143 redirect to :2010")],
+        &[Says::these(&["starttls_stripped"], OUTSIDE)]).asked(STARTTLS_ELSEWHERE),
+    Case::new(Tampering, "far_starttls_answer_lost", &["border drops the answer to STARTTLS on its way out"],
+        &[LooksFor("Begin TLS negotiation"), Filter("ix", Forward, "ether saddr 02:00:00:00:06:66 tcp sport 143 drop")],
+        &[Says::these(&["content_filtered", "flow_cut", "starttls_stripped"], OUTSIDE)]).asked(STARTTLS).tuned()
+        .known_wrong("a step that fails for those outside only is held against the server"),
     Case::new(Tampering, "far_intercepted_isp", &["isp-fr ends TLS"],
         &[Intercepts("isp-fr", 2007), Filter("isp-fr", Redirect, "tcp dport 993 redirect to :2007")],
         &[Says::these(&["tls_intercepted"], FRENCH)]),
@@ -221,6 +309,10 @@ pub const FAR: &[Case] = &[
     Case::new(Names, "far_hijacked", &["gw-it answers in place of the resolver, with another address"],
         &[Resolver("gw-it", "172.22.1.1"), Filter("gw-it", Redirect, "udp dport 53 redirect to :53\ntcp dport 53 redirect to :53")],
         &[Says::these(&["dns_wrong_address"], &["edge-rom"])]),
+
+    Case::new(Names, "far_forged_fr", &["somebody is faster than dns-fr, with another address"],
+        &[Answers("dns-fr", Answering::Forged(IpAddr::V4(Ipv4Addr::new(172, 22, 2, 1))))],
+        &[Says::these(&["dns_wrong_address"], FRENCH)]),
 
     Case::new(Agents, "far_own_filter_v6", &["edge-par's own filter rejects 993 in IPv6"],
         &[Filter("edge-par", Output, "meta nfproto ipv6 tcp dport 993 reject with icmpx type admin-prohibited")],

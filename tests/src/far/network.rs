@@ -102,6 +102,8 @@ const ROUTES: &[(&str, &str)] = &[
             route replace 172.21.1.0/30 via 172.22.1.1\nroute replace 2001:db8:f1::/64 via 2001:db8:e1::1\n\
             route replace 172.24.1.0/30 via 172.22.1.1\nroute replace 2001:db8:b1::/64 via 2001:db8:e1::1\n\
             route replace 172.20.3.0/26 via 172.22.2.1\nroute replace 2001:db8:2::/64 via 2001:db8:e2::1\n\
+            route replace 172.21.2.0/30 via 172.22.2.1\nroute replace 2001:db8:f2::/64 via 2001:db8:e2::1\n\
+            route replace 172.21.3.0/30 via 172.22.2.1\nroute replace 2001:db8:f3::/64 via 2001:db8:e2::1\n\
             route replace 172.24.2.0/30 via 172.22.2.1\nroute replace 2001:db8:b2::/64 via 2001:db8:e2::1\n\
             route replace 198.51.100.0/24 via 172.23.0.2\nroute replace 2001:db8:9::/48 via 2001:db8:d0::2\n"),
     ("border", "route replace default via 172.23.0.1\nroute replace default via 2001:db8:d0::1\n\
@@ -154,7 +156,7 @@ impl Network {
         for router in ROUTERS.iter().chain(&["pool"]) {
             places[router].set_switches(ON_ROUTERS)?;
         }
-        places["border"].set_switches(BY_FLOW)?;
+        places["border"].set_switches(ON_BORDER)?;
         let line = connect(&places, &directory.join("mail.resolv.conf"))
             .context("build the second lab's network")?;
         places["pool"].feed("nft", &["-f", "-"], BALANCER.to_owned())?;
@@ -242,8 +244,10 @@ const ON_ROUTERS: &[(&str, &str)] = &[
     ("ipv4/conf/default/rp_filter", "0"),
 ];
 
-/// Equal paths by addresses and ports.
-const BY_FLOW: &[(&str, &str)] = &[
+/// Equal paths by addresses and ports; flows that are counted, and none that is known from its middle only.
+const ON_BORDER: &[(&str, &str)] = &[
     ("ipv4/fib_multipath_hash_policy", "1"),
     ("ipv6/fib_multipath_hash_policy", "1"),
+    ("netfilter/nf_conntrack_acct", "1"),
+    ("netfilter/nf_conntrack_tcp_loose", "0"),
 ];

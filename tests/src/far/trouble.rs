@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::Far;
 use crate::dns::{Answering, NameServer};
 use crate::pki::Leaf;
+use crate::relay::{self, Relaying};
 use crate::speaker::{self, Manner};
 use crate::{interceptor, pipe, wire};
 
@@ -42,6 +43,8 @@ pub enum Trouble {
     Speaks(&'static str, u16, Manner),
     /// Somebody at a place who ends TLS at this port.
     Intercepts(&'static str, u16),
+    /// Somebody at a place who takes this port in the place of mail's other port.
+    Relays(&'static str, u16, u16, Relaying),
     /// A resolver that answers in this manner.
     Answers(&'static str, Answering),
     /// Another resolver at a place, that gives this address for every name.
@@ -108,6 +111,12 @@ impl Trouble {
                 far.speakers.push(speaker);
                 Ok(())
             }
+            Self::Relays(place, port, target, relaying) if wrong => {
+                let target = (super::parsed(super::MAIL)?[0], target).into();
+                let speaker = relay::serve(far.network.place(place)?, port, target, relaying)?;
+                far.speakers.push(speaker);
+                Ok(())
+            }
             Self::Answers(resolver, answering) => {
                 let names = far.names.get(resolver).context("no such resolver")?;
                 names.answer_everyone(if wrong { answering } else { Answering::Truthfully });
@@ -141,7 +150,7 @@ impl Trouble {
                 far.wait_for_agents(&super::VANTAGES)
             }
             // Those who listened are gone with the others.
-            Self::Speaks(..) | Self::Intercepts(..) => Ok(()),
+            Self::Speaks(..) | Self::Intercepts(..) | Self::Relays(..) => Ok(()),
         }
     }
 }
