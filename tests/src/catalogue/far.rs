@@ -186,12 +186,10 @@ pub const FAR: &[Case] = &[
         &[Says::these(&["rejected_with_icmp", "family_broken"], OUTSIDE_V4).within(MIDDLE).near(BORDER)]),
     Case::new(Filters, "far_drop_10993_ix", &["ix drops 10993"],
         &[Filter("ix", Forward, "tcp dport 10993 drop")],
-        &[Says::these(DROPPED, OUTSIDE).within(MIDDLE).near(IX)]).asked(TLS_ELSEWHERE).tuned()
-        .known_wrong("vantage points with one family each make two findings of one"),
+        &[Says::these(DROPPED, OUTSIDE).within(MIDDLE).near(IX)]).asked(TLS_ELSEWHERE).tuned(),
     Case::new(Filters, "far_only_lan_may", &["mail takes 993 from its own network only"],
         &[Filter("mail", Input, "ip saddr != 198.51.100.16/28 tcp dport 993 drop\nip6 saddr != 2001:db8:9::/64 tcp dport 993 drop")],
-        &[Says::these(DROPPED, OUTSIDE).within(SITE)]).tuned()
-        .known_wrong("vantage points with one family each make two findings of one"),
+        &[Says::these(DROPPED, OUTSIDE).within(SITE)]).tuned(),
     Case::new(Filters, "far_drop_ix_one", &["ix drops 993; one vantage point asks"],
         &[Filter("ix", Forward, "tcp dport 993 drop")],
         &[Says::these(DROPPED, &["edge-rom"]).near(IX)]).asked(FROM_ROME),
@@ -202,11 +200,10 @@ pub const FAR: &[Case] = &[
     Case::new(Routes, "far_mail_unplugged", &["mail is off its network"],
         &[Ip("mail", "link set eth0 down\n", "link set eth0 up\naddr replace 2001:db8:9::20/64 dev eth0 nodad\n\
             route replace default via 198.51.100.18\nroute replace default via 2001:db8:9::18\n")],
-        &[Says::these(&["host_down", "packets_dropped"], EVERYONE).within(SITE)]).tuned()
-        .known_wrong("vantage points with one family each make two findings of one, and who stands inside a third"),
+        &[Says::these(&["host_down", "packets_dropped"], EVERYONE).within(SITE)]).tuned(),
     Case::new(Routes, "far_fw_b_drops", &["fw-b, one of two equal ways, drops what is for 143 and 993"],
         &[Filter("fw-b", Forward, "tcp dport { 143, 993 } drop")],
-        &[Says::somebody(ONE_OF_MANY)]).wavers("chance decides which flows are hit"),
+        &[Says::somebody(ONE_OF_MANY)]).tuned().wavers("chance decides which flows are hit"),
     Case::new(Routes, "far_fw_b_stateful", &["fw-b drops what belongs to no connection it has seen begin"],
         &[Filter("fw-b", Forward, "tcp sport { 143, 993 } ct state invalid drop")],
         &[Says::somebody(&["asymmetric_path", "one_path_broken", "return_path_lost"])]).tuned().wavers("chance decides which flows are hit"),
@@ -227,20 +224,17 @@ pub const FAR: &[Case] = &[
         .known_wrong("how many bytes came each time is not compared"),
     Case::new(Filters, "far_drop_arrival_border", &["border drops 993 before it counts as a hop"],
         &[Filter("border", Arrival, "tcp dport 993 drop")],
-        &[Says::these(DROPPED, OUTSIDE).within(MIDDLE).near(IX)]).tuned()
-        .known_wrong("vantage points with one family each make two findings of one"),
+        &[Says::these(DROPPED, OUTSIDE).within(MIDDLE).near(IX)]).tuned(),
     Case::new(Filters, "far_prohibited_gw_no", &["gw-no answers 993 with admin-prohibited"],
         &[Filter("gw-no", Forward, "tcp dport 993 reject with icmpx type admin-prohibited")],
         &[Says::these(ICMP, &["edge-osl"]).within(&["vantage_edge"]).near(GW_NO)]),
 
     Case::new(Limits, "far_one_address_banned", &["mail drops what comes from 172.20.1.10"],
         &[Filter("mail", Input, "ip saddr 172.20.1.10 tcp dport { 143, 993 } drop")],
-        &[Says::these(&["source_banned"], &["edge-par"])]).tuned()
-        .known_wrong("the second source address is not asked"),
+        &[Says::these(&["source_banned"], &["edge-par"])]).tuned(),
     Case::new(Limits, "far_mail2_stopped", &["mail2 behind the pool does not run"],
         &[Stopped("mail2")],
-        &[Says::somebody(ONE_OF_MANY)]).asked(POOL).tuned()
-        .known_wrong("a reset is taken for the host's, although others are answered there"),
+        &[Says::somebody(ONE_OF_MANY)]).asked(POOL).tuned().wavers("chance decides which backend is met"),
     Case::new(Limits, "far_mail2_expired", &["mail2 behind the pool has an expired certificate"],
         &[Presents("mail2", Leaf::Expired)],
         &[Says::somebody(&["certificate_expired", "one_backend_broken", "certificate_differs"])]).asked(POOL)
@@ -248,8 +242,7 @@ pub const FAR: &[Case] = &[
 
     Case::new(Quality, "far_throttled", &["isp-eu sends 12 kbit/s to gw-it"],
         &[Choked("isp-eu", "it", 12)],
-        &[Says::these(&["throttled"], &["edge-rom"])]).tuned()
-        .known_wrong("what takes long and comes whole is not held against the others"),
+        &[Says::these(&["throttled"], &["edge-rom"])]).tuned(),
     Case::new(Quality, "far_big_lost_inbound", &["border drops what comes from 993 in packets over 1300 bytes"],
         &[Filter("border", Forward, "tcp sport 993 meta length > 1300 drop")],
         &[Says::these(&["mtu_black_hole"], OUTSIDE)]),
@@ -261,7 +254,7 @@ pub const FAR: &[Case] = &[
         &[Says::these(&["mtu_black_hole"], OUTSIDE).within(MIDDLE).near(AROUND_LINE)]).tuned(),
     Case::new(Quality, "far_loss_no", &["gw-no loses three of ten packets"],
         &[Filter("gw-no", Forward, "tcp dport 993 numgen random mod 100 < 30 drop\ntcp sport 993 numgen random mod 100 < 30 drop")],
-        &[Says::these(&["packet_loss"], &["edge-osl"])]).wavers("chance decides which packets are lost"),
+        &[Says::these(&["packet_loss"], &["edge-osl"])]).tuned().wavers("chance decides which packets are lost"),
     Case::new(Limits, "far_lyon_reset_by_mail", &["mail resets 993 for 172.20.1.20"],
         &[Filter("mail", Input, "ip saddr 172.20.1.20 tcp dport 993 reject with tcp reset")],
         &[Says::these(&["source_banned"], &["edge-lyo"]).within(SITE)]).tuned()
