@@ -51,11 +51,11 @@ impl Default for Budgets {
 
 /// For each wait of a follow-up: what is to come of it comes within a few round trips, or behind a segment that was
 /// sent again after a second (RFC 6298 section 2.1).
-const FOLLOW_UP: Duration = Duration::from_millis(1_800);
+const FOLLOW_UP: Duration = Duration::from_millis(1_600);
 /// Of those, for what comes of a command that is sent into a silence.
 const FOLLOW_UP_NUDGE: Duration = Duration::from_millis(600);
 /// For each wait of one of several attempts that are made one after another: nothing is sent again in that time.
-const IN_A_SERIES: Duration = Duration::from_millis(750);
+const IN_A_SERIES: Duration = Duration::from_millis(650);
 
 impl Budgets {
     /// The same for a follow-up, which asks what is known already to be silent, or to work.

@@ -21,6 +21,8 @@ pub(crate) enum Carrier {
     Datagram(Option<u16>),
     /// The first bytes on a connection that opens as usual.
     Hello(Arc<[u8]>),
+    /// The first bytes behind STARTTLS; without any, the command itself.
+    Starttls(Option<Arc<[u8]>>),
 }
 
 /// One flow: the packets of a path leave from one port, or routers that balance show the hops of several ways as one.

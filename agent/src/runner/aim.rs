@@ -65,10 +65,27 @@ impl Aim {
         }
     }
 
+    /// The same behind STARTTLS.
+    pub(super) fn behind_starttls(mut self) -> Self {
+        if let Carrier::Hello(hello) = self.carrier {
+            self.carrier = Carrier::Starttls(Some(hello));
+        }
+        self
+    }
+
+    /// The way of the command STARTTLS.
+    pub(super) fn of_starttls(target: SocketAddr, until: Duration) -> Self {
+        Self {
+            carrier: Carrier::Starttls(None),
+            payload: Payload::Starttls,
+            ..Self::at(target, until)
+        }
+    }
+
     /// A path that was not traced, and why.
     pub(super) fn not_traced(self, ended: PathEnd, at: Duration) -> Path {
         let (protocol, bytes) = match self.carrier {
-            Carrier::Syn | Carrier::Hello(_) => (PathProtocol::Tcp, None),
+            Carrier::Syn | Carrier::Hello(_) | Carrier::Starttls(_) => (PathProtocol::Tcp, None),
             Carrier::Datagram(bytes) => (PathProtocol::Udp, bytes),
         };
         Path {

@@ -18,7 +18,7 @@ pub(super) const NEUTRAL_NAME: &str = "www.example.com";
 const SERIAL: u8 = 5;
 const SERIAL_AT_MOST: u8 = 10;
 /// In which the connections of a series begin: where two in a row are silent, a third would be too.
-pub(super) const SERIES_TIME: Duration = Duration::from_millis(1_800);
+pub(super) const SERIES_TIME: Duration = Duration::from_millis(1_600);
 /// From the end of one connection of a series to the next.
 const SERIAL_GAP: Duration = Duration::from_millis(300);
 /// The longest wait before an attempt; whoever wants to know of a longer one asks again.

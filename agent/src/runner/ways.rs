@@ -77,12 +77,9 @@ impl Tracer {
         let first = self.distance(aim.clone()).await;
         let opens = first.hops.last().is_some_and(|hop| hop.reply == HopReply::SynAck);
         let mut paths = vec![first];
-        if opens && experiment.endpoint.security == Security::Tls {
+        if opens && experiment.endpoint.security != Security::Plaintext {
             let name = asked_name(experiment, host);
-            let hello = Aim {
-                experiment: aim.experiment,
-                ..Aim::of_hello(aim.target, &name, Payload::ClientHello, aim.until)
-            };
+            let hello = of_hello(experiment, aim, &name, Payload::ClientHello);
             paths.push(self.distance(hello).await);
         }
         paths
@@ -110,22 +107,39 @@ impl Tracer {
     }
 
     /// The way of a ClientHello for the name that was asked for, and of one for a name that nobody filters: where they
-    /// part, somebody reads names.
+    /// part, somebody reads names. Where STARTTLS is not answered, there is only the way of that.
     async fn hellos(&self, experiment: &Experiment, host: &Host, aim: &Aim) -> Vec<Path> {
-        if experiment.endpoint.security != Security::Tls {
+        if experiment.endpoint.security == Security::Plaintext {
             return vec![aim.clone().not_traced(PathEnd::Unsupported, self.began.elapsed())];
         }
         let named = asked_name(experiment, host);
         let harmless = Host::Name(NEUTRAL_NAME.to_owned());
-        let of = |name, payload| Aim {
-            experiment: aim.experiment,
-            ..Aim::of_hello(aim.target, name, payload, aim.until)
-        };
         let both = [
-            self.trace(of(&named, Payload::ClientHello)),
-            self.trace(of(&harmless, Payload::ClientHelloControl)),
+            self.trace(of_hello(experiment, aim, &named, Payload::ClientHello)),
+            self.trace(of_hello(experiment, aim, &harmless, Payload::ClientHelloControl)),
         ];
-        join_all(both).await
+        let mut paths = join_all(both).await;
+        let unsaid = |path: &Path| path.ended == PathEnd::NotSent;
+        if experiment.endpoint.security == Security::Starttls && paths.iter().all(unsaid) {
+            let command = Aim {
+                experiment: aim.experiment,
+                ..Aim::of_starttls(aim.target, aim.until)
+            };
+            paths.push(self.trace(command).await);
+        }
+        paths
+    }
+}
+
+/// A ClientHello as it is said at this endpoint.
+fn of_hello(experiment: &Experiment, aim: &Aim, name: &Host, payload: Payload) -> Aim {
+    let hello = Aim {
+        experiment: aim.experiment,
+        ..Aim::of_hello(aim.target, name, payload, aim.until)
+    };
+    match experiment.endpoint.security {
+        Security::Starttls => hello.behind_starttls(),
+        Security::Tls | Security::Plaintext => hello,
     }
 }
 

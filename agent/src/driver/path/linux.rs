@@ -10,10 +10,12 @@ use parallax_engine::path::{Answer, IcmpAnswer, Shot};
 use crate::driver::errno;
 use crate::driver::errqueue::Entry;
 use crate::driver::path::{Carrier, Flow};
+use starttls::Until;
 
 mod header;
 mod hello;
 mod options;
+mod starttls;
 mod syn;
 mod udp;
 
@@ -24,7 +26,14 @@ impl Flow {
             Carrier::Syn => return syn::shoot(self, shot).await,
             Carrier::Hello(hello) => {
                 let hello = Arc::clone(hello);
-                return hello::shoot(self, &hello, shot).await;
+                return hello::shoot(self, &hello, None, shot).await;
+            }
+            Carrier::Starttls(None) => {
+                return hello::shoot(self, starttls::COMMAND, Some(Until::Greeting), shot).await;
+            }
+            Carrier::Starttls(Some(hello)) => {
+                let hello = Arc::clone(hello);
+                return hello::shoot(self, &hello, Some(Until::GoAhead), shot).await;
             }
             Carrier::Datagram(bytes) => *bytes,
         };

@@ -131,3 +131,52 @@ async fn what_is_said_first_is_answered_or_reset_or_neither() {
         assert_eq!(flow.shoot(SHOT).await, Answer::Silence);
     }
 }
+
+#[tokio::test]
+async fn a_hello_behind_starttls_is_the_only_thing_whose_way_is_short() {
+    for (carrier, heard) in [
+        (
+            Carrier::Starttls(Some(b"hello".as_slice().into())),
+            "1 STARTTLS\r\nhello",
+        ),
+        (Carrier::Starttls(None), "1 STARTTLS\r\n"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut flow = Flow::new(listener.local_addr().unwrap(), carrier);
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"* OK ready\r\n").await.unwrap();
+            let mut said = vec![0; heard.len()];
+            let command = "1 STARTTLS\r\n".len();
+            stream.read_exact(&mut said[..command]).await.unwrap();
+            stream
+                .write_all(b"* 1 EXISTS\r\n1 OK go ahead\r\n")
+                .await
+                .unwrap();
+            if heard.len() > command {
+                stream.read_exact(&mut said[command..]).await.unwrap();
+                stream.write_all(b"hello yourself").await.unwrap();
+            }
+            (stream, said)
+        };
+        let (answer, (_stream, said)) = tokio::join!(flow.shoot(SHOT), answering);
+        assert!(matches!(answer, Answer::Answered { .. }), "{answer:?}");
+        assert_eq!(said, heard.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn without_starttls_nothing_is_said_behind_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let carrier = Carrier::Starttls(Some(b"hello".as_slice().into()));
+    let mut flow = Flow::new(listener.local_addr().unwrap(), carrier);
+    let refusing = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"* OK ready\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+        stream.write_all(b"1 BAD what?\r\n").await.unwrap();
+        stream
+    };
+    let (answer, _stream) = tokio::join!(flow.shoot(SHOT), refusing);
+    assert!(matches!(answer, Answer::NotSent(_)), "{answer:?}");
+}

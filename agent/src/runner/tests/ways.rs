@@ -181,7 +181,7 @@ async fn how_far_an_answer_comes_from_is_found_for_the_port_and_for_the_session(
 }
 
 #[tokio::test]
-async fn two_hellos_are_sent_further_and_further_where_the_port_has_tls() {
+async fn two_hellos_are_sent_further_and_further_where_the_port_has_tls_at_once_or_later() {
     let server = mail_server(Arc::default()).await;
     let ladder = [ExperimentKind::HelloLadder];
     let paths = follow_up(server, Security::Tls, &ladder).await.paths;
@@ -197,7 +197,40 @@ async fn two_hellos_are_sent_further_and_further_where_the_port_has_tls() {
         ]
     );
     let paths = follow_up(server, Security::Starttls, &ladder).await.paths;
+    let seen: Vec<_> = paths.iter().map(|path| (path.payload, path.ended)).collect();
+    assert_eq!(
+        seen,
+        [
+            (Payload::ClientHello, PathEnd::Reached),
+            (Payload::ClientHelloControl, PathEnd::Reached),
+        ]
+    );
+    let paths = follow_up(server, Security::Plaintext, &ladder).await.paths;
     assert_eq!(paths[0].ended, PathEnd::Unsupported);
+}
+
+#[tokio::test]
+async fn where_starttls_is_not_answered_the_way_of_the_command_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"* OK ready\r\n").await.unwrap();
+            open.push(stream);
+        }
+    });
+    let ladder = [ExperimentKind::HelloLadder];
+    let paths = follow_up(server, Security::Starttls, &ladder).await.paths;
+    let seen: Vec<_> = paths.iter().map(|path| (path.payload, path.ended)).collect();
+    assert_eq!(
+        seen,
+        [
+            (Payload::ClientHello, PathEnd::NotSent),
+            (Payload::ClientHelloControl, PathEnd::NotSent),
+            (Payload::Starttls, PathEnd::Silent),
+        ]
+    );
 }
 
 #[tokio::test]

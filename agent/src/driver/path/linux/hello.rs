@@ -12,12 +12,14 @@ use tokio::time::{Instant, timeout};
 use crate::driver::errno;
 use crate::driver::errqueue;
 use crate::driver::path::Flow;
+use crate::driver::path::linux::starttls::{self, Until};
 use crate::driver::path::linux::{options, syn};
 
 /// For the connection, which is not what is looked at.
 const TO_OPEN: Duration = Duration::from_secs(1);
 
-pub(super) async fn shoot(flow: &mut Flow, hello: &[u8], shot: Shot) -> Answer {
+/// `before` is how far the dialogue goes before.
+pub(super) async fn shoot(flow: &mut Flow, hello: &[u8], before: Option<Until>, shot: Shot) -> Answer {
     let usual = Shot::arriving(TO_OPEN);
     let (stream, _) = match syn::open(flow, usual).await {
         Ok(open) => open,
@@ -25,6 +27,11 @@ pub(super) async fn shoot(flow: &mut Flow, hello: &[u8], shot: Shot) -> Answer {
         Err(Answer::NotSent(errno)) => return Answer::NotSent(errno),
         Err(_) => return Answer::NotSent("ENOTCONN".to_owned()),
     };
+    if let Some(before) = before
+        && starttls::talk(&stream, before).await.is_none()
+    {
+        return Answer::NotSent("ENOTCONN".to_owned());
+    }
     let v4 = flow.peer.is_ipv4();
     let answer = say(&stream, hello, shot, v4).await;
     // The reset that closes it is to arrive.
@@ -39,6 +46,11 @@ async fn say(stream: &TcpStream, hello: &[u8], shot: Shot, v4: bool) -> io::Resu
     }
     let sent = Instant::now();
     stream.try_write(hello)?;
+    // Between two hosts without a way between them the error comes while the segment is sent, and is then told only to
+    // who asks (measured); else it would be heard when the segment is sent again.
+    if let Some(error) = stream.take_error()? {
+        return Ok(failed(stream, &error, sent.elapsed()));
+    }
     let answer = timeout(shot.wait, answer(stream, sent)).await;
     Ok(answer.unwrap_or(Answer::Silence))
 }
@@ -62,8 +74,14 @@ async fn answer(stream: &TcpStream, sent: Instant) -> Answer {
     let rtt = sent.elapsed();
     match heard {
         Ok(_) => Answer::Answered { rtt },
+        Err(error) => failed(stream, &error, rtt),
+    }
+}
+
+fn failed(stream: &TcpStream, error: &io::Error, rtt: Duration) -> Answer {
+    match error.raw_os_error() {
         // Of an open connection the kernel tells the error and not its sender.
-        Err(error) if error.raw_os_error() == Some(libc::EHOSTUNREACH) => Answer::Expired { rtt },
-        Err(error) => syn::failed(stream, &error, rtt),
+        Some(libc::EHOSTUNREACH) => Answer::Expired { rtt },
+        _ => syn::failed(stream, error, rtt),
     }
 }
