@@ -221,3 +221,52 @@ fn what_is_asked_for_is_printed_without_trouble() {
         assert!(text(&output.stdout).contains(part), "{words:?} {output:?}");
     }
 }
+
+#[test]
+fn packets_need_somebody_who_keeps_them_and_a_bundle_comes_with_the_answer() {
+    let target = format!("127.0.0.1:{}", closed_port());
+    let output = run(&["probe", &target, "--capture", "always"]);
+    assert_eq!(output.status.code(), Some(UNKNOWN), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("nobody would keep the packets"),
+        "{output:?}"
+    );
+    let output = run(&["probe", &target, "--bundle", "-"]);
+    assert_eq!(output.status.code(), Some(UNKNOWN), "{output:?}");
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("run.tar.gz");
+    let output = run(&[
+        "probe",
+        &target,
+        "-o",
+        "json",
+        "--bundle",
+        bundle.to_str().unwrap(),
+    ]);
+    assert_eq!(
+        output.status.code(),
+        Some(DOWN),
+        "the bundle changes no verdict: {output:?}"
+    );
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(
+        std::fs::File::open(&bundle).unwrap(),
+    ));
+    let files = tar.entries().unwrap();
+    let packed = files.filter(|file| {
+        file.as_ref()
+            .unwrap()
+            .path()
+            .unwrap()
+            .extension()
+            .is_some_and(|it| it == "pcapng")
+    });
+    let captures = document["captures"].as_array().map_or(0, Vec::len);
+    assert_eq!(
+        packed.count(),
+        captures,
+        "every capture, where this machine may record any"
+    );
+    let nowhere = run(&["probe", &target, "--bundle", "/no/such/folder/run.tar.gz"]);
+    assert_eq!(nowhere.status.code(), Some(UNKNOWN), "{nowhere:?}");
+}
