@@ -3,6 +3,7 @@
 mod claim;
 mod column;
 mod family;
+mod group;
 mod placed;
 mod rejection;
 mod reset;

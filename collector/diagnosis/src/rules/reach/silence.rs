@@ -6,7 +6,7 @@ use parallax_model::finding::{FindingKind, Location, Segment};
 
 use super::claim::Claim;
 use super::column::{View, vantages};
-use super::{placed, rejection};
+use super::{group, placed, rejection};
 use crate::candidate::Blame;
 use crate::command;
 use crate::matrix::CellId;
@@ -46,7 +46,7 @@ pub(super) fn claims(view: &View) -> Vec<Claim> {
         claims.push(dead_inside(view));
         return claims;
     }
-    let (groups, unplaced) = placed::groups(view);
+    let (groups, unplaced) = group::groups(view);
     claims.extend(groups.iter().map(|group| placed::claim(view, group, &answered)));
     let rest = View {
         silent: unplaced,
