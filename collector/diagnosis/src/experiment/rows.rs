@@ -257,6 +257,7 @@ pub(super) const TESTS: &[Test] = &[
             Is::OneBackendBroken,
             Is::RejectedWithReset,
             Is::PacketsDropped,
+            Is::SourceBanned,
         ],
         other: &[Is::OnePathBroken, Is::OneBackendBroken, Is::PacketLoss],
         kind: Do::PortSweep,

@@ -11,7 +11,7 @@ mod hello;
 mod inside;
 pub(crate) mod trace;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use parallax_model::finding::{Location, Segment};
@@ -276,6 +276,33 @@ fn others_pass(matrix: &Matrix, id: CellId, after: IpAddr, before: Option<IpAddr
         before == Some(address)
             || trace::to(matrix, other.vantage, address).any(|path| goes_through(path, after, before))
     })
+}
+
+/// Whether packets of one vantage point go to the address by several ways of equal length: two routers answer at one hop.
+pub(crate) fn several_ways(matrix: &Matrix, id: CellId) -> bool {
+    let address = matrix.cell(id).attempt.address;
+    let mut at: BTreeMap<u8, IpAddr> = BTreeMap::new();
+    trace::to(matrix, id.vantage, address).any(|path| {
+        let routers = path
+            .hops
+            .iter()
+            .filter_map(|hop| Some((hop.ttl, trace::router_at(path, hop.ttl)?)));
+        let mut routers = routers.filter(|&(_, router)| router != address);
+        routers.any(|(ttl, router)| *at.entry(ttl).or_insert(router) != router)
+    })
+}
+
+/// Whether a flow to this port is known to have come through a hop and to have been answered.
+pub(crate) fn answered_behind(matrix: &Matrix, id: CellId, hop: IpAddr) -> bool {
+    let attempt = matrix.cell(id).attempt;
+    matrix
+        .answered()
+        .flat_map(|vantage| trace::to(matrix, vantage, attempt.address))
+        .any(|path| {
+            path.port == attempt.endpoint.port
+                && trace::answered_at(path).is_some()
+                && trace::hop_of(path, hop).is_some()
+        })
 }
 
 /// The path in question and one that shows more.

@@ -77,6 +77,21 @@ pub(crate) fn known(matrix: &Matrix, port: u16) -> bool {
         || refused_by_flow(matrix, port)
 }
 
+/// Whether a sweep of the same vantage point shows that no flow at all gets through: then it is not the flow.
+pub(crate) fn none_opens(matrix: &Matrix, id: CellId) -> bool {
+    let attempt = matrix.cell(id).attempt;
+    let mut sweeps = matrix.vantage(id.vantage).seen.network.sweeps.iter();
+    sweeps.any(|sweep| {
+        sweep.address == attempt.address
+            && sweep.port == attempt.endpoint.port
+            && sweep.flows.len() >= FLOWS
+            && !sweep
+                .flows
+                .iter()
+                .any(|flow| flow.replies.contains(&HopReply::SynAck))
+    })
+}
+
 /// Whether of those who were refused at one address some were answered when their way was traced, alone and later, and
 /// others were refused again: no limit does that, and no source is told from another by it.
 fn refused_by_flow(matrix: &Matrix, port: u16) -> bool {

@@ -39,6 +39,8 @@ struct Signs {
     /// Of those, sessions whose round trips became many times as long as that of their SYN.
     swollen: usize,
     connected: usize,
+    /// SYNs sent again for one connection, at most.
+    most_syns: u32,
 }
 
 impl Signs {
@@ -56,6 +58,7 @@ impl Signs {
                 .connect()
                 .and_then(|facts| facts.syn_retransmits)
                 .unwrap_or(0);
+            signs.most_syns = signs.most_syns.max(syns);
             let name = seen.name();
             if syns > 0 {
                 signs.late.push(format!(
@@ -131,7 +134,9 @@ pub(crate) fn lossy(matrix: &Matrix) -> Vec<Candidate> {
     let (losing, others): (Vec<_>, Vec<_>) = signs.into_iter().partition(|(_, signs)| {
         let mixed = some_late && signs.total() >= 2 && !signs.resent.is_empty();
         // A slow line sends its first segments again as well, so two sessions say little without a SYN that was lost.
-        mixed || signs.resent.len() > 2 && signs.held_up == 0
+        // No limit holds back the only connection of a source, and one SYN is lost now and then.
+        let alone = signs.most_syns > 1 && signs.late.len() == signs.connected;
+        mixed || alone || signs.resent.len() > 2 && signs.held_up == 0
     });
     let limited: Vec<_> = others
         .iter()

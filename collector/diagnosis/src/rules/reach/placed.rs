@@ -37,6 +37,8 @@ pub(super) fn claim(view: &View, group: &Group, answered: &BTreeSet<usize>) -> C
         some_flows(view, &group.cells)
     } else if place.others_pass && place.at_the_target(view.address) && any_source_fails(view, group) {
         whole_place(view, group)
+    } else if place.others_pass && place.at_the_target(view.address) && by_one_way(view, group) {
+        some_flows(view, &group.cells)
     } else if place.others_pass && place.at_the_target(view.address) {
         source(view, group)
     } else if answered.is_empty() && !view.lives() && last_for_everything(view, group) {
@@ -124,6 +126,19 @@ fn source(view: &View, group: &Group) -> Claim {
         .told_apart_by(SOURCE)
         .or(FindingKind::PacketsDropped, 0.2, CAPTURE)
         .or(
+            FindingKind::OnePathBroken,
+            if group
+                .cells
+                .iter()
+                .any(|&id| overlay::several_ways(view.matrix, id))
+            {
+                0.1
+            } else {
+                0.02
+            },
+            "the same from many source ports, twice: a fault of one flow stays with its port",
+        )
+        .or(
             FindingKind::ReturnPathLost,
             0.12,
             "a packet capture on the mail host: whether SYN-ACKs leave it for this source",
@@ -143,6 +158,19 @@ fn source(view: &View, group: &Group) -> Claim {
         .next_on_the_path(view)
 }
 
+/// Whether equal ways lead to the host, and nobody is known to be answered by the one on which these are lost.
+fn by_one_way(view: &View, group: &Group) -> bool {
+    let Some(after) = group.place.after else {
+        return false;
+    };
+    let mut cells = group.cells.iter();
+    cells.any(|&id| {
+        overlay::several_ways(view.matrix, id)
+            && !overlay::answered_behind(view.matrix, id, after)
+            && !flows::none_opens(view.matrix, id)
+    })
+}
+
 /// Neither the source nor the address says who gets through.
 pub(super) fn some_flows(view: &View, cells: &[CellId]) -> Claim {
     Claim::new(view, FindingKind::OnePathBroken, 0.65, cells)
@@ -159,6 +187,7 @@ pub(super) fn some_flows(view: &View, cells: &[CellId]) -> Claim {
             "the same from many source ports, twice: lost packets are others each time",
         )
         .or(FindingKind::PacketsDropped, 0.1, "the filter rules at the named hop")
+        .or(FindingKind::SourceBanned, 0.08, SOURCE)
         .next_on_the_path(view)
 }
 
