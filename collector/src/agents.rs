@@ -5,8 +5,8 @@ mod selection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use parallax_model::run::AgentSummary;
+use jiff::{SignedDuration, Timestamp};
+use parallax_model::run::{AgentState, AgentSummary, Rejected};
 use parallax_model::vantage::{AgentName, Labels};
 
 pub(crate) use selection::{Choice, Selection};
@@ -16,6 +16,9 @@ pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long without one until a link counts as lost.
 pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How long after somebody was turned away a name counts as fought over.
+const CONFLICT: SignedDuration = SignedDuration::from_mins(5);
 
 /// One connection of one agent; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +55,12 @@ pub(crate) struct Pulse {
 pub(crate) struct Agent {
     /// What it last said of itself.
     pub(crate) introduction: Introduction,
+    /// Labels that count whatever it says.
+    pub(crate) pinned: Labels,
+    /// When its last certificate ends, as far as that is known.
+    pub(crate) certificate_ends: Option<Timestamp>,
+    /// Who came last under its name and was turned away.
+    pub(crate) rejected: Option<Rejected>,
     /// When it was last heard of.
     pub(crate) last_seen: Option<Timestamp>,
     /// Its connection, while there is one.
@@ -81,15 +90,59 @@ pub(crate) struct Superseded {
 pub(crate) struct Agents {
     known: BTreeMap<AgentName, Agent>,
     links: BTreeMap<LinkId, AgentName>,
+    papers: BTreeMap<AgentName, Papers>,
+}
+
+/// What others say of an agent, whether or not it was ever here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Papers {
+    /// Labels that count whatever it says.
+    pub(crate) pinned: Labels,
+    /// When its last certificate ends.
+    pub(crate) certificate_ends: Option<Timestamp>,
 }
 
 impl Agents {
     /// Begins with those that the store remembers; none of them is connected.
-    pub(crate) fn remembered(agents: impl IntoIterator<Item = (AgentName, Agent)>) -> Self {
-        Self {
-            known: agents.into_iter().collect(),
-            links: BTreeMap::new(),
+    pub(crate) fn remembered(
+        agents: impl IntoIterator<Item = (AgentName, Agent)>,
+        papers: BTreeMap<AgentName, Papers>,
+    ) -> Self {
+        let mut known: BTreeMap<AgentName, Agent> = agents.into_iter().collect();
+        for (name, agent) in &mut known {
+            if let Some(papers) = papers.get(name) {
+                agent.carry(papers);
+            }
         }
+        Self {
+            known,
+            links: BTreeMap::new(),
+            papers,
+        }
+    }
+
+    /// Labels of an agent are pinned.
+    pub(crate) fn pinned(&mut self, name: AgentName, labels: Labels) {
+        self.change_papers(name, |papers| papers.pinned = labels);
+    }
+
+    /// An agent has a new certificate.
+    pub(crate) fn certified(&mut self, name: AgentName, ends: Timestamp) {
+        self.change_papers(name, |papers| papers.certificate_ends = Some(ends));
+    }
+
+    /// Somebody came under the name of an agent and was turned away.
+    pub(crate) fn turned_away(&mut self, name: &AgentName, peer: String, why: String, wall: Timestamp) {
+        let Some(agent) = self.known.get_mut(name) else {
+            return;
+        };
+        let count = agent.rejected.as_ref().map_or(0, |rejected| rejected.count);
+        agent.rejected = Some(Rejected {
+            peer,
+            at: wall,
+            count: count + 1,
+            why,
+        });
     }
 
     /// An agent has connected. The newest connection of an identity is the one that counts.
@@ -117,11 +170,15 @@ impl Agents {
             heard_at: now,
             pulse: Pulse::default(),
         };
-        let agent = Agent {
-            introduction,
-            last_seen: None,
+        let rejected = self.known.remove(&name).and_then(|agent| agent.rejected);
+        let mut agent = Agent {
+            rejected,
             link: Some(link),
+            ..Agent::remembered(introduction, None)
         };
+        if let Some(papers) = self.papers.get(&name) {
+            agent.carry(papers);
+        }
         self.known.insert(name, agent);
         superseded
     }
@@ -156,6 +213,7 @@ impl Agents {
 
     /// An agent does not take part any more. The link to cut, if it had one.
     pub(crate) fn remove(&mut self, name: &AgentName) -> Option<LinkId> {
+        self.papers.remove(name);
         let link = self.known.remove(name)?.link?;
         self.links.remove(&link.id);
         Some(link.id)
@@ -195,6 +253,14 @@ impl Agents {
             .filter_map(|(name, agent)| Some((name, agent.link.as_ref()?)))
     }
 
+    fn change_papers(&mut self, name: AgentName, change: impl FnOnce(&mut Papers)) {
+        let papers = self.papers.entry(name.clone()).or_default();
+        change(papers);
+        if let Some(agent) = self.known.get_mut(&name) {
+            agent.carry(papers);
+        }
+    }
+
     fn link_mut(&mut self, name: &AgentName) -> Option<&mut Link> {
         self.known.get_mut(name)?.link.as_mut()
     }
@@ -205,8 +271,33 @@ impl Agent {
     pub(crate) const fn remembered(introduction: Introduction, last_seen: Option<Timestamp>) -> Self {
         Self {
             introduction,
+            pinned: Labels::new(),
+            certificate_ends: None,
+            rejected: None,
             last_seen,
             link: None,
+        }
+    }
+
+    fn carry(&mut self, papers: &Papers) {
+        self.pinned.clone_from(&papers.pinned);
+        self.certificate_ends = papers.certificate_ends;
+    }
+
+    /// Its labels: those it says, and over them those that others gave it.
+    pub(crate) fn labels(&self) -> Labels {
+        let mut labels = self.introduction.labels.clone();
+        labels.extend(self.pinned.clone());
+        labels
+    }
+
+    fn state(&self, now: Timestamp) -> AgentState {
+        let fought_over = |rejected: &Rejected| now.duration_since(rejected.at) < CONFLICT;
+        match &self.link {
+            Some(_) if self.rejected.as_ref().is_some_and(fought_over) => AgentState::Conflict,
+            Some(_) => AgentState::Connected,
+            None if self.certificate_ends.is_some_and(|ends| ends <= now) => AgentState::Expired,
+            None => AgentState::Lost,
         }
     }
 
@@ -225,7 +316,7 @@ impl Agent {
         )]
         AgentSummary {
             name: name.clone(),
-            labels: self.introduction.labels.clone(),
+            labels: self.labels(),
             connected: link.is_some(),
             version: self.introduction.version.clone(),
             last_seen: link.map_or(self.last_seen, |_| Some(now)),
@@ -235,6 +326,9 @@ impl Agent {
             probes_in_flight: pulse.probes_in_flight,
             sealing_key: (!self.introduction.sealing_key.is_empty())
                 .then(|| hex::encode(&self.introduction.sealing_key)),
+            state: self.state(now),
+            certificate_ends: self.certificate_ends,
+            rejected: self.rejected.clone(),
         }
     }
 }
@@ -305,6 +399,42 @@ mod tests {
             .summary(&name("fra-1"), wall());
         assert!(!summary.connected);
         assert_eq!(summary.last_seen, Some(wall()));
+    }
+
+    #[test]
+    fn an_agent_does_not_talk_itself_out_of_a_label_that_is_pinned() {
+        let (mut agents, now) = (Agents::default(), Instant::now());
+        let labels = |text: &str| Labels::from([("region".to_owned(), text.to_owned())]);
+        let says = |instance| Introduction {
+            labels: labels("us"),
+            ..introduction(instance)
+        };
+        agents.pinned(name("fra-1"), labels("eu"));
+        agents.connected(name("fra-1"), LinkId(1), says("a"), "p".into(), now);
+        assert_eq!(agents.get(&name("fra-1")).unwrap().labels(), labels("eu"));
+        agents.connected(name("fra-1"), LinkId(2), says("b"), "p".into(), now);
+        assert_eq!(agents.get(&name("fra-1")).unwrap().labels(), labels("eu"));
+        agents.pinned(name("fra-1"), Labels::new());
+        assert_eq!(agents.get(&name("fra-1")).unwrap().labels(), labels("us"));
+    }
+
+    #[test]
+    fn an_agent_is_shown_as_what_keeps_it_from_working() {
+        let (mut agents, now) = (Agents::default(), Instant::now());
+        let later = wall() + SignedDuration::from_hours(1);
+        let state = |agents: &Agents, at| {
+            let agent = agents.get(&name("fra-1")).unwrap();
+            agent.summary(&name("fra-1"), at).state
+        };
+        agents.connected(name("fra-1"), LinkId(1), introduction("a"), "p".into(), now);
+        agents.certified(name("fra-1"), later);
+        assert_eq!(state(&agents, wall()), AgentState::Connected);
+        agents.turned_away(&name("fra-1"), "q".into(), "taken".into(), wall());
+        assert_eq!(state(&agents, wall()), AgentState::Conflict);
+        assert_eq!(state(&agents, wall() + CONFLICT), AgentState::Connected);
+        agents.disconnected(LinkId(1), wall());
+        assert_eq!(state(&agents, wall()), AgentState::Lost);
+        assert_eq!(state(&agents, later), AgentState::Expired);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The collector as a whole: its parts put together, started and stopped.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,14 +8,15 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use parallax_model::identity::SpiffeId;
+use parallax_model::identity::{Role, SpiffeId};
+use parallax_model::vantage::AgentName;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 use tower::service_fn;
 use tracing::warn;
 
-use crate::agents::{Agent, Agents};
+use crate::agents::{Agent, Agents, Papers};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -26,7 +28,7 @@ use crate::peer::Peer;
 use crate::relay::Relay;
 use crate::server::{self, Acceptor, Connection};
 use crate::service::Shared;
-use crate::store::{Sqlite, Store};
+use crate::store::{Sqlite, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::web::Page;
 
@@ -224,6 +226,7 @@ impl Parts {
             hub,
             store,
             admission,
+            connections: Arc::default(),
             metrics,
             relay,
             telemetry,
@@ -269,14 +272,27 @@ impl Parts {
 }
 
 async fn remembered(store: &dyn Store) -> Result<Agents, StartError> {
-    let agents = store.agents().await.map_err(|error| StartError::Store {
+    let unreadable = |error: StoreError| StartError::Store {
         path: "agents".into(),
         problem: error.to_string(),
-    })?;
-    Ok(Agents::remembered(agents.into_iter().map(|agent| {
+    };
+    let agents = store.agents().await.map_err(unreadable)?;
+    let known = agents.into_iter().map(|agent| {
         let remembered = Agent::remembered(agent.introduction, agent.last_seen);
         (agent.name, remembered)
-    })))
+    });
+    let mut papers: BTreeMap<AgentName, Papers> = BTreeMap::new();
+    for (name, labels) in store.pinned_labels().await.map_err(unreadable)? {
+        papers.entry(name).or_default().pinned = labels;
+    }
+    for identity in store.identities(Timestamp::now()).await.map_err(unreadable)? {
+        if let Ok(id) = identity.spiffe_id.parse::<SpiffeId>()
+            && id.role == Role::Agent
+        {
+            papers.entry(id.name).or_default().certificate_ends = Some(identity.not_after);
+        }
+    }
+    Ok(Agents::remembered(known, papers))
 }
 
 /// Where spans are passed on to; over TLS by the system's trust anchors if it says so.

@@ -113,6 +113,11 @@ impl Hub {
             Event::AgentReported { link, order, report } => self.reported(link, order, report, now),
             Event::AgentDisconnected { link, why } => self.disconnected(link, &why, now),
             Event::AgentRemoved { name } => self.removed(&name, now),
+            Event::AgentPinned { name, labels } => self.agents.pinned(name, labels),
+            Event::AgentCertified { name, ends } => self.agents.certified(name, ends),
+            Event::AgentTurnedAway { name, peer, why } => {
+                self.agents.turned_away(&name, peer, why, Timestamp::now());
+            }
             Event::RunAsked(asked) => self.ask(*asked, now),
             Event::SelectionAsked {
                 selector,

@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parallax_identity::{Authority, Identity, IdentityError, LEAF_LIFETIME};
 use parallax_model::identity::{Role, SpiffeId};
-use parallax_model::token::JoinToken;
-use parallax_model::vantage::AgentName;
+use parallax_model::token::{JoinToken, TokenNames};
+use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::v1;
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use crate::peer::Peer;
-use crate::store::{CertificateRecord, Sha256, Store, StoreError, TokenRecord};
+use crate::store::{CertificateRecord, Sha256, Spent, Store, StoreError, TokenRecord, token_id};
 
 /// How long a token is good when nothing else is asked.
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(3600);
@@ -23,12 +23,31 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 pub(crate) struct TokenWish {
     /// What the joiner becomes.
     pub(crate) role: Role,
-    /// The only name that may join with it.
-    pub(crate) name: Option<AgentName>,
+    /// Which names may join with it.
+    pub(crate) names: TokenNames,
+    /// Labels of the agents that join with it.
+    pub(crate) labels: Labels,
+    /// Whether it takes the place of somebody who is connected.
+    pub(crate) takes_over: bool,
     /// How long it is good.
     pub(crate) ttl: Duration,
     /// How often.
     pub(crate) uses: u32,
+    /// SPIFFE URI of who wants it; none on the collector's own host.
+    pub(crate) by: Option<String>,
+}
+
+/// Somebody who got in with a token.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) certificate: v1::Certificate,
+    pub(crate) spiffe: SpiffeId,
+    /// When the certificate ends.
+    pub(crate) ends: Timestamp,
+    /// What the token is called.
+    pub(crate) token: String,
+    /// The labels that are pinned to it now, if the token brought any.
+    pub(crate) pinned: Option<Labels>,
 }
 
 /// Why somebody does not get a certificate.
@@ -40,8 +59,27 @@ pub(crate) enum JoinRefusal {
     Expired,
     #[error("this token has been used up")]
     UsedUp,
+    #[error("this token has been revoked")]
+    Revoked,
     #[error("this token is for {0} only")]
-    OtherName(AgentName),
+    OtherName(TokenNames),
+    #[error("{name} was removed after this token was made: it needs a new one", name = .0.name)]
+    RemovedSince(SpiffeId),
+    #[error(
+        "the {role} {name} has a valid certificate here: remove it first, take another name, or use a token made \
+         with --name {name}",
+        role = .0.role,
+        name = .0.name
+    )]
+    InUse(SpiffeId),
+    #[error(
+        "the {role} {name} is connected: remove it first, or use a token made with --name {name} --replace",
+        role = .0.role,
+        name = .0.name
+    )]
+    Connected(SpiffeId),
+    #[error("this certificate is worth nothing any more; join again with a new token")]
+    NotRenewed,
     #[error("{0}")]
     Malformed(String),
     #[error(transparent)]
@@ -91,21 +129,30 @@ impl Admission {
         let record = TokenRecord {
             hash: hash(&secret),
             role: wish.role,
-            name: wish.name,
+            names: wish.names,
+            labels: wish.labels,
+            takes_over: wish.takes_over,
+            created_at: now,
+            created_by: wish.by,
             expires_at: now.checked_add(ttl)?,
             uses: wish.uses,
             used: 0,
+            revoked_at: None,
         };
         self.store.add_token(record).await?;
         Ok(JoinToken::new(secret, self.authority.fingerprint()))
     }
 
     /// Sells a certificate for a token. The token is spent only if a certificate comes of it.
+    ///
+    /// A name that somebody has is sold again only for a token made for that very name: whoever steals a token for
+    /// any name gets no name that is in use. One who is connected keeps it even then, unless the token says otherwise.
     pub(crate) async fn join(
         &self,
         request: v1::JoinRequest,
+        is_connected: impl Fn(&SpiffeId) -> bool,
         now: Timestamp,
-    ) -> Result<v1::Certificate, JoinRefusal> {
+    ) -> Result<Joined, JoinRefusal> {
         let name: AgentName = request
             .name
             .parse()
@@ -117,28 +164,55 @@ impl Admission {
             role: token.role,
             name,
         };
-        let (certificate, record) = self.issue(&request.csr_der, &spiffe, now)?;
-        if self.store.spend_token(hash, record, now).await? {
-            Ok(certificate)
-        } else {
-            Err(JoinRefusal::UsedUp)
+        let replaces = matches!(token.names, TokenNames::Only(_));
+        if replaces && !token.takes_over && is_connected(&spiffe) {
+            return Err(JoinRefusal::Connected(spiffe));
         }
+        let (certificate, record) = self.issue(&request.csr_der, &spiffe, now)?;
+        let ends = record.not_after;
+        match self.store.spend_token(hash, record, replaces, now).await? {
+            Spent::Bought => {}
+            Spent::Worthless => return Err(JoinRefusal::UsedUp),
+            Spent::InUse => return Err(JoinRefusal::InUse(spiffe)),
+            Spent::RemovedSince => return Err(JoinRefusal::RemovedSince(spiffe)),
+        }
+        let pinned = if token.labels.is_empty() {
+            None
+        } else {
+            let set = token.labels.clone();
+            Some(
+                self.store
+                    .pin_labels(spiffe.name.clone(), set, Vec::new())
+                    .await?,
+            )
+        };
+        Ok(Joined {
+            certificate,
+            spiffe,
+            ends,
+            token: token.id(),
+            pinned,
+        })
     }
 
-    /// A new certificate for the identity that the caller has.
+    /// A new certificate for the identity that the caller has, and when that ends.
     pub(crate) async fn renew(
         &self,
         peer: &Peer,
         csr_der: &[u8],
         now: Timestamp,
-    ) -> Result<v1::Certificate, JoinRefusal> {
-        let spiffe = peer
-            .spiffe
-            .as_ref()
-            .ok_or_else(|| JoinRefusal::Malformed("no certificate to renew".into()))?;
+    ) -> Result<(v1::Certificate, Timestamp), JoinRefusal> {
+        let (Some(spiffe), Some(presented)) = (&peer.spiffe, peer.certificate) else {
+            return Err(JoinRefusal::Malformed("no certificate to renew".into()));
+        };
         let (certificate, record) = self.issue(csr_der, spiffe, now)?;
-        self.store.add_certificate(record).await?;
-        Ok(certificate)
+        let ends = record.not_after;
+        // The caller may have been taken out while its request was on the way.
+        if self.store.renew_certificate(presented, record, now).await? {
+            Ok((certificate, ends))
+        } else {
+            Err(JoinRefusal::NotRenewed)
+        }
     }
 
     fn issue(
@@ -171,6 +245,11 @@ impl Admission {
     }
 }
 
+/// What a token is called afterwards.
+pub(crate) fn name_of(token: &JoinToken) -> String {
+    token_id(&hash(token.secret()))
+}
+
 /// SHA-256.
 pub(crate) fn hash(bytes: &[u8]) -> Sha256 {
     Hasher::digest(bytes).into()
@@ -183,9 +262,13 @@ fn check(token: &TokenRecord, name: &AgentName, now: Timestamp) -> Result<(), Jo
     if token.used >= token.uses {
         return Err(JoinRefusal::UsedUp);
     }
-    match &token.name {
-        Some(only) if only != name => Err(JoinRefusal::OtherName(only.clone())),
-        _ => Ok(()),
+    if token.revoked_at.is_some() {
+        return Err(JoinRefusal::Revoked);
+    }
+    if token.names.allow(name) {
+        Ok(())
+    } else {
+        Err(JoinRefusal::OtherName(token.names.clone()))
     }
 }
 
@@ -204,10 +287,21 @@ mod tests {
     fn wish(name: Option<&str>, uses: u32) -> TokenWish {
         TokenWish {
             role: Role::Agent,
-            name: name.map(|name| name.parse().unwrap()),
+            names: name.map_or(TokenNames::Any, |name| TokenNames::Only(name.parse().unwrap())),
+            labels: Labels::new(),
+            takes_over: false,
             ttl: DEFAULT_TTL,
             uses,
+            by: None,
         }
+    }
+
+    async fn join(
+        admission: &Admission,
+        request: v1::JoinRequest,
+        now: Timestamp,
+    ) -> Result<Joined, JoinRefusal> {
+        admission.join(request, |_| false, now).await
     }
 
     fn request(token: &JoinToken, name: &str) -> v1::JoinRequest {
@@ -223,9 +317,12 @@ mod tests {
         let admission = admission().await;
         let now = Timestamp::now();
         let token = admission.create_token(wish(None, 1), now).await.unwrap();
-        let bought = admission.join(request(&token, "fra-1"), now).await.unwrap();
-        assert_eq!(bought.spiffe_id, "spiffe://parallax.internal/agent/fra-1");
-        let again = admission.join(request(&token, "fra-2"), now).await;
+        let bought = join(&admission, request(&token, "fra-1"), now).await.unwrap();
+        assert_eq!(
+            bought.certificate.spiffe_id,
+            "spiffe://parallax.internal/agent/fra-1"
+        );
+        let again = join(&admission, request(&token, "fra-2"), now).await;
         assert!(matches!(again, Err(JoinRefusal::UsedUp)));
     }
 
@@ -234,7 +331,7 @@ mod tests {
         let admission = admission().await;
         let now = Timestamp::now();
         let token = admission.create_token(wish(None, 1), now).await.unwrap();
-        let joins = (0..8).map(|number| admission.join(request(&token, &format!("a{number}")), now));
+        let joins = (0..8).map(|number| join(&admission, request(&token, &format!("a{number}")), now));
         let joined = futures_util::future::join_all(joins).await;
         assert_eq!(joined.iter().filter(|joined| joined.is_ok()).count(), 1);
     }
@@ -245,7 +342,7 @@ mod tests {
         let now = Timestamp::now();
         let token = admission.create_token(wish(None, 1), now).await.unwrap();
         let later = now + SignedDuration::from_hours(1);
-        let refused = admission.join(request(&token, "fra-1"), later).await;
+        let refused = join(&admission, request(&token, "fra-1"), later).await;
         assert!(matches!(refused, Err(JoinRefusal::Expired)));
     }
 
@@ -254,9 +351,9 @@ mod tests {
         let admission = admission().await;
         let now = Timestamp::now();
         let token = admission.create_token(wish(Some("fra-1"), 1), now).await.unwrap();
-        let refused = admission.join(request(&token, "fra-2"), now).await.unwrap_err();
+        let refused = join(&admission, request(&token, "fra-2"), now).await.unwrap_err();
         assert_eq!(refused.to_string(), "this token is for fra-1 only");
-        assert!(admission.join(request(&token, "fra-1"), now).await.is_ok());
+        assert!(join(&admission, request(&token, "fra-1"), now).await.is_ok());
     }
 
     #[tokio::test]
@@ -269,17 +366,17 @@ mod tests {
             ..request(&token, "fra-1")
         };
         assert!(matches!(
-            admission.join(bad, now).await,
+            join(&admission, bad, now).await,
             Err(JoinRefusal::Malformed(_))
         ));
-        assert!(admission.join(request(&token, "fra-1"), now).await.is_ok());
+        assert!(join(&admission, request(&token, "fra-1"), now).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_made_up_secret_is_not_known() {
         let admission = admission().await;
         let token = JoinToken::new([1; 24], [2; 32]);
-        let refused = admission.join(request(&token, "fra-1"), Timestamp::now()).await;
+        let refused = join(&admission, request(&token, "fra-1"), Timestamp::now()).await;
         assert!(matches!(refused, Err(JoinRefusal::Unknown)));
     }
 

@@ -68,13 +68,15 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
 }
 
 async fn create_token(args: TokenArgs) -> ExitCode {
-    let data_dir = args.data_dir.unwrap_or_else(default_data_dir);
     let options = TokenOptions {
         role: args.role,
-        name: args.name,
+        names: args.names(),
+        labels: args.labels.into_iter().collect(),
+        takes_over: args.replace,
         ttl: args.ttl,
         uses: args.uses,
     };
+    let data_dir = args.data_dir.unwrap_or_else(default_data_dir);
     match token::create(&data_dir, options).await {
         Ok(token) => print(Ok(format!("{token}\n"))),
         Err(error) => complain(FAILED, &format!("token create: {error:#}")),

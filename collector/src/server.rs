@@ -6,6 +6,7 @@ mod leash;
 mod listen;
 mod patience;
 mod places;
+mod registry;
 mod seats;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ pub(crate) use accept::{Acceptor, certified};
 pub(crate) use connection::Connection;
 pub(crate) use listen::listen;
 pub(crate) use places::{Place, Places};
+pub(crate) use registry::Connections;
 
 use crate::service::Shared;
 use crate::service::control::ControlService;
@@ -68,7 +70,9 @@ pub(crate) async fn serve(
     connections: mpsc::Receiver<Connection>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let incoming = ReceiverStream::new(connections).map(Ok::<_, std::io::Error>);
+    let held = Arc::clone(&shared.connections);
+    let incoming =
+        ReceiverStream::new(connections).map(move |new| Ok::<_, std::io::Error>(new.held_by(&held)));
     let link =
         AgentLinkServer::new(LinkService::new(shared.clone())).max_decoding_message_size(REPORT_AT_MOST);
     let control =

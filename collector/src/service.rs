@@ -9,6 +9,7 @@ pub(crate) mod roles;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parallax_model::identity::{Role, SpiffeId};
 use tonic::{Request, Status};
 
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ use crate::identity::Admission;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::relay::Relay;
+use crate::server::Connections;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Telemetry;
 
@@ -26,11 +28,24 @@ pub(crate) struct Shared {
     pub(crate) hub: HubHandle,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) relay: Relay,
     pub(crate) telemetry: Telemetry,
     pub(crate) clock: Clock,
     pub(crate) started_at: Timestamp,
+}
+
+impl Shared {
+    /// Ends what somebody has here, at once; how many connections that were. What they had in the store is over
+    /// before.
+    pub(crate) async fn cut_off(&self, identity: &SpiffeId) -> Result<u32, Status> {
+        if identity.role != Role::Agent {
+            return Ok(self.connections.cut(identity));
+        }
+        self.hub.removed(identity.name.clone()).await?;
+        Ok(self.connections.cut_after_last_word(identity))
+    }
 }
 
 fn peer<T>(request: &Request<T>) -> Peer {

@@ -1,21 +1,23 @@
 //! What outlives the process: join tokens, agents, certificates, runs.
 
+mod access;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
 use parallax_model::capture::Capture;
 use parallax_model::finding::Verdict;
-use parallax_model::identity::Role;
 use parallax_model::run::{RunDocument, RunSummary, RunTarget};
-use parallax_model::vantage::AgentName;
+use parallax_model::vantage::{AgentName, Labels};
 use uuid::Uuid;
 
 use crate::agents::Introduction;
 use crate::runs::LastGood;
 
+pub(crate) use access::{CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord, token_id};
 pub(crate) use sqlite::Sqlite;
 
 /// SHA-256, of a token's secret or of a certificate.
@@ -40,23 +42,6 @@ pub(crate) enum StoreError {
     Unreadable(&'static str),
 }
 
-/// A join token, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TokenRecord {
-    /// SHA-256 of the secret.
-    pub(crate) hash: Sha256,
-    /// What the joiner becomes.
-    pub(crate) role: Role,
-    /// The only name that may join with it.
-    pub(crate) name: Option<AgentName>,
-    /// From when on it is worth nothing.
-    pub(crate) expires_at: Timestamp,
-    /// How often it can be used in all.
-    pub(crate) uses: u32,
-    /// How often it was.
-    pub(crate) used: u32,
-}
-
 /// An agent as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AgentRecord {
@@ -66,28 +51,6 @@ pub(crate) struct AgentRecord {
     pub(crate) introduction: Introduction,
     /// When it was last heard of.
     pub(crate) last_seen: Option<Timestamp>,
-}
-
-/// What is known of a certificate that this collector issued.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CertificateRecord {
-    /// SHA-256 of its DER.
-    pub(crate) sha256: Sha256,
-    /// Whom it names.
-    pub(crate) spiffe_id: String,
-    /// When it was issued.
-    pub(crate) issued_at: Timestamp,
-    /// When it ends by itself.
-    pub(crate) not_after: Timestamp,
-}
-
-/// Whether somebody with a verified certificate may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Yes.
-    Good,
-    /// It was issued before its owner was removed.
-    Removed,
 }
 
 /// What becomes of an identifier that may be cut short.
@@ -129,21 +92,48 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn add_token(&self, token: TokenRecord) -> Answer<'_, ()>;
     /// The token with this secret's hash.
     fn token(&self, hash: Sha256) -> Answer<'_, Option<TokenRecord>>;
-    /// Counts one use and keeps the certificate bought with it, or does neither: `false` when the token is used
-    /// up, expired, or gone by now, however many ask at once.
-    fn spend_token(&self, hash: Sha256, bought: CertificateRecord, now: Timestamp) -> Answer<'_, bool>;
+    /// Every token that was made, newest first.
+    fn tokens(&self) -> Answer<'_, Vec<TokenRecord>>;
+    /// Counts one use and keeps the certificate bought with it, or does neither. Whether it `replaces` somebody who
+    /// has the name already is the caller's to say.
+    fn spend_token(
+        &self,
+        hash: Sha256,
+        bought: CertificateRecord,
+        replaces: bool,
+        now: Timestamp,
+    ) -> Answer<'_, Spent>;
+    /// Makes a token worthless, and takes out those who joined with it unless they are to stay: the identities that
+    /// are out now. `None` when there is no such token.
+    fn revoke_token(
+        &self,
+        hash: Sha256,
+        keep_joined: bool,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Vec<String>>>;
 
-    /// Keeps a certificate that was issued without a token.
-    fn add_certificate(&self, certificate: CertificateRecord) -> Answer<'_, ()>;
+    /// Keeps a certificate that was issued for another, unless that is worth nothing by now: then `false`.
+    fn renew_certificate(
+        &self,
+        presented: Sha256,
+        renewed: CertificateRecord,
+        now: Timestamp,
+    ) -> Answer<'_, bool>;
     /// Whether the owner of a certificate was removed after it was issued.
     fn standing(&self, sha256: Sha256) -> Answer<'_, Standing>;
+    /// Everybody who was let in, as far as they are remembered.
+    fn identities(&self, now: Timestamp) -> Answer<'_, Vec<KnownIdentity>>;
+    /// Takes somebody out, with every certificate; `false` when there is nobody of that identity.
+    fn remove_identity(&self, spiffe_id: String, now: Timestamp) -> Answer<'_, bool>;
 
     /// Remembers an agent as it now is.
     fn put_agent(&self, agent: AgentRecord) -> Answer<'_, ()>;
     /// Every agent ever seen and not removed.
     fn agents(&self) -> Answer<'_, Vec<AgentRecord>>;
-    /// Takes an agent out, with every certificate it has; `false` when there is none of that name.
-    fn remove_agent(&self, name: AgentName, spiffe_id: String, now: Timestamp) -> Answer<'_, bool>;
+    /// Labels that count whatever an agent says of itself.
+    fn pinned_labels(&self) -> Answer<'_, BTreeMap<AgentName, Labels>>;
+    /// Pins labels of an agent, and leaves others to it again; what is pinned now.
+    fn pin_labels(&self, agent: AgentName, set: Labels, unset: Vec<String>) -> Answer<'_, Labels>;
 
     /// Keeps a run that is over.
     fn put_run(&self, run: RunDocument) -> Answer<'_, ()>;

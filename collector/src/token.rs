@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_model::identity::Role;
-use parallax_model::token::JoinToken;
-use parallax_model::vantage::AgentName;
+use parallax_model::token::{JoinToken, TokenNames};
+use parallax_model::vantage::Labels;
 
 use crate::data_dir::DataDir;
 use crate::identity::TokenWish;
@@ -16,8 +16,12 @@ use crate::identity::TokenWish;
 pub struct TokenOptions {
     /// What the joiner becomes.
     pub role: Role,
-    /// The only name that may join with it; any name without one.
-    pub name: Option<AgentName>,
+    /// Which names may join with it.
+    pub names: TokenNames,
+    /// Labels of the agents that join with it.
+    pub labels: Labels,
+    /// Whether it takes the place of somebody who is connected.
+    pub takes_over: bool,
     /// How long it is good.
     pub ttl: Duration,
     /// How often.
@@ -33,9 +37,12 @@ pub async fn create(data_dir: &Path, options: TokenOptions) -> anyhow::Result<Jo
     let (_, admission) = DataDir::open(data_dir)?.admission().await?;
     let wish = TokenWish {
         role: options.role,
-        name: options.name,
+        names: options.names,
+        labels: options.labels,
+        takes_over: options.takes_over,
         ttl: options.ttl,
         uses: options.uses,
+        by: None,
     };
     admission.create_token(wish, Timestamp::now()).await
 }

@@ -84,7 +84,7 @@ impl Selection {
 fn choice(name: &AgentName, agent: &Agent) -> Choice {
     Choice {
         agent: name.clone(),
-        labels: agent.introduction.labels.clone(),
+        labels: agent.labels(),
         connected: agent.link.is_some(),
         why: String::new(),
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use parallax_model::identity::Role;
-use parallax_model::vantage::AgentName;
+use parallax_model::token::{NamePattern, TokenNames};
+use parallax_model::vantage::{AgentName, parse_label};
 
 use parallax_telemetry::logs::LogFormat;
 
@@ -109,15 +110,39 @@ pub struct TokenArgs {
     /// What the joiner becomes: agent, viewer, operator or admin
     #[arg(long, value_parser = role)]
     pub role: Role,
-    /// The only name that may join with it
+    /// The only name that may join with it; it takes the place of one that is not connected
     #[arg(long)]
     pub name: Option<AgentName>,
+    /// Only names like this may join with it: fra-*
+    #[arg(long, conflicts_with = "name")]
+    pub name_pattern: Option<NamePattern>,
+    /// A label of the agents that join with it, KEY=VALUE, whatever they say of themselves; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// It takes the place of an agent of that name even while one is connected
+    #[arg(long, requires = "name")]
+    pub replace: bool,
     /// How long it is good: 90s, 30m, 1h, 7d
     #[arg(long, default_value = "1h", value_parser = ttl)]
     pub ttl: Duration,
     /// How often it can be used
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub uses: u32,
+}
+
+impl TokenArgs {
+    /// Which names may join with it.
+    pub fn names(&self) -> TokenNames {
+        match (&self.name, &self.name_pattern) {
+            (Some(name), _) => TokenNames::Only(name.clone()),
+            (None, Some(pattern)) => TokenNames::Like(pattern.clone()),
+            (None, None) => TokenNames::Any,
+        }
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    parse_label(text).map_err(|error| error.to_string())
 }
 
 fn role(text: &str) -> Result<Role, String> {

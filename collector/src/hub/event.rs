@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parallax_model::run::{AgentSummary, RunDocument};
 use parallax_model::selector::Selector;
-use parallax_model::vantage::AgentName;
+use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -31,6 +32,16 @@ pub(crate) enum Event {
     AgentDisconnected { link: LinkId, why: String },
     /// An operator took an agent out.
     AgentRemoved { name: AgentName },
+    /// Labels of an agent were pinned: these are, and no others.
+    AgentPinned { name: AgentName, labels: Labels },
+    /// An agent got a certificate.
+    AgentCertified { name: AgentName, ends: Timestamp },
+    /// Somebody came under the name of an agent and was turned away.
+    AgentTurnedAway {
+        name: AgentName,
+        peer: String,
+        why: String,
+    },
     /// An operator asks a question.
     RunAsked(Box<RunAsked>),
     /// An operator wants to know whom a question would go to.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
@@ -10,6 +11,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::leash::Leash;
+use super::registry::{Connections, Tether};
 use super::seats::Seat;
 use crate::peer::Peer;
 
@@ -19,6 +21,8 @@ pub(crate) struct Connection {
     peer: Peer,
     /// Of one without a certificate.
     leash: Option<Leash>,
+    /// Of one with an identity, once it is known among the others.
+    tether: Option<Tether>,
     _seat: Option<Seat>,
 }
 
@@ -34,6 +38,7 @@ impl Connection {
             way: Way::Tls(Box::new(stream)),
             peer,
             leash,
+            tether: None,
             _seat: Some(seat),
         }
     }
@@ -44,8 +49,21 @@ impl Connection {
             way: Way::InProcess(pipe),
             peer,
             leash: None,
+            tether: None,
             _seat: None,
         }
+    }
+
+    /// One that ends when its owner is taken out.
+    pub(super) fn held_by(self, connections: &Arc<Connections>) -> Self {
+        let tether = self.peer.spiffe.as_ref().map(|id| connections.tether(id));
+        Self { tether, ..self }
+    }
+
+    /// Whether it has to end.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        self.tether.as_mut().is_some_and(|tether| tether.is_cut(context))
+            || self.leash.as_mut().is_some_and(|leash| leash.is_over(context))
     }
 }
 
@@ -63,10 +81,11 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { way, leash, .. } = self.get_mut();
-        if leash.as_mut().is_some_and(|leash| leash.is_over(context)) {
+        let this = self.get_mut();
+        if this.is_over(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
+        let Self { way, leash, .. } = this;
         let before = buffer.filled().len();
         let read = match way {
             Way::Tls(stream) => Pin::new(stream).poll_read(context, buffer),

@@ -3,6 +3,7 @@
 mod answer;
 mod events;
 mod question;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 use super::{Shared, peer};
 use crate::hub::{RunAsked, Started, Stopping};
-use crate::identity::{DEFAULT_TTL, TokenWish};
+use crate::identity::{TokenWish, name_of};
 use crate::runs::{Inquiry, LastGood, longest};
 use crate::store::{Found, RunFilter, Store};
 use events::{CallerGuard, events};
@@ -39,9 +40,6 @@ const RUNS_LISTED_AT_MOST: u32 = 1000;
 
 /// How long a question waits for the last good run that it is compared with.
 const LOOKED_BACK: Duration = Duration::from_millis(200);
-
-/// The longest a token can be good.
-const TTL_AT_MOST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The service.
 pub(crate) struct ControlService(pub(crate) Shared);
@@ -86,13 +84,13 @@ impl Control for ControlService {
         let removed = self
             .0
             .store
-            .remove_agent(name.clone(), spiffe.to_string(), Timestamp::now())
+            .remove_identity(spiffe.to_string(), Timestamp::now())
             .await?;
         if !removed {
             return Err(Status::not_found(format!("there is no agent {name}")));
         }
-        self.0.hub.removed(name).await?;
-        Ok(Response::new(v1::RemoveAgentResponse::default()))
+        let connections_cut = self.0.cut_off(&spiffe).await?;
+        Ok(Response::new(v1::RemoveAgentResponse { connections_cut }))
     }
 
     type RunProbeStream = BoxStream<'static, Result<v1::RunEvent, Status>>;
@@ -185,9 +183,12 @@ impl Control for ControlService {
         &self,
         request: Request<v1::CreateTokenRequest>,
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
-        let by = peer(&request);
-        let wish = wish(&request.into_inner())?;
-        let (role, only) = (wish.role, wish.name.clone());
+        let by = peer(&request).spiffe.map(|id| id.to_string());
+        let wish = TokenWish {
+            by: by.clone(),
+            ..token::wish(request.into_inner())?
+        };
+        let (role, names) = (wish.role, wish.names.clone());
         let token = self
             .0
             .admission
@@ -197,11 +198,11 @@ impl Control for ControlService {
                 tracing::error!("token not made: {error}");
                 Status::internal("the token could not be kept; the collector's log says why")
             })?;
-        let by = by.spiffe.map(|id| id.to_string()).unwrap_or_default();
-        info!(%role, name = only.as_ref().map(AgentName::as_str), by, "token created");
+        let id = name_of(&token);
+        info!(%role, %names, id, by, "token created");
         Ok(Response::new(v1::CreateTokenResponse {
             token: token.to_string(),
-            ..v1::CreateTokenResponse::default()
+            id,
         }))
     }
 }
@@ -308,31 +309,6 @@ fn captures(store: Arc<dyn Store>, run: Uuid) -> impl Stream<Item = Result<v1::R
                 (capture, kept.number.saturating_add(1))
             }))
         }
-    })
-}
-
-fn wish(request: &v1::CreateTokenRequest) -> Result<TokenWish, Status> {
-    let role = Role::known(&request.role)
-        .filter(|&role| role != Role::Collector)
-        .ok_or_else(|| Status::invalid_argument("role: write agent, viewer, operator or admin"))?;
-    let name = match request.name.as_str() {
-        "" => None,
-        text => Some(name("name", text)?),
-    };
-    let ttl = match request.ttl_s {
-        0 => DEFAULT_TTL,
-        seconds => Duration::from_secs(seconds.into()),
-    };
-    if ttl > TTL_AT_MOST {
-        return Err(Status::invalid_argument(
-            "ttl_s: a token is good for a year at most",
-        ));
-    }
-    Ok(TokenWish {
-        role,
-        name,
-        ttl,
-        uses: request.uses.max(1),
     })
 }
 

@@ -1,13 +1,15 @@
 //! How others get, and keep, a certificate.
 
 use jiff::Timestamp;
+use parallax_model::identity::{Role, SpiffeId};
 use parallax_proto::v1;
 use parallax_proto::v1::identity_server::Identity;
 use tonic::{Request, Response, Status};
 use tracing::{info, warn};
 
 use super::{Shared, peer};
-use crate::identity::JoinRefusal;
+use crate::hub::Event;
+use crate::identity::{JoinRefusal, Joined};
 
 /// The service.
 pub(crate) struct IdentityService(pub(crate) Shared);
@@ -18,17 +20,24 @@ impl Identity for IdentityService {
         let place = peer(&request).place();
         let request = request.into_inner();
         let name = request.name.clone();
-        match self.0.admission.join(request, Timestamp::now()).await {
-            Ok(certificate) => {
+        let is_connected = |id: &SpiffeId| self.0.connections.any_of(id);
+        match self
+            .0
+            .admission
+            .join(request, is_connected, Timestamp::now())
+            .await
+        {
+            Ok(joined) => {
                 self.0.metrics.joined("joined");
-                info!(identity = certificate.spiffe_id, peer = %place, "joined");
-                Ok(Response::new(certificate))
+                info!(identity = %joined.spiffe, token = joined.token, peer = %place, "joined");
+                self.welcome(joined).await.map(Response::new)
             }
             Err(refusal) => {
                 self.0.metrics.joined("refused");
                 // What was asked for is text from outside.
                 let name = parallax_model::text::escape_str(&name, 63);
                 warn!(%name, peer = %place, "join refused: {refusal}");
+                self.turned_away(&refusal, place).await?;
                 Err(refusal.into())
             }
         }
@@ -37,9 +46,57 @@ impl Identity for IdentityService {
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::Certificate>, Status> {
         let peer = peer(&request);
         let csr_der = request.into_inner().csr_der;
-        let certificate = self.0.admission.renew(&peer, &csr_der, Timestamp::now()).await?;
+        let (certificate, ends) = self.0.admission.renew(&peer, &csr_der, Timestamp::now()).await?;
         info!(identity = certificate.spiffe_id, "certificate renewed");
+        if let Some(id) = &peer.spiffe {
+            self.certified(id, ends).await?;
+        }
         Ok(Response::new(certificate))
+    }
+}
+
+impl IdentityService {
+    /// Makes room for somebody who has got in, and tells the hub.
+    async fn welcome(&self, joined: Joined) -> Result<v1::Certificate, Status> {
+        let Joined {
+            certificate,
+            spiffe,
+            ends,
+            pinned,
+            ..
+        } = joined;
+        // Whoever had the name before has no valid certificate any more.
+        self.0.connections.cut(&spiffe);
+        self.certified(&spiffe, ends).await?;
+        if let Some(labels) = pinned {
+            let name = spiffe.name;
+            self.0.hub.tell(Event::AgentPinned { name, labels }).await?;
+        }
+        Ok(certificate)
+    }
+
+    async fn certified(&self, id: &SpiffeId, ends: Timestamp) -> Result<(), Status> {
+        if id.role == Role::Agent {
+            let name = id.name.clone();
+            self.0.hub.tell(Event::AgentCertified { name, ends }).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows at an agent that somebody wanted its name.
+    async fn turned_away(&self, refusal: &JoinRefusal, peer: String) -> Result<(), Status> {
+        let (JoinRefusal::InUse(id) | JoinRefusal::Connected(id)) = refusal else {
+            return Ok(());
+        };
+        if id.role == Role::Agent {
+            let turned_away = Event::AgentTurnedAway {
+                name: id.name.clone(),
+                peer,
+                why: refusal.to_string(),
+            };
+            self.0.hub.tell(turned_away).await?;
+        }
+        Ok(())
     }
 }
 
@@ -47,10 +104,13 @@ impl From<JoinRefusal> for Status {
     fn from(refusal: JoinRefusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            JoinRefusal::Unknown | JoinRefusal::Expired | JoinRefusal::UsedUp => {
-                Self::unauthenticated(message)
-            }
-            JoinRefusal::OtherName(_) => Self::permission_denied(message),
+            JoinRefusal::Unknown
+            | JoinRefusal::Expired
+            | JoinRefusal::UsedUp
+            | JoinRefusal::Revoked
+            | JoinRefusal::RemovedSince(_) => Self::unauthenticated(message),
+            JoinRefusal::OtherName(_) | JoinRefusal::NotRenewed => Self::permission_denied(message),
+            JoinRefusal::InUse(_) | JoinRefusal::Connected(_) => Self::already_exists(message),
             JoinRefusal::Malformed(_) => Self::invalid_argument(message),
             JoinRefusal::Store(error) => error.into(),
         }

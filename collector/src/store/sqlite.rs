@@ -1,26 +1,28 @@
 //! The embedded database.
 
+mod agents;
 mod captures;
+mod certificates;
 mod runs;
+mod tokens;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::run::{RunDocument, RunSummary, RunTarget};
-use parallax_model::vantage::AgentName;
+use parallax_model::vantage::{AgentName, Labels};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Row as _, Sqlite as Database, Transaction};
 use uuid::Uuid;
 
 use super::{
-    AgentRecord, Answer, CertificateRecord, Found, KeptCapture, RunFilter, Sha256, Standing, Store,
-    StoreError, TokenRecord,
+    AgentRecord, Answer, CertificateRecord, Found, KeptCapture, KnownIdentity, RunFilter, Sha256, Spent,
+    Standing, Store, StoreError, TokenRecord,
 };
-use crate::agents::Introduction;
 use crate::runs::LastGood;
 
 /// How long a statement waits for another process that writes.
@@ -108,140 +110,71 @@ async fn migrate(pool: &SqlitePool, migrations: &'static [&'static str]) -> Resu
 
 impl Store for Sqlite {
     fn add_token(&self, token: TokenRecord) -> Answer<'_, ()> {
-        Box::pin(async move {
-            sqlx::query(
-                "INSERT INTO tokens (hash, role, name, created_at, expires_at, uses, used) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(token.hash.to_vec())
-            .bind(token.role.as_str())
-            .bind(token.name.as_ref().map(|name| name.as_str().to_owned()))
-            .bind(Timestamp::now().as_microsecond())
-            .bind(token.expires_at.as_microsecond())
-            .bind(i64::from(token.uses))
-            .bind(i64::from(token.used))
-            .execute(&self.pool)
-            .await?;
-            Ok(())
-        })
+        Box::pin(tokens::add(self, token))
     }
 
     fn token(&self, hash: Sha256) -> Answer<'_, Option<TokenRecord>> {
-        Box::pin(async move {
-            let row = sqlx::query("SELECT role, name, expires_at, uses, used FROM tokens WHERE hash = $1")
-                .bind(hash.to_vec())
-                .fetch_optional(&self.pool)
-                .await?;
-            row.map(|row| read_token(hash, &row)).transpose()
-        })
+        Box::pin(tokens::find(self, hash))
     }
 
-    fn spend_token(&self, hash: Sha256, bought: CertificateRecord, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(async move {
-            let mut transaction = self.write().await?;
-            let spent = sqlx::query(
-                "UPDATE tokens SET used = used + 1 WHERE hash = $1 AND used < uses AND expires_at > $2",
-            )
-            .bind(hash.to_vec())
-            .bind(now.as_microsecond())
-            .execute(&mut *transaction)
-            .await?;
-            if spent.rows_affected() == 0 {
-                return Ok(false);
-            }
-            sqlx::query("UPDATE agents SET removed_at = NULL WHERE name = $1")
-                .bind(agent_of(&bought.spiffe_id))
-                .execute(&mut *transaction)
-                .await?;
-            insert_certificate(&mut transaction, &bought).await?;
-            transaction.commit().await?;
-            Ok(true)
-        })
+    fn tokens(&self) -> Answer<'_, Vec<TokenRecord>> {
+        Box::pin(tokens::all(self))
     }
 
-    fn add_certificate(&self, certificate: CertificateRecord) -> Answer<'_, ()> {
-        Box::pin(async move {
-            let mut transaction = self.write().await?;
-            insert_certificate(&mut transaction, &certificate).await?;
-            transaction.commit().await?;
-            Ok(())
-        })
+    fn spend_token(
+        &self,
+        hash: Sha256,
+        bought: CertificateRecord,
+        replaces: bool,
+        now: Timestamp,
+    ) -> Answer<'_, Spent> {
+        Box::pin(tokens::spend(self, hash, bought, replaces, now))
+    }
+
+    fn revoke_token(
+        &self,
+        hash: Sha256,
+        keep_joined: bool,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Vec<String>>> {
+        Box::pin(tokens::revoke(self, hash, keep_joined, now))
+    }
+
+    fn renew_certificate(
+        &self,
+        presented: Sha256,
+        renewed: CertificateRecord,
+        now: Timestamp,
+    ) -> Answer<'_, bool> {
+        Box::pin(certificates::renew(self, presented, renewed, now))
     }
 
     fn standing(&self, sha256: Sha256) -> Answer<'_, Standing> {
-        Box::pin(async move {
-            let removed =
-                sqlx::query("SELECT 1 FROM certificates WHERE sha256 = $1 AND removed_at IS NOT NULL")
-                    .bind(sha256.to_vec())
-                    .fetch_optional(&self.pool)
-                    .await?;
-            Ok(if removed.is_some() {
-                Standing::Removed
-            } else {
-                Standing::Good
-            })
-        })
+        Box::pin(certificates::standing(self, sha256))
+    }
+
+    fn identities(&self, now: Timestamp) -> Answer<'_, Vec<KnownIdentity>> {
+        Box::pin(certificates::identities(self, now))
+    }
+
+    fn remove_identity(&self, spiffe_id: String, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(async move { certificates::remove(self, &spiffe_id, now).await })
     }
 
     fn put_agent(&self, agent: AgentRecord) -> Answer<'_, ()> {
-        Box::pin(async move {
-            let said = &agent.introduction;
-            // Whether it was removed is not an agent's to say.
-            sqlx::query(
-                "INSERT INTO agents (name, version, labels, capabilities, sealing_key, last_seen) \
-                 VALUES ($1, $2, $3, $4, $5, $6) \
-                 ON CONFLICT (name) DO UPDATE SET version = excluded.version, labels = excluded.labels, \
-                 capabilities = excluded.capabilities, sealing_key = excluded.sealing_key, \
-                 last_seen = excluded.last_seen",
-            )
-            .bind(agent.name.as_str())
-            .bind(said.version.as_str())
-            .bind(serde_json::to_string(&said.labels).map_err(|_| StoreError::Unreadable("label"))?)
-            .bind(
-                serde_json::to_string(&said.capabilities)
-                    .map_err(|_| StoreError::Unreadable("capability"))?,
-            )
-            .bind(said.sealing_key.clone())
-            .bind(agent.last_seen.map(Timestamp::as_microsecond))
-            .execute(&self.pool)
-            .await?;
-            Ok(())
-        })
+        Box::pin(agents::put(self, agent))
     }
 
     fn agents(&self) -> Answer<'_, Vec<AgentRecord>> {
-        Box::pin(async move {
-            sqlx::query(
-                "SELECT name, version, labels, capabilities, sealing_key, last_seen FROM agents \
-                 WHERE removed_at IS NULL ORDER BY name",
-            )
-            .fetch_all(&self.pool)
-            .await?
-            .iter()
-            .map(read_agent)
-            .collect()
-        })
+        Box::pin(agents::all(self))
     }
 
-    fn remove_agent(&self, name: AgentName, spiffe_id: String, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(async move {
-            let mut transaction = self.write().await?;
-            let agents =
-                sqlx::query("UPDATE agents SET removed_at = $1 WHERE name = $2 AND removed_at IS NULL")
-                    .bind(now.as_microsecond())
-                    .bind(name.as_str())
-                    .execute(&mut *transaction)
-                    .await?;
-            let certificates = sqlx::query(
-                "UPDATE certificates SET removed_at = $1 WHERE spiffe_id = $2 AND removed_at IS NULL",
-            )
-            .bind(now.as_microsecond())
-            .bind(spiffe_id)
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            Ok(agents.rows_affected() + certificates.rows_affected() > 0)
-        })
+    fn pinned_labels(&self) -> Answer<'_, BTreeMap<AgentName, Labels>> {
+        Box::pin(agents::pins(self))
+    }
+
+    fn pin_labels(&self, agent: AgentName, set: Labels, unset: Vec<String>) -> Answer<'_, Labels> {
+        Box::pin(async move { agents::pin(self, &agent, set, &unset).await })
     }
 
     fn put_run(&self, run: RunDocument) -> Answer<'_, ()> {
@@ -276,58 +209,12 @@ impl Store for Sqlite {
     }
 }
 
-async fn insert_certificate(
-    transaction: &mut Transaction<'static, Database>,
-    certificate: &CertificateRecord,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO certificates (sha256, spiffe_id, issued_at, not_after) VALUES ($1, $2, $3, $4)")
-        .bind(certificate.sha256.to_vec())
-        .bind(certificate.spiffe_id.clone())
-        .bind(certificate.issued_at.as_microsecond())
-        .bind(certificate.not_after.as_microsecond())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
+fn labels(labels: &Labels) -> Result<String, StoreError> {
+    serde_json::to_string(labels).map_err(|_| StoreError::Unreadable("label"))
 }
 
-fn agent_of(spiffe_id: &str) -> Option<String> {
-    let id: SpiffeId = spiffe_id.parse().ok()?;
-    (id.role == Role::Agent).then(|| id.name.to_string())
-}
-
-fn read_token(hash: Sha256, row: &SqliteRow) -> Result<TokenRecord, StoreError> {
-    let name: Option<String> = row.try_get("name")?;
-    let number = |column| -> Result<u32, StoreError> {
-        u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Unreadable("token"))
-    };
-    Ok(TokenRecord {
-        hash,
-        role: Role::known(row.try_get("role")?).ok_or(StoreError::Unreadable("role"))?,
-        name: name
-            .map(|name| name.parse().map_err(|_| StoreError::Unreadable("name")))
-            .transpose()?,
-        expires_at: read_time(row.try_get("expires_at")?)?,
-        uses: number("uses")?,
-        used: number("used")?,
-    })
-}
-
-fn read_agent(row: &SqliteRow) -> Result<AgentRecord, StoreError> {
-    let name: String = row.try_get("name")?;
-    let last_seen: Option<i64> = row.try_get("last_seen")?;
-    Ok(AgentRecord {
-        name: name.parse().map_err(|_| StoreError::Unreadable("name"))?,
-        introduction: Introduction {
-            version: row.try_get("version")?,
-            labels: serde_json::from_str(row.try_get("labels")?)
-                .map_err(|_| StoreError::Unreadable("label"))?,
-            capabilities: serde_json::from_str(row.try_get("capabilities")?)
-                .map_err(|_| StoreError::Unreadable("capability"))?,
-            sealing_key: row.try_get("sealing_key")?,
-            instance: String::new(),
-        },
-        last_seen: last_seen.map(read_time).transpose()?,
-    })
+fn read_labels(text: &str) -> Result<Labels, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Unreadable("label"))
 }
 
 fn read_time(microseconds: i64) -> Result<Timestamp, StoreError> {

@@ -5,7 +5,8 @@ use std::path::Path;
 use parallax_identity::{CollectorAddress, Dialer, Identity, JoinError, LocalKey, join, renew};
 use parallax_model::identity::Role;
 use parallax_model::stage::Outcome;
-use parallax_model::token::JoinToken;
+use parallax_model::token::{JoinToken, TokenNames};
+use parallax_model::vantage::Labels;
 use parallax_proto::v1;
 use parallax_proto::v1::control_client::ControlClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -35,7 +36,9 @@ pub(super) fn config(directory: &Path) -> Config {
 pub(super) async fn token(directory: &Path, role: Role) -> JoinToken {
     let options = TokenOptions {
         role,
-        name: None,
+        names: TokenNames::Any,
+        labels: Labels::new(),
+        takes_over: false,
         ttl: DEFAULT_TTL,
         uses: 1,
     };
@@ -164,6 +167,57 @@ async fn a_removed_agent_stays_out_with_its_certificate_and_comes_back_with_a_to
         .await
         .unwrap();
     open(&new).await.unwrap();
+    collector.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_in_use_is_sold_only_for_a_token_of_that_name_and_who_is_connected_keeps_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let collector = Collector::start(&config(data)).await.unwrap();
+    let first = joined(&collector, &token(data, Role::Agent).await, "fra-1")
+        .await
+        .unwrap();
+    let link = Dialer::new(address(&collector), &first)
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let mut fake = FakeAgent::over(link, "fra-1").await;
+    let refused = joined(&collector, &token(data, Role::Agent).await, "fra-1")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("the agent fra-1 has a valid certificate here"),
+        "{refused}"
+    );
+    let own = |takes_over| TokenOptions {
+        role: Role::Agent,
+        names: TokenNames::Only("fra-1".parse().unwrap()),
+        labels: Labels::new(),
+        takes_over,
+        ttl: DEFAULT_TTL,
+        uses: 1,
+    };
+    let polite = create(data, own(false)).await.unwrap();
+    let refused = joined(&collector, &polite, "fra-1")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("the agent fra-1 is connected"), "{refused}");
+    let rude = create(data, own(true)).await.unwrap();
+    let second = joined(&collector, &rude, "fra-1").await.unwrap();
+    assert!(fake.next().await.is_err(), "the first is cut off");
+    let open = |identity: &Identity| {
+        let channel = Dialer::new(address(&collector), identity).unwrap().lazy();
+        async move {
+            let mut client = v1::agent_link_client::AgentLinkClient::new(channel);
+            client.open(tokio_stream::empty()).await.map(|_| ())
+        }
+    };
+    assert_eq!(open(&first).await.unwrap_err().code(), Code::PermissionDenied);
+    open(&second).await.unwrap();
     collector.shutdown().await;
 }
 

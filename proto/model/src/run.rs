@@ -196,6 +196,43 @@ pub struct AgentSummary {
     /// Public key to which secrets for this agent are sealed, hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealing_key: Option<String>,
+    /// How it stands with its link.
+    pub state: AgentState,
+    /// When its last certificate ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub certificate_ends: Option<Timestamp>,
+    /// Who came last under its name and was turned away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+}
+
+kinds! {
+    /// How it stands with an agent's link.
+    AgentState, fallback Lost {
+        /// It is up.
+        Connected = "connected",
+        /// It is down.
+        Lost = "lost",
+        /// It is down, and the agent's certificate is over.
+        Expired = "expired",
+        /// It is up, and somebody else comes under the same name.
+        Conflict = "conflict",
+    }
+}
+
+/// Somebody who was turned away because the name is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rejected {
+    /// Where it came from.
+    pub peer: String,
+    /// When it last came.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// How often it came.
+    pub count: u64,
+    /// Why it was turned away.
+    pub why: String,
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ fn parse_terms(text: &str) -> Result<Vec<Term>, SelectorError> {
 }
 
 /// `*` is any run of characters, `?` exactly one. Linear in the name for each star: no back-tracking blow-up.
-fn glob_matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(crate) fn glob_matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut seen) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while seen < name.len() {

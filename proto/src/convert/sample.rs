@@ -30,7 +30,8 @@ use parallax_model::path::{
     ControlFacts, Flow, Hop, HopReply, NetworkFacts, Path, PathEnd, PathProtocol, Payload, Sweep,
 };
 use parallax_model::run::{
-    AgentSummary, Change, ChangeKind, RUN_SCHEMA, RunDocument, RunRef, RunSummary, RunTarget,
+    AgentState, AgentSummary, Change, ChangeKind, RUN_SCHEMA, Rejected, RunDocument, RunRef, RunSummary,
+    RunTarget,
 };
 use parallax_model::spec::{
     CaptureChoice, Depth, Examination, FamilyChoice, LoginSpec, PathChoice, ProbeOptions, ProbeSpec,
@@ -657,6 +658,14 @@ pub(super) fn agents() -> Vec<AgentSummary> {
             clock_offset_ms: Some(-3.001),
             probes_in_flight: 2,
             sealing_key: Some("00ff10".into()),
+            state: AgentState::Conflict,
+            certificate_ends: Some(Timestamp::from_microsecond(1_700_000_600_000_001).unwrap()),
+            rejected: Some(Rejected {
+                peer: "192.0.2.8:40000".into(),
+                at: Timestamp::from_microsecond(1_700_000_000_000_002).unwrap(),
+                count: 14,
+                why: "the name is taken".into(),
+            }),
         },
         AgentSummary {
             name: "b".parse().unwrap(),
@@ -669,6 +678,9 @@ pub(super) fn agents() -> Vec<AgentSummary> {
             clock_offset_ms: None,
             probes_in_flight: 0,
             sealing_key: None,
+            state: AgentState::Expired,
+            certificate_ends: None,
+            rejected: None,
         },
     ]
 }

@@ -9,6 +9,11 @@ ALTER TABLE tokens ADD COLUMN revoked_at BIGINT;
 ALTER TABLE certificates ADD COLUMN token_hash BLOB;           -- the token it goes back to
 CREATE INDEX certificates_by_token ON certificates (token_hash);
 
+CREATE TABLE removed (
+    spiffe_id  TEXT   NOT NULL PRIMARY KEY, -- no token made before brings it back
+    removed_at BIGINT NOT NULL
+);
+
 CREATE TABLE pinned_labels (
     agent  TEXT NOT NULL PRIMARY KEY,
     labels TEXT NOT NULL                    -- JSON object: they count whatever the agent says of itself

@@ -1,21 +1,29 @@
 use jiff::SignedDuration;
 use parallax_model::capture::{Capture, CaptureFacts, CapturedSecrets};
 use parallax_model::finding::Verdict;
+use parallax_model::identity::Role;
 use parallax_model::observation::{Observation, VantageOutcome};
 use parallax_model::run::RUN_SCHEMA;
 use parallax_model::spec::Depth;
 use parallax_model::target::{Endpoint, Security};
+use parallax_model::token::TokenNames;
 use parallax_proto::v1;
 use prost::Message as _;
 use uuid::Uuid;
 
 use super::*;
+use crate::agents::Introduction;
 
 fn token(uses: u32) -> TokenRecord {
     TokenRecord {
         hash: [7; 32],
         role: Role::Agent,
-        name: Some("fra-1".parse().unwrap()),
+        names: TokenNames::Only("fra-1".parse().unwrap()),
+        labels: Labels::new(),
+        takes_over: false,
+        created_at: Timestamp::now(),
+        created_by: None,
+        revoked_at: None,
         expires_at: Timestamp::now() + SignedDuration::from_hours(1),
         uses,
         used: 0,
@@ -101,10 +109,11 @@ async fn a_single_use_token_is_spent_once_however_many_ask_at_once() {
     let now = Timestamp::now();
     let asks = (0..8).map(|number| {
         let store = if number % 2 == 0 { &one } else { &other };
-        store.spend_token([7; 32], certificate(number), now)
+        store.spend_token([7; 32], certificate(number), true, now)
     });
     let spent = futures_util::future::try_join_all(asks).await.unwrap();
-    assert_eq!(spent.iter().filter(|&&spent| spent).count(), 1);
+    let bought = spent.iter().filter(|&&spent| spent == Spent::Bought).count();
+    assert_eq!(bought, 1);
 }
 
 #[tokio::test]
@@ -112,32 +121,24 @@ async fn an_expired_token_buys_nothing() {
     let store = Sqlite::in_memory().await.unwrap();
     store.add_token(token(5)).await.unwrap();
     let later = Timestamp::now() + SignedDuration::from_hours(2);
-    assert!(!store.spend_token([7; 32], certificate(1), later).await.unwrap());
-    assert!(
-        store
-            .spend_token([7; 32], certificate(1), Timestamp::now())
-            .await
-            .unwrap()
-    );
+    let spend = |at| store.spend_token([7; 32], certificate(1), true, at);
+    assert_eq!(spend(later).await.unwrap(), Spent::Worthless);
+    assert_eq!(spend(Timestamp::now()).await.unwrap(), Spent::Bought);
 }
 
 #[tokio::test]
-async fn a_removed_agent_is_refused_until_it_joins_again() {
+async fn a_removed_agent_is_refused_until_it_joins_with_a_token_made_afterwards() {
     let store = Sqlite::in_memory().await.unwrap();
-    let name: AgentName = "fra-1".parse().unwrap();
-    store.add_token(token(2)).await.unwrap();
+    let now = Timestamp::now();
+    let later = now + SignedDuration::from_secs(1);
+    store.add_token(token(3)).await.unwrap();
     store
-        .spend_token([7; 32], certificate(1), Timestamp::now())
+        .spend_token([7; 32], certificate(1), true, now)
         .await
         .unwrap();
     store.put_agent(agent("fra-1")).await.unwrap();
     let spiffe_id = certificate(1).spiffe_id;
-    assert!(
-        store
-            .remove_agent(name.clone(), spiffe_id.clone(), Timestamp::now())
-            .await
-            .unwrap()
-    );
+    assert!(store.remove_identity(spiffe_id.clone(), later).await.unwrap());
     assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Removed);
     store.put_agent(agent("fra-1")).await.unwrap();
     assert_eq!(
@@ -146,16 +147,19 @@ async fn a_removed_agent_is_refused_until_it_joins_again() {
         "a late word of it does not bring it back"
     );
     assert!(
-        !store
-            .remove_agent(name, spiffe_id, Timestamp::now())
-            .await
-            .unwrap(),
+        !store.remove_identity(spiffe_id, later).await.unwrap(),
         "it is gone already"
     );
-    store
-        .spend_token([7; 32], certificate(2), Timestamp::now())
-        .await
-        .unwrap();
+    let old = store.spend_token([7; 32], certificate(2), true, later).await;
+    assert_eq!(old.unwrap(), Spent::RemovedSince);
+    let new = TokenRecord {
+        hash: [8; 32],
+        created_at: later + SignedDuration::from_secs(1),
+        ..token(1)
+    };
+    store.add_token(new).await.unwrap();
+    let bought = store.spend_token([8; 32], certificate(2), true, later).await;
+    assert_eq!(bought.unwrap(), Spent::Bought);
     assert_eq!(
         store.standing([1; 32]).await.unwrap(),
         Standing::Removed,
@@ -163,6 +167,123 @@ async fn a_removed_agent_is_refused_until_it_joins_again() {
     );
     assert_eq!(store.standing([2; 32]).await.unwrap(), Standing::Good);
     assert_eq!(store.agents().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn removed_while_its_renewal_waits_gets_nothing() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let now = Timestamp::now();
+    store.add_token(token(1)).await.unwrap();
+    store
+        .spend_token([7; 32], certificate(1), true, now)
+        .await
+        .unwrap();
+    let renew = |number| store.renew_certificate([1; 32], certificate(number), now);
+    assert!(renew(2).await.unwrap());
+    assert!(
+        store
+            .remove_identity(certificate(1).spiffe_id, now)
+            .await
+            .unwrap()
+    );
+    assert!(!renew(3).await.unwrap());
+    let unknown = store.renew_certificate([9; 32], certificate(4), now).await;
+    assert!(!unknown.unwrap(), "nor with a certificate that nobody remembers");
+    let identities = store.identities(now).await.unwrap();
+    assert_eq!((identities.len(), identities[0].certificates), (1, 0));
+    assert_eq!(
+        identities[0].removed_at.map(|at| at.as_microsecond()),
+        Some(now.as_microsecond())
+    );
+}
+
+#[tokio::test]
+async fn a_name_in_use_is_not_sold_again() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let now = Timestamp::now();
+    store.add_token(token(3)).await.unwrap();
+    let spend = |number, replaces| store.spend_token([7; 32], certificate(number), replaces, now);
+    assert_eq!(spend(1, false).await.unwrap(), Spent::Bought);
+    assert_eq!(spend(2, false).await.unwrap(), Spent::InUse);
+    assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Good);
+    assert_eq!(
+        store.token([7; 32]).await.unwrap().unwrap().used,
+        1,
+        "nor is the token spent"
+    );
+    assert_eq!(spend(2, true).await.unwrap(), Spent::Bought);
+    assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Removed);
+}
+
+#[tokio::test]
+async fn a_revoked_token_takes_along_who_joined_with_it_and_what_they_renewed() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let now = Timestamp::now();
+    store.add_token(token(2)).await.unwrap();
+    store
+        .spend_token([7; 32], certificate(1), true, now)
+        .await
+        .unwrap();
+    store
+        .renew_certificate([1; 32], certificate(2), now)
+        .await
+        .unwrap();
+    assert_eq!(store.revoke_token([5; 32], false, now).await.unwrap(), None);
+    let kept = store.revoke_token([7; 32], true, now).await.unwrap();
+    assert_eq!(kept, Some(Vec::new()));
+    assert_eq!(store.standing([2; 32]).await.unwrap(), Standing::Good);
+    let out = store.revoke_token([7; 32], false, now).await.unwrap();
+    assert_eq!(out, Some(vec![certificate(1).spiffe_id]));
+    assert_eq!(store.standing([2; 32]).await.unwrap(), Standing::Removed);
+    let spent = store.spend_token([7; 32], certificate(3), true, now).await;
+    assert_eq!(spent.unwrap(), Spent::Worthless);
+}
+
+#[tokio::test]
+async fn of_the_certificates_of_one_identity_the_newest_are_good() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let now = Timestamp::now();
+    store.add_token(token(1)).await.unwrap();
+    store
+        .spend_token([7; 32], certificate(1), true, now)
+        .await
+        .unwrap();
+    for number in 2..=9 {
+        let renewed = CertificateRecord {
+            issued_at: now + SignedDuration::from_secs(i64::from(number)),
+            ..certificate(number)
+        };
+        assert!(
+            store
+                .renew_certificate([number - 1; 32], renewed, now)
+                .await
+                .unwrap()
+        );
+    }
+    assert_eq!(store.standing([1; 32]).await.unwrap(), Standing::Removed);
+    assert_eq!(store.standing([2; 32]).await.unwrap(), Standing::Good);
+}
+
+#[tokio::test]
+async fn pinned_labels_are_added_to_and_taken_back() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let name: AgentName = "fra-1".parse().unwrap();
+    let labels = |pairs: &[(&str, &str)]| -> Labels {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    let pin = |set, unset: &[&str]| {
+        let unset = unset.iter().map(|key| (*key).to_owned()).collect();
+        store.pin_labels(name.clone(), set, unset)
+    };
+    pin(labels(&[("region", "eu"), ("tier", "test")]), &[])
+        .await
+        .unwrap();
+    let now = pin(labels(&[("region", "us")]), &["tier"]).await.unwrap();
+    assert_eq!(now, labels(&[("region", "us")]));
+    assert_eq!(store.pinned_labels().await.unwrap(), [(name.clone(), now)].into());
 }
 
 #[tokio::test]
