@@ -17,6 +17,7 @@ use tower::service_fn;
 use tracing::warn;
 
 use crate::agents::{Agent, Agents, Papers};
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -224,6 +225,7 @@ impl Parts {
         let hub = hub::start(agents, recorder, Arc::clone(&metrics));
         let shared = Shared {
             hub,
+            audit: Audit::new(Arc::clone(&store)),
             store,
             admission,
             connections: Arc::default(),

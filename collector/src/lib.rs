@@ -4,6 +4,7 @@
 //! certificate, over pipes inside another program.
 
 mod agents;
+mod audit;
 mod clock;
 mod collector;
 pub mod config;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
+use parallax_proto::v1::access_server::AccessServer;
 use parallax_proto::v1::agent_link_server::AgentLinkServer;
 use parallax_proto::v1::control_server::ControlServer;
 use parallax_proto::v1::identity_server::IdentityServer;
@@ -29,6 +30,7 @@ pub(crate) use places::{Place, Places};
 pub(crate) use registry::Connections;
 
 use crate::service::Shared;
+use crate::service::access::AccessService;
 use crate::service::control::ControlService;
 use crate::service::identity::IdentityService;
 use crate::service::link::LinkService;
@@ -77,6 +79,7 @@ pub(crate) async fn serve(
         AgentLinkServer::new(LinkService::new(shared.clone())).max_decoding_message_size(REPORT_AT_MOST);
     let control =
         ControlServer::new(ControlService(shared.clone())).max_decoding_message_size(QUESTION_AT_MOST);
+    let access = AccessServer::new(AccessService(shared.clone()));
     let identity =
         IdentityServer::new(IdentityService(shared.clone())).max_decoding_message_size(JOIN_AT_MOST);
     Server::builder()
@@ -89,9 +92,10 @@ pub(crate) async fn serve(
         .http2_max_pending_accept_reset_streams(Some(TAKEN_BACK_AT_MOST))
         .http2_max_local_error_reset_streams(Some(BROKEN_AT_MOST))
         .layer(Patience)
-        .layer(Doorkeeper::new(Arc::clone(&shared.store)))
+        .layer(Doorkeeper::new(Arc::clone(&shared.store), shared.audit.clone()))
         .add_service(link)
         .add_service(control)
+        .add_service(access)
         .add_service(identity)
         .add_service(TraceServiceServer::new(OtlpService(shared)))
         .serve_with_incoming_shutdown(incoming, stop)

@@ -1,5 +1,6 @@
 //! The gRPC services: where the wire is read, and the only place that makes a `Status`.
 
+pub(crate) mod access;
 pub(crate) mod control;
 pub(crate) mod identity;
 pub(crate) mod link;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use parallax_model::identity::{Role, SpiffeId};
 use tonic::{Request, Status};
 
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::hub::HubHandle;
 use crate::identity::Admission;
@@ -29,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) relay: Relay,
     pub(crate) telemetry: Telemetry,

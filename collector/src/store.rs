@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
+use parallax_model::audit::AuditEntry;
 use parallax_model::capture::Capture;
 use parallax_model::finding::Verdict;
 use parallax_model::run::{RunDocument, RunSummary, RunTarget};
@@ -17,7 +18,9 @@ use uuid::Uuid;
 use crate::agents::Introduction;
 use crate::runs::LastGood;
 
-pub(crate) use access::{CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord, token_id};
+pub(crate) use access::{
+    AuditFilter, AuditRecord, CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord, token_id,
+};
 pub(crate) use sqlite::Sqlite;
 
 /// SHA-256, of a token's secret or of a certificate.
@@ -125,6 +128,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn identities(&self, now: Timestamp) -> Answer<'_, Vec<KnownIdentity>>;
     /// Takes somebody out, with every certificate; `false` when there is nobody of that identity.
     fn remove_identity(&self, spiffe_id: String, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Adds to what was done. Nothing is ever changed or taken out there.
+    fn add_audit(&self, record: AuditRecord) -> Answer<'_, ()>;
+    /// The latest of what was done and is meant, newest first.
+    fn audit(&self, meant: AuditFilter, limit: u32) -> Answer<'_, Vec<AuditEntry>>;
 
     /// Remembers an agent as it now is.
     fn put_agent(&self, agent: AgentRecord) -> Answer<'_, ()>;

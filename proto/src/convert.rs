@@ -7,6 +7,7 @@
 
 mod agent;
 mod attempt;
+mod audit;
 mod capture;
 mod client;
 mod error;

@@ -76,7 +76,9 @@ impl Control for ControlService {
         &self,
         request: Request<v1::RemoveAgentRequest>,
     ) -> Result<Response<v1::RemoveAgentResponse>, Status> {
+        let peer = peer(&request);
         let name = name("name", &request.into_inner().name)?;
+        let entry = self.0.audit.begin(&peer, "RemoveAgent", name.as_str()).await?;
         let spiffe = SpiffeId {
             role: Role::Agent,
             name: name.clone(),
@@ -87,9 +89,11 @@ impl Control for ControlService {
             .remove_identity(spiffe.to_string(), Timestamp::now())
             .await?;
         if !removed {
+            entry.end("failed", "no such agent").await;
             return Err(Status::not_found(format!("there is no agent {name}")));
         }
         let connections_cut = self.0.cut_off(&spiffe).await?;
+        entry.end("done", "").await;
         Ok(Response::new(v1::RemoveAgentResponse { connections_cut }))
     }
 
@@ -107,6 +111,11 @@ impl Control for ControlService {
         if question.dry_run {
             return self.dry_run(run_id, question).await;
         }
+        let entry = self
+            .0
+            .audit
+            .begin_run(&peer, run_id, &question.in_words())
+            .await?;
         let trace = self.0.telemetry.run(&metadata, &peer, run_id);
         let trace_id = trace.trace_id();
         let before = self.last_good(&question.spec.target).await;
@@ -126,6 +135,7 @@ impl Control for ControlService {
         let guard = CallerGuard {
             hub: self.0.hub.clone(),
             run: run_id,
+            entry: Some(entry),
         };
         let asked = RunAsked {
             inquiry,
@@ -173,9 +183,10 @@ impl Control for ControlService {
         &self,
         request: Request<v1::GetRunRequest>,
     ) -> Result<Response<Self::GetCapturesStream>, Status> {
-        let by = peer(&request).spiffe.map(|id| id.to_string()).unwrap_or_default();
+        let peer = peer(&request);
         let run = self.run(request.into_inner()).await?.run_id;
-        info!(%run, by, "captures handed out");
+        let entry = self.0.audit.begin(&peer, "GetCaptures", &run.to_string()).await?;
+        entry.end("done", "").await;
         Ok(Response::new(captures(Arc::clone(&self.0.store), run).boxed()))
     }
 
@@ -183,12 +194,19 @@ impl Control for ControlService {
         &self,
         request: Request<v1::CreateTokenRequest>,
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
-        let by = peer(&request).spiffe.map(|id| id.to_string());
+        let peer = peer(&request);
+        let by = peer.spiffe.as_ref().map(ToString::to_string);
         let wish = TokenWish {
             by: by.clone(),
             ..token::wish(request.into_inner())?
         };
         let (role, names) = (wish.role, wish.names.clone());
+        let subject = format!("{role} {names}");
+        let entry = self
+            .0
+            .audit
+            .begin(&peer, "CreateToken", subject.trim_end())
+            .await?;
         let token = self
             .0
             .admission
@@ -200,6 +218,7 @@ impl Control for ControlService {
             })?;
         let id = name_of(&token);
         info!(%role, %names, id, by, "token created");
+        entry.end("done", &format!("token {id}")).await;
         Ok(Response::new(v1::CreateTokenResponse {
             token: token.to_string(),
             id,

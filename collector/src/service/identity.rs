@@ -17,7 +17,8 @@ pub(crate) struct IdentityService(pub(crate) Shared);
 #[tonic::async_trait]
 impl Identity for IdentityService {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::Certificate>, Status> {
-        let place = peer(&request).place();
+        let peer = peer(&request);
+        let place = peer.place();
         let request = request.into_inner();
         let name = request.name.clone();
         let is_connected = |id: &SpiffeId| self.0.connections.any_of(id);
@@ -30,6 +31,9 @@ impl Identity for IdentityService {
             Ok(joined) => {
                 self.0.metrics.joined("joined");
                 info!(identity = %joined.spiffe, token = joined.token, peer = %place, "joined");
+                let subject = joined.spiffe.to_string();
+                let token = format!("token {}", joined.token);
+                self.0.audit.note(&peer, "Join", &subject, "done", &token).await;
                 self.welcome(joined).await.map(Response::new)
             }
             Err(refusal) => {
@@ -37,6 +41,10 @@ impl Identity for IdentityService {
                 // What was asked for is text from outside.
                 let name = parallax_model::text::escape_str(&name, 63);
                 warn!(%name, peer = %place, "join refused: {refusal}");
+                self.0
+                    .audit
+                    .refused(&peer, "Join", &name, &refusal.to_string())
+                    .await;
                 self.turned_away(&refusal, place).await?;
                 Err(refusal.into())
             }
@@ -46,7 +54,22 @@ impl Identity for IdentityService {
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::Certificate>, Status> {
         let peer = peer(&request);
         let csr_der = request.into_inner().csr_der;
-        let (certificate, ends) = self.0.admission.renew(&peer, &csr_der, Timestamp::now()).await?;
+        let renewed = self.0.admission.renew(&peer, &csr_der, Timestamp::now()).await;
+        let (certificate, ends) = match renewed {
+            Ok(renewed) => renewed,
+            Err(refusal) => {
+                self.0
+                    .audit
+                    .refused(&peer, "Renew", "", &refusal.to_string())
+                    .await;
+                return Err(refusal.into());
+            }
+        };
+        let until = format!("until {ends}");
+        self.0
+            .audit
+            .note(&peer, "Renew", &certificate.spiffe_id, "done", &until)
+            .await;
         info!(identity = certificate.spiffe_id, "certificate renewed");
         if let Some(id) = &peer.spiffe {
             self.certified(id, ends).await?;

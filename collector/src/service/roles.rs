@@ -12,6 +12,7 @@ use tonic::codegen::http;
 use tower::{Layer, Service};
 use tracing::debug;
 
+use crate::audit::Audit;
 use crate::peer::Peer;
 use crate::store::{Standing, Store};
 
@@ -28,28 +29,50 @@ pub(crate) enum Needs {
     Person(Role),
 }
 
-/// Every call there is, and what its caller must be. What is not here can't be called.
-pub(crate) const CALLS: &[(&str, Needs)] = &[
-    ("/parallax.v1.AgentLink/Open", Needs::Agent),
-    ("/parallax.v1.Control/GetStatus", Needs::Person(Role::Viewer)),
-    ("/parallax.v1.Control/ListAgents", Needs::Person(Role::Viewer)),
-    ("/parallax.v1.Control/RemoveAgent", Needs::Person(Role::Admin)),
-    ("/parallax.v1.Control/RunProbe", Needs::Person(Role::Operator)),
-    ("/parallax.v1.Control/ListRuns", Needs::Person(Role::Viewer)),
-    ("/parallax.v1.Control/GetRun", Needs::Person(Role::Viewer)),
-    ("/parallax.v1.Control/GetCaptures", Needs::Person(Role::Operator)),
-    ("/parallax.v1.Control/CreateToken", Needs::Person(Role::Admin)),
-    ("/parallax.v1.Identity/Join", Needs::Nothing),
-    ("/parallax.v1.Identity/Renew", Needs::Identity),
+/// Who writes a call to the audit log. Whatever is refused is written at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The door, that it was made.
+    Door,
+    /// Its handler, which knows what it is about.
+    Handler,
+    /// Nobody: it only looks, or it is many.
+    Not,
+}
+
+/// Every call there is, what its caller must be, and who writes it down. What is not here can't be called.
+pub(crate) const CALLS: &[(&str, Needs, Written)] = &[
+    ("/parallax.v1.AgentLink/Open", Needs::Agent, Written::Not),
+    ("/parallax.v1.Control/GetStatus", VIEWER, Written::Not),
+    ("/parallax.v1.Control/ListAgents", VIEWER, Written::Not),
+    ("/parallax.v1.Control/RemoveAgent", ADMIN, Written::Handler),
+    ("/parallax.v1.Control/RunProbe", OPERATOR, Written::Handler),
+    ("/parallax.v1.Control/ListRuns", VIEWER, Written::Not),
+    ("/parallax.v1.Control/GetRun", VIEWER, Written::Not),
+    ("/parallax.v1.Control/GetCaptures", OPERATOR, Written::Handler),
+    ("/parallax.v1.Control/CreateToken", ADMIN, Written::Handler),
+    ("/parallax.v1.Access/ListTokens", ADMIN, Written::Door),
+    ("/parallax.v1.Access/RevokeToken", ADMIN, Written::Handler),
+    ("/parallax.v1.Access/ListIdentities", ADMIN, Written::Door),
+    ("/parallax.v1.Access/RemoveIdentity", ADMIN, Written::Handler),
+    ("/parallax.v1.Access/SetAgentLabels", ADMIN, Written::Handler),
+    ("/parallax.v1.Access/ListAudit", ADMIN, Written::Door),
+    ("/parallax.v1.Identity/Join", Needs::Nothing, Written::Handler),
+    ("/parallax.v1.Identity/Renew", Needs::Identity, Written::Handler),
     (
         "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         Needs::Identity,
+        Written::Not,
     ),
 ];
 
+const VIEWER: Needs = Needs::Person(Role::Viewer);
+const OPERATOR: Needs = Needs::Person(Role::Operator);
+const ADMIN: Needs = Needs::Person(Role::Admin);
+
 /// Whether somebody may make a call.
 pub(crate) fn permit(path: &str, peer: &Peer) -> Result<(), Status> {
-    let Some(&(_, needs)) = CALLS.iter().find(|(call, _)| *call == path) else {
+    let Some(&(_, needs, _)) = CALLS.iter().find(|(call, ..)| *call == path) else {
         return Err(Status::unimplemented(format!("this collector has no {path}")));
     };
     if needs == Needs::Nothing {
@@ -79,11 +102,12 @@ pub(crate) fn permit(path: &str, peer: &Peer) -> Result<(), Status> {
 #[derive(Clone)]
 pub(crate) struct Doorkeeper {
     store: Arc<dyn Store>,
+    audit: Audit,
 }
 
 impl Doorkeeper {
-    pub(crate) const fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    pub(crate) const fn new(store: Arc<dyn Store>, audit: Audit) -> Self {
+        Self { store, audit }
     }
 }
 
@@ -94,6 +118,7 @@ impl<S> Layer<S> for Doorkeeper {
         Guarded {
             inner,
             store: Arc::clone(&self.store),
+            audit: self.audit.clone(),
         }
     }
 }
@@ -103,6 +128,7 @@ impl<S> Layer<S> for Doorkeeper {
 pub(crate) struct Guarded<S> {
     inner: S,
     store: Arc<dyn Store>,
+    audit: Audit,
 }
 
 impl<S> Service<http::Request<Body>> for Guarded<S>
@@ -122,18 +148,36 @@ where
         // The clone is not ready; the one that was asked is.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let store = Arc::clone(&self.store);
+        let (store, audit) = (Arc::clone(&self.store), self.audit.clone());
         Box::pin(async move {
             let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-            match admit(request.uri().path(), &peer, store.as_ref()).await {
-                Ok(()) => inner.call(request).await,
+            let path = request.uri().path().to_owned();
+            match admit(&path, &peer, store.as_ref()).await {
+                Ok(()) => {
+                    if is_written_at_the_door(&path) {
+                        audit.note(&peer, call_of(&path), "", "done", "").await;
+                    }
+                    inner.call(request).await
+                }
                 Err(status) => {
-                    debug!(peer = %peer.place(), path = request.uri().path(), "refused: {}", status.message());
+                    debug!(peer = %peer.place(), path, "refused: {}", status.message());
+                    audit.refused(&peer, call_of(&path), "", status.message()).await;
                     Ok(status.into_http())
                 }
             }
         })
     }
+}
+
+fn is_written_at_the_door(path: &str) -> bool {
+    CALLS
+        .iter()
+        .any(|&(call, _, written)| call == path && written == Written::Door)
+}
+
+/// `RunProbe`.
+fn call_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, call)| call)
 }
 
 async fn admit(path: &str, peer: &Peer, store: &dyn Store) -> Result<(), Status> {
@@ -179,7 +223,8 @@ mod tests {
                 matches!(role, Some(Viewer | Operator | Admin))
             }
             "RunProbe" | "GetCaptures" => matches!(role, Some(Operator | Admin)),
-            "RemoveAgent" | "CreateToken" => role == Some(Admin),
+            "RemoveAgent" | "CreateToken" | "ListTokens" | "RevokeToken" | "ListIdentities"
+            | "RemoveIdentity" | "SetAgentLabels" | "ListAudit" => role == Some(Admin),
             other => panic!("say here who may call {other}"),
         }
     }
@@ -188,7 +233,7 @@ mod tests {
     fn every_call_is_open_to_those_it_is_for_and_to_nobody_else() {
         let everybody = Role::ALL.iter().copied().map(Some).chain([None]);
         for role in everybody {
-            for (path, _) in CALLS {
+            for (path, ..) in CALLS {
                 let verdict = permit(path, &peer(role));
                 assert_eq!(
                     verdict.is_ok(),
@@ -206,6 +251,7 @@ mod tests {
     #[test]
     fn every_call_of_the_contract_is_in_the_table() {
         let contract = concat!(
+            include_str!("../../../proto/parallax/v1/access.proto"),
             include_str!("../../../proto/parallax/v1/agent_link.proto"),
             include_str!("../../../proto/parallax/v1/control.proto"),
             include_str!("../../../proto/parallax/v1/identity.proto"),
@@ -222,7 +268,7 @@ mod tests {
         }
         assert!(calls.len() > 8, "{calls:?}");
         for call in calls {
-            assert!(CALLS.iter().any(|(path, _)| *path == call), "{call} is missing");
+            assert!(CALLS.iter().any(|(path, ..)| *path == call), "{call} is missing");
         }
     }
 

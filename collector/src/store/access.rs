@@ -1,5 +1,7 @@
 //! Who may come in, as it is kept.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use parallax_model::identity::Role;
 use parallax_model::token::TokenNames;
@@ -94,4 +96,34 @@ pub(crate) enum Standing {
     Good,
     /// Its owner was removed, or another took its place.
     Removed,
+}
+
+/// Something that was done, before it has its place in the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditRecord {
+    pub(crate) at: Timestamp,
+    pub(crate) actor: String,
+    pub(crate) role: String,
+    pub(crate) peer: String,
+    pub(crate) call: String,
+    pub(crate) subject: String,
+    pub(crate) run_id: String,
+    pub(crate) result: String,
+    pub(crate) detail: String,
+    pub(crate) took: Duration,
+}
+
+/// Which entries of the audit log are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct AuditFilter {
+    /// Only those before this one.
+    pub(crate) before: Option<i64>,
+    /// Only what this name did.
+    pub(crate) actor: Option<String>,
+    /// Only this call.
+    pub(crate) call: Option<String>,
+    /// Only what happened since.
+    pub(crate) since: Option<Timestamp>,
+    /// Only what belongs to this run.
+    pub(crate) run: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! The embedded database.
 
 mod agents;
+mod audit;
 mod captures;
 mod certificates;
 mod runs;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_model::audit::AuditEntry;
 use parallax_model::run::{RunDocument, RunSummary, RunTarget};
 use parallax_model::vantage::{AgentName, Labels};
 use sqlx::sqlite::{
@@ -20,8 +22,8 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use uuid::Uuid;
 
 use super::{
-    AgentRecord, Answer, CertificateRecord, Found, KeptCapture, KnownIdentity, RunFilter, Sha256, Spent,
-    Standing, Store, StoreError, TokenRecord,
+    AgentRecord, Answer, AuditFilter, AuditRecord, CertificateRecord, Found, KeptCapture, KnownIdentity,
+    RunFilter, Sha256, Spent, Standing, Store, StoreError, TokenRecord,
 };
 use crate::runs::LastGood;
 
@@ -159,6 +161,14 @@ impl Store for Sqlite {
 
     fn remove_identity(&self, spiffe_id: String, now: Timestamp) -> Answer<'_, bool> {
         Box::pin(async move { certificates::remove(self, &spiffe_id, now).await })
+    }
+
+    fn add_audit(&self, record: AuditRecord) -> Answer<'_, ()> {
+        Box::pin(audit::add(self, record))
+    }
+
+    fn audit(&self, meant: AuditFilter, limit: u32) -> Answer<'_, Vec<AuditEntry>> {
+        Box::pin(audit::latest(self, meant, limit))
     }
 
     fn put_agent(&self, agent: AgentRecord) -> Answer<'_, ()> {

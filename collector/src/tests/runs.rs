@@ -124,11 +124,12 @@ async fn a_link_lost_during_a_run_is_missing_at_once() {
 async fn an_agent_that_is_silent_is_missing_at_the_deadline() {
     let (_collector, connector) = collector().await;
     let mut silent = FakeAgent::connect(&connector, "fra-1").await;
-    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
     let mut asked = Asked::ask(&connector, question(spec())).await;
     let order = silent.order().await;
     silent.accept(&order).await;
-    let begun = tokio::time::Instant::now();
+    // Not before: the database answers in the time of the world.
+    tokio::time::pause();
     let Some(Event::Observation(seen)) = asked.next().await.unwrap() else {
         panic!("the missing agent is told")
     };

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use parallax_identity::{CollectorAddress, Dialer, Identity, JoinError, LocalKey, join, renew};
+use parallax_model::audit::AuditEntry;
 use parallax_model::identity::Role;
 use parallax_model::stage::Outcome;
 use parallax_model::token::{JoinToken, TokenNames};
 use parallax_model::vantage::Labels;
 use parallax_proto::v1;
+use parallax_proto::v1::access_client::AccessClient;
 use parallax_proto::v1::control_client::ControlClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Code;
@@ -167,6 +169,77 @@ async fn a_removed_agent_stays_out_with_its_certificate_and_comes_back_with_a_to
         .await
         .unwrap();
     open(&new).await.unwrap();
+    collector.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn removal_cuts_a_live_stream_of_a_person() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let collector = Collector::start(&config(data)).await.unwrap();
+    let agent = joined(&collector, &token(data, Role::Agent).await, "fra-1")
+        .await
+        .unwrap();
+    let person = joined(&collector, &token(data, Role::Operator).await, "ada")
+        .await
+        .unwrap();
+    let dial = |identity: &Identity| Dialer::new(address(&collector), identity).unwrap();
+    let mut fake = FakeAgent::over(dial(&agent).connect().await.unwrap(), "fra-1").await;
+    let mut control = ControlClient::new(dial(&person).connect().await.unwrap());
+    let mut events = control.run_probe(question(spec())).await.unwrap().into_inner();
+    let order = fake.order().await;
+    let admin = joined(&collector, &token(data, Role::Admin).await, "eve")
+        .await
+        .unwrap();
+    let mut access = AccessClient::new(dial(&admin).lazy());
+    let spiffe_id = person.spiffe().to_string();
+    let removed = access
+        .remove_identity(v1::RemoveIdentityRequest { spiffe_id })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(removed.connections_cut, 1);
+    let ended = loop {
+        match events.message().await {
+            Ok(Some(_)) => {}
+            other => break other,
+        }
+    };
+    assert!(ended.is_err(), "{ended:?}");
+    let cancelled = fake.next().await.unwrap();
+    assert!(
+        matches!(&cancelled, Some(v1::collector_message::Message::Cancel(cancel)) if cancel.order_id == order.order_id),
+        "{cancelled:?}"
+    );
+    let again = ControlClient::new(dial(&person).lazy())
+        .list_agents(v1::ListAgentsRequest {})
+        .await;
+    assert_eq!(again.unwrap_err().code(), Code::PermissionDenied);
+    let log = access
+        .list_audit(v1::ListAuditRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let mut entries: Vec<AuditEntry> = log
+        .entries
+        .into_iter()
+        .map(|entry| AuditEntry::try_from(entry).unwrap())
+        .collect();
+    entries.reverse();
+    AuditEntry::verify(&entries, Some(&[])).unwrap();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.actor.as_str(), entry.call.as_str(), entry.result.as_str()))
+        .collect();
+    for expected in [
+        ("", "Join", "done"),
+        ("ada", "RunProbe", "begun"),
+        ("eve", "RemoveIdentity", "begun"),
+        ("eve", "RemoveIdentity", "done"),
+        ("ada", "ListAgents", "refused"),
+    ] {
+        assert!(told.contains(&expected), "{expected:?} in {told:?}");
+    }
     collector.shutdown().await;
 }
 

@@ -3,6 +3,7 @@
 //! Plain values only. No socket, no clock, no runtime: time comes in as a value, and everything here can be
 //! built, compared and replayed without a network. The serde shapes are those of the run document.
 
+pub mod audit;
 pub mod bucket;
 pub mod capture;
 pub mod certificate;

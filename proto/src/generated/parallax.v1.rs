@@ -168,7 +168,7 @@ pub struct AuditEntry {
     /// UUID of the run, if it is about one.
     #[prost(string, tag = "8")]
     pub run_id: ::prost::alloc::string::String,
-    /// `begun`, `done`, `refused` or `failed`; of a run, its verdict.
+    /// `begun`, `done`, `refused`, `failed` or `cancelled`; of a run, its verdict.
     #[prost(string, tag = "9")]
     pub result: ::prost::alloc::string::String,
     /// The result in words.

@@ -9,6 +9,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::answer;
+use crate::audit::Entry;
 use crate::hub::{Event, HubHandle, Stopping};
 use crate::runs::Happening;
 
@@ -16,6 +17,8 @@ use crate::runs::Happening;
 pub(super) struct CallerGuard {
     pub(super) hub: HubHandle,
     pub(super) run: Uuid,
+    /// Its place in the audit log, until it is written how the run ended.
+    pub(super) entry: Option<Entry>,
 }
 
 impl Drop for CallerGuard {
@@ -50,7 +53,7 @@ pub(super) fn events(
         let Telling::Live {
             mut happenings,
             concluded,
-            guard,
+            mut guard,
         } = telling
         else {
             return None;
@@ -64,7 +67,12 @@ pub(super) fn events(
             return Some((Ok(answer::happening(happening)), live));
         }
         let last = match concluded.await {
-            Ok(document) => Ok(answer::concluded(*document)),
+            Ok(document) => {
+                if let Some(entry) = guard.entry.take() {
+                    entry.end(document.verdict.as_str(), &document.summary).await;
+                }
+                Ok(answer::concluded(*document))
+            }
             Err(_) => Err(Status::from(Stopping)),
         };
         Some((last, Telling::Over))

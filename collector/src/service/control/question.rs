@@ -51,6 +51,15 @@ impl Question {
             dry_run: request.dry_run,
         })
     }
+
+    /// What is asked, for the audit log.
+    pub(super) fn in_words(&self) -> String {
+        let login = self.spec.login.as_ref();
+        let user = login
+            .map(|login| format!(" as {}", login.user))
+            .unwrap_or_default();
+        format!("{} from {}{user}", self.spec.target.input, self.selector)
+    }
 }
 
 /// Secrets by the agent that each is sealed to.

@@ -265,6 +265,46 @@ async fn of_the_certificates_of_one_identity_the_newest_are_good() {
 }
 
 #[tokio::test]
+async fn the_audit_log_is_a_chain_that_nobody_changes() {
+    let store = Sqlite::in_memory().await.unwrap();
+    for actor in ["ada", "bob", "ada"] {
+        let record = AuditRecord {
+            at: Timestamp::now(),
+            actor: actor.into(),
+            role: "admin".into(),
+            peer: "192.0.2.1:4000".into(),
+            call: "CreateToken".into(),
+            subject: "agent".into(),
+            run_id: String::new(),
+            result: "done".into(),
+            detail: String::new(),
+            took: Duration::from_millis(3),
+        };
+        store.add_audit(record).await.unwrap();
+    }
+    for change in ["UPDATE audit SET actor = 'eve'", "DELETE FROM audit WHERE id = 2"] {
+        let refused = sqlx::raw_sql(change).execute(&store.pool).await.unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
+    let mut entries = store.audit(AuditFilter::default(), 10).await.unwrap();
+    entries.reverse();
+    assert_eq!(AuditEntry::verify(&entries, Some(&[])), Ok(()));
+    let meant = AuditFilter {
+        actor: Some("ada".into()),
+        before: Some(3),
+        ..AuditFilter::default()
+    };
+    let found: Vec<i64> = store
+        .audit(meant, 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|entry| entry.id)
+        .collect();
+    assert_eq!(found, [1]);
+}
+
+#[tokio::test]
 async fn pinned_labels_are_added_to_and_taken_back() {
     let store = Sqlite::in_memory().await.unwrap();
     let name: AgentName = "fra-1".parse().unwrap();
