@@ -96,7 +96,7 @@ impl Audit {
         Ok(Entry {
             store: Arc::clone(&self.store),
             begun: clock::now(),
-            open: Some(record),
+            open: Some(Box::new(record)),
         })
     }
 }
@@ -105,7 +105,7 @@ impl Audit {
 pub(crate) struct Entry {
     store: Arc<dyn Store>,
     begun: Instant,
-    open: Option<AuditRecord>,
+    open: Option<Box<AuditRecord>>,
 }
 
 impl Entry {
@@ -123,7 +123,7 @@ impl Entry {
             result: result.to_owned(),
             detail: escape_str(detail, TEXT_AT_MOST),
             took: clock::now().saturating_duration_since(self.begun),
-            ..record
+            ..*record
         })
     }
 }
