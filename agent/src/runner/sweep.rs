@@ -17,7 +17,7 @@ const PASSES: usize = 2;
 /// From where source ports are taken, and how many are there: beside those that the kernel takes by itself.
 const PORTS: (u16, u16) = (20_000, 10_000);
 /// For one answer, while none is known; then by the slowest that was, as in a trace.
-const WAIT: Duration = Duration::from_secs(1);
+const WAIT: Duration = Duration::from_millis(700);
 const LEAST_WAIT: Duration = Duration::from_millis(300);
 const MARGIN: Duration = Duration::from_millis(150);
 /// For one half where nobody answers, and the gaps between its packets.
