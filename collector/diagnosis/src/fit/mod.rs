@@ -14,6 +14,8 @@ mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use parallax_model::finding::Segment;
+
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::trouble::TroubleId;
@@ -106,7 +108,22 @@ pub(crate) fn score(
         })
         .collect();
     let more = u32::try_from(explained.len().saturating_sub(1)).unwrap_or(u32::MAX);
-    odds(candidate.confidence) + (f64::from(more) * FEWER_FAULTS).min(FEWER_FAULTS_AT_MOST)
+    odds(candidate.confidence)
+        + prior_of(candidate)
+        + (f64::from(more) * FEWER_FAULTS).min(FEWER_FAULTS_AT_MOST)
+}
+
+/// Of two explanations as likely by what was seen, the host is the likelier place, then the site's border, then somebody
+/// else's network; where paths name the place no such guess is needed.
+fn prior_of(candidate: &Candidate) -> f64 {
+    let placed = candidate.location.after.is_some() || candidate.location.before.is_some();
+    match candidate.location.segment {
+        _ if placed => 0.0,
+        Segment::Service | Segment::Unknown => 0.0,
+        Segment::SiteEdge => -0.1,
+        Segment::VantageEdge | Segment::Agent => -0.2,
+        Segment::Transit => -0.3,
+    }
 }
 
 fn odds(confidence: f64) -> f64 {

@@ -191,3 +191,41 @@ fn a_good_run_of_other_vantage_points_only_is_compared_with_nothing() {
     assert_eq!(bench.answer().compared_with, None);
     assert!(bench.answer().changes.is_empty());
 }
+
+/// The way to the target, as far as it answers.
+fn network(hops: &[&str]) -> NetworkFacts {
+    let hop = |(ttl, address): (usize, &&str)| {
+        let reply = if *address == "*" { "none" } else { "time_exceeded" };
+        let addresses: Vec<&str> = Some(*address).filter(|&one| one != "*").into_iter().collect();
+        serde_json::json!({ "ttl": ttl + 1, "addresses": addresses, "reply": reply })
+    };
+    let path = serde_json::json!({
+        "address": "203.0.113.5", "port": 993, "protocol": "tcp", "payload": "syn", "reached": false, "ended": "silent",
+        "start_ms": 0.0, "duration_ms": 1.0, "hops": hops.iter().enumerate().map(hop).collect::<Vec<_>>(),
+    });
+    NetworkFacts {
+        paths: vec![serde_json::from_value(path).unwrap()],
+        ..NetworkFacts::default()
+    }
+}
+
+#[test]
+fn the_diagnosis_knows_the_last_good_run() {
+    let mut before = good("fra-1");
+    before.runs[0].1[0].network = network(&["10.1.0.1", "10.0.1.1", "10.0.9.2"]);
+    let inquiry = Inquiry {
+        before: Some(before),
+        ..inquiry()
+    };
+    let mut bench = ask(inquiry, vec![participant("fra-1")], vec![]);
+    let Report::Done(seen) = done("fra-1", vec![attempt(dropped())]) else {
+        unreachable!("it is done")
+    };
+    let seen = Observation {
+        network: network(&["10.1.0.1", "10.0.1.1", "*"]),
+        ..*seen
+    };
+    bench.report("fra-1", Report::Done(Box::new(seen)));
+    let location = &bench.answer().findings[0].location;
+    assert_eq!(location.before, Some("10.0.9.2".parse().unwrap()));
+}
