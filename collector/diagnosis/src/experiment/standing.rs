@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::{CONTROL_PORT, Experiment, ExperimentKind, Variation};
 use parallax_model::fault::{FaultKind, TcpFault, TlsFault};
+use parallax_model::observation::Family;
 use parallax_model::stage::StageName;
 use parallax_model::target::{Endpoint, Security};
 
@@ -33,7 +34,10 @@ pub(super) fn forced_addresses(matrix: &Matrix) -> Vec<Experiment> {
         endpoint,
         variation: Variation::default(),
     };
-    if let Some(&works) = serving.first() {
+    // The nameless do not say which families they have.
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let works = serving.iter().find(|&&id| matrix.cell(id).family() == family);
+        let Some(&works) = works else { continue };
         let attempt = matrix.cell(works).attempt;
         let nameless = matrix
             .answered()

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use parallax_model::finding::{Location, Segment};
 use parallax_model::path::{HopReply, Path};
+use parallax_model::stage::StageName;
 
 use super::{Place, behind, distance_beside, inside, lines, segment, trace};
-use crate::matrix::{Cell, CellId, Matrix};
+use crate::matrix::{CellId, Matrix};
 use crate::symptom::Reach;
 
 /// Whose answer a reset, or a completed handshake, is.
@@ -95,12 +96,15 @@ fn sooner(matrix: &Matrix, id: CellId) -> bool {
         let answered = vantage.cells.iter().chain(follow_ups.clone()).filter(|cell| {
             cell.attempt.address == attempt.address
                 && (cell.attempt.endpoint.port == attempt.endpoint.port) == own
-                && matches!(cell.reach, Reach::Connected | Reach::Reset)
+                && cell.reach == Reach::Connected
         });
-        answered.filter_map(Cell::connect_time).min()
+        // The kernel's own measure: a busy host is late with everything else.
+        answered
+            .filter_map(|cell| Some(cell.attempt.stage(StageName::Connect)?.tcp.as_ref()?.rtt))
+            .min()
     };
     match (quickest(true), quickest(false)) {
-        (Some(own), Some(host)) => own * 3 < host && host - own > FARTHER,
+        (Some(own), Some(host)) => own * 5 < host && host - own > FARTHER,
         _ => false,
     }
 }

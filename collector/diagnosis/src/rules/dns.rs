@@ -14,7 +14,7 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{Matrix, Vantage};
-use crate::symptom::Reach;
+use crate::symptom::{Local, Reach};
 use crate::trouble::TroubleId;
 use crate::words;
 
@@ -317,7 +317,18 @@ pub(crate) fn network_down(matrix: &Matrix) -> Vec<Candidate> {
 }
 
 fn forced_fails(vantage: &Vantage) -> bool {
-    let mut forced = vantage.experiments(ExperimentKind::ForcedAddress).peekable();
-    forced.peek().is_some()
+    let control_answers = vantage
+        .seen
+        .network
+        .control
+        .as_ref()
+        .is_some_and(|control| control.fault.is_none());
+    // An address of a family that the host does not have says nothing of its network.
+    let mut forced = vantage
+        .experiments(ExperimentKind::ForcedAddress)
+        .filter(|cell| cell.reach != Reach::Local(Local::NoRoute))
+        .peekable();
+    !control_answers
+        && forced.peek().is_some()
         && forced.all(|cell| matches!(cell.reach, Reach::Silent | Reach::Local(_) | Reach::Icmp(_)))
 }

@@ -24,6 +24,9 @@ const HELD_UP: Duration = Duration::from_millis(500);
 /// A session without a login that takes this long is slow for whoever waits.
 const LONG: Duration = Duration::from_millis(1500);
 
+/// Losses in so many stages of one session are no beginning.
+const OFTEN: usize = 3;
+
 /// So much longer a round trip is when packets wait in a queue.
 const QUEUED: Duration = Duration::from_millis(200);
 
@@ -39,6 +42,8 @@ struct Signs {
     /// Of those, sessions whose round trips became many times as long as that of their SYN.
     swollen: usize,
     connected: usize,
+    /// Whether one session lost something in stage after stage: a full line does so at its beginning only.
+    often: bool,
     /// SYNs sent again for one connection, at most.
     most_syns: u32,
 }
@@ -59,6 +64,7 @@ impl Signs {
                 .and_then(|facts| facts.syn_retransmits)
                 .unwrap_or(0);
             signs.most_syns = signs.most_syns.max(syns);
+            signs.often |= stages_with_losses(cell) >= OFTEN;
             let name = seen.name();
             if syns > 0 {
                 signs.late.push(format!(
@@ -95,6 +101,18 @@ impl Signs {
 pub(super) fn lost_something(cell: &Cell) -> bool {
     let syns = cell.connect().and_then(|facts| facts.syn_retransmits);
     cell.reach == Reach::Connected && (syns > Some(0) || sent_again(cell).is_some_and(|(again, _)| again > 0))
+}
+
+/// Stages that worked although a segment was sent again in them.
+fn stages_with_losses(cell: &Cell) -> usize {
+    let counts: Vec<u32> = cell
+        .attempt
+        .stages
+        .iter()
+        .filter(|stage| cell.passed(stage.name))
+        .filter_map(|stage| Some(stage.tcp.as_ref()?.total_retransmits))
+        .collect();
+    counts.windows(2).filter(|pair| pair[1] > pair[0]).count()
 }
 
 /// Segments sent again before a stage that worked after the connection, and the longest such stage.
@@ -136,7 +154,7 @@ pub(crate) fn lossy(matrix: &Matrix) -> Vec<Candidate> {
         // A slow line sends its first segments again as well, so two sessions say little without a SYN that was lost.
         // No limit holds back the only connection of a source, and one SYN is lost now and then.
         let alone = signs.most_syns > 1 && signs.late.len() == signs.connected;
-        mixed || alone || signs.resent.len() > 2 && signs.held_up == 0
+        mixed || alone || signs.often || signs.resent.len() > 2 && signs.held_up == 0
     });
     let limited: Vec<_> = others
         .iter()

@@ -106,9 +106,20 @@ impl Claim {
     pub(super) fn is_the_same(&self, matrix: &Matrix, other: &Self) -> bool {
         let flows = self.is_of_some_flows();
         let same_place = self.location.segment == other.location.segment;
+        if self.is_side_by_side(other) {
+            return true;
+        }
         self.kind == other.kind
             && (flows || self.everywhere == other.everywhere && same_place)
             && (flows || self.covers(matrix, other) && other.covers(matrix, self))
+    }
+
+    /// Whether two routers say the same behind one hop: equal ways, and chance decides who is answered by which.
+    fn is_side_by_side(&self, other: &Self) -> bool {
+        self.kind == FindingKind::RejectedWithIcmp
+            && other.kind == self.kind
+            && self.location.after.is_some()
+            && self.location.after == other.location.after
     }
 
     /// Whether everybody whom another claim concerns, and who tried an address of this one, is concerned by this one too.

@@ -10,10 +10,14 @@ mod reset;
 mod silence;
 
 use crate::candidate::Candidate;
-use crate::matrix::Matrix;
+use crate::matrix::{CellId, Matrix};
+use crate::rules::answers;
 
 use claim::Claim;
 use column::View;
+
+/// What is said of a host that only a resolver at odds with the others gave is true, and beside the point.
+const WRONG_HOST: f64 = 0.5;
 
 /// Claim: something between the agent and the service keeps connections from being made. Which of silence, reset
 /// and ICMP came back, to whom, and who was connected to the same address, says what it is.
@@ -31,6 +35,16 @@ pub(crate) fn unreachable(matrix: &Matrix) -> Vec<Candidate> {
                 Some(other) => other.merge(claim),
                 None => claims.push(claim),
             }
+        }
+    }
+    let odd = answers::odd_addresses(matrix);
+    for claim in &mut claims {
+        let is_odd = |id: &CellId| {
+            let address = matrix.cell(*id).attempt.address;
+            odd.iter().any(|odd| odd.address == address)
+        };
+        if claim.cells.iter().all(is_odd) {
+            claim.confidence = claim.confidence.min(WRONG_HOST);
         }
     }
     claims
