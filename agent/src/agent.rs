@@ -1,6 +1,7 @@
 //! The agent as a whole.
 
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use parallax_model::vantage::{AgentName, Labels};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+use crate::circuit::Circuit;
 use crate::driver::tls::{AnchorError, Trust, read_anchors};
 use crate::identity::{self, NoIdentity, Wanted};
 use crate::link::{Link, Road};
@@ -21,6 +23,9 @@ use crate::telemetry::Telemetry;
 
 /// Probes at a time when nothing else is said.
 pub const DEFAULT_PROBES: usize = 32;
+
+/// In the state directory: what secrets for this agent are sealed to.
+pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
 
 /// How an agent is to be.
 #[derive(Debug, Clone)]
@@ -61,6 +66,9 @@ pub enum AgentError {
     /// The state directory can't be used.
     #[error(transparent)]
     State(#[from] IdentityError),
+    /// What is kept of rejected secrets can't be used.
+    #[error("{0}")]
+    Circuit(io::Error),
     /// A file of trust anchors can't be used.
     #[error("{0}")]
     Anchors(String),
@@ -99,7 +107,8 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         () = stop.as_mut() => return Ok(()),
     };
     let name = identity.spiffe().name.clone();
-    let sealing_key = SealingKey::load_or_create(&options.state_dir.join("sealing.key"))?;
+    let sealing_key = SealingKey::load_or_create(&options.state_dir.join(SEALING_KEY_FILE))?;
+    let circuit = Circuit::load(&options.state_dir).map_err(AgentError::Circuit)?;
     let dialer =
         Dialer::new(options.collector, &identity).map_err(|error| AgentError::Tls(error.to_string()))?;
     let telemetry = Telemetry::through(dialer.lazy(), &name, &options.labels);
@@ -111,7 +120,8 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         sealing_key,
         options.max_probes,
     )
-    .within(options.network);
+    .within(options.network)
+    .remembering(circuit);
     let link = Link {
         telemetry: telemetry.clone(),
         road: Road::Dial(dialer.clone()),

@@ -18,7 +18,7 @@ use crate::capture::{Recording, Track};
 use crate::driver::line::Line;
 use crate::driver::overdue::Watch;
 use crate::driver::tls::Trust;
-use crate::login_gate::{LoginGate, Turn};
+use crate::login_gate::{LoginGate, NoTurn, Turn};
 use crate::partner::Partner;
 use crate::report::OfAttempt;
 
@@ -110,7 +110,8 @@ pub(crate) async fn drive(
                     turn = Some(ours);
                     Event::LoginGranted
                 }
-                Err(reason) => Event::LoginWithheld(reason),
+                Err(NoTurn::Withheld(reason)) => Event::LoginWithheld(reason),
+                Err(NoTurn::Known(fault)) => Event::LoginKnown(fault),
             },
             Action::Tell(signal) => {
                 if let Some(partner) = &partner {

@@ -6,6 +6,7 @@
 
 mod agent;
 mod capture;
+mod circuit;
 mod clock;
 pub mod config;
 pub mod doctor;

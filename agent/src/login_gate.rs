@@ -5,9 +5,13 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use parallax_model::fault::Fault;
 use parallax_model::stage::Outcome;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
+
+use crate::circuit::Guarded;
+use crate::clock;
 
 /// Asks whoever watches over all agents of the run; an error says why the secret must not be tried.
 pub(crate) type AskLeave =
@@ -17,6 +21,7 @@ pub(crate) type AskLeave =
 pub(crate) struct LoginGate {
     leave: Arc<Mutex<Leave>>,
     ask: AskLeave,
+    guarded: Option<Arc<Guarded>>,
 }
 
 enum Leave {
@@ -25,25 +30,39 @@ enum Leave {
     Withheld(String),
 }
 
+/// Why a session gets no turn.
+#[derive(Debug)]
+pub(crate) enum NoTurn {
+    /// Somebody else said so.
+    Withheld(String),
+    /// The server turned the secret down before.
+    Known(Fault),
+}
+
 /// A session's turn. Dropping it passes it on.
-pub(crate) struct Turn(OwnedMutexGuard<Leave>);
+pub(crate) struct Turn {
+    leave: OwnedMutexGuard<Leave>,
+    guarded: Option<Arc<Guarded>>,
+    _alone: Option<OwnedMutexGuard<()>>,
+}
 
 impl LoginGate {
     /// A gate that asks `ask` once, before the first turn.
-    pub(crate) fn new(ask: AskLeave) -> Self {
+    pub(crate) fn new(ask: AskLeave, guarded: Option<Guarded>) -> Self {
         Self {
             leave: Arc::new(Mutex::new(Leave::NotAsked)),
             ask,
+            guarded: guarded.map(Arc::new),
         }
     }
 
     /// Waits for a turn; an error says why there will be none.
-    pub(crate) async fn turn(&self, until: Instant) -> Result<Turn, String> {
-        let late = |_| "no leave to try the secret came in time".to_owned();
+    pub(crate) async fn turn(&self, until: Instant) -> Result<Turn, NoTurn> {
+        let late = |_| NoTurn::Withheld("no leave to try the secret came in time".to_owned());
         timeout_at(until, self.unhurried_turn()).await.map_err(late)?
     }
 
-    async fn unhurried_turn(&self) -> Result<Turn, String> {
+    async fn unhurried_turn(&self) -> Result<Turn, NoTurn> {
         let mut leave = self.leave.clone().lock_owned().await;
         if matches!(*leave, Leave::NotAsked) {
             *leave = match (self.ask)().await {
@@ -51,21 +70,44 @@ impl LoginGate {
                 Err(reason) => Leave::Withheld(reason),
             };
         }
-        match &*leave {
-            Leave::Withheld(reason) => Err(reason.clone()),
-            Leave::Granted | Leave::NotAsked => Ok(Turn(leave)),
+        if let Leave::Withheld(reason) = &*leave {
+            return Err(NoTurn::Withheld(reason.clone()));
         }
+        // After the leave: whoever waits for that while it is alone here could wait for one that waits for it. And what
+        // this agent knows of the secret is the answer that all others wait for.
+        let mut alone = None;
+        if let Some(guarded) = &self.guarded {
+            alone = Some(guarded.alone().await);
+            if let Err(known) = guarded.try_now(clock::now()) {
+                *leave = Leave::Withheld(known.message.clone());
+                return Err(NoTurn::Known(known));
+            }
+        }
+        Ok(Turn {
+            leave,
+            guarded: self.guarded.clone(),
+            _alone: alone,
+        })
     }
 }
 
 impl Turn {
     /// Ends the turn with what became of the login. Whoever comes after a rejection is turned away.
     pub(crate) fn settle(mut self, address: IpAddr, outcome: &Outcome) {
-        let rejected = outcome
-            .fault()
-            .is_some_and(|fault| fault.kind.is_about_the_secret());
-        if rejected {
-            *self.0 = Leave::Withheld(format!("the same secret was rejected at {address} a moment ago"));
+        match outcome {
+            Outcome::Ok | Outcome::Degraded(_) => {
+                if let Some(guarded) = &self.guarded {
+                    guarded.accepted();
+                }
+            }
+            Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
+                *self.leave =
+                    Leave::Withheld(format!("the same secret was rejected at {address} a moment ago"));
+                if let Some(guarded) = &self.guarded {
+                    guarded.rejected(address, fault.kind, clock::now());
+                }
+            }
+            Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => {}
         }
     }
 }
@@ -75,7 +117,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use parallax_model::fault::{AuthFault, Fault, FaultKind};
+    use parallax_model::fault::{AuthFault, FaultKind};
 
     use super::*;
 
@@ -89,7 +131,7 @@ mod tests {
             let answer = answer.clone();
             Box::pin(async move { answer })
         });
-        (Arc::new(LoginGate::new(ask)), asked)
+        (Arc::new(LoginGate::new(ask, None)), asked)
     }
 
     fn soon() -> Instant {
@@ -109,7 +151,9 @@ mod tests {
             async move { gate.turn(soon()).await.err() }
         });
         first.settle(HERE, &failed(AuthFault::CredentialsRejected));
-        let reason = next.await.unwrap().unwrap();
+        let Some(NoTurn::Withheld(reason)) = next.await.unwrap() else {
+            panic!("there is no turn")
+        };
         assert!(reason.contains("rejected at 127.0.0.1"), "{reason}");
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
@@ -139,13 +183,10 @@ mod tests {
     async fn what_is_withheld_is_withheld_from_all() {
         let (gate, asked) = gate(Err("rejected at another vantage point".into()));
         for _ in 0..2 {
-            assert!(
-                gate.turn(soon())
-                    .await
-                    .err()
-                    .unwrap()
-                    .contains("another vantage point")
-            );
+            let Err(NoTurn::Withheld(reason)) = gate.turn(soon()).await else {
+                panic!("there is no turn")
+            };
+            assert!(reason.contains("another vantage point"), "{reason}");
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }

@@ -16,6 +16,9 @@ const USAGE: u8 = 3;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
+    if let Err(error) = parallax_identity::forbid_core_dumps() {
+        return complain(FAILED, &format!("forbid core dumps: {error}"));
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&error),

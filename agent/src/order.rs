@@ -23,6 +23,8 @@ pub(crate) struct Order {
     pub(crate) experiments: Vec<Experiment>,
     pub(crate) secret: Option<SealedSecret>,
     pub(crate) client_identity: Option<SealedSecret>,
+    /// Whether a secret that this agent saw rejected may be tried once more.
+    pub(crate) retry_login: bool,
     /// The order of another agent whose writing is watched; then nothing else is done.
     pub(crate) watches: Option<String>,
     pub(crate) traceparent: String,
@@ -88,6 +90,7 @@ impl Order {
             experiments: experiments.collect::<Result<_, _>>()?,
             secret: wire.secret.map(SealedSecret::try_from).transpose()?,
             client_identity: wire.client_identity.map(SealedSecret::try_from).transpose()?,
+            retry_login: wire.retry_login,
             watches: (!wire.watches.is_empty()).then_some(wire.watches),
             traceparent: wire.traceparent,
             tracestate: wire.tracestate,

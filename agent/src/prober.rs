@@ -62,6 +62,7 @@ impl Prober {
         let context = SealContext {
             host: &spec.target.host.to_string(),
             user: &login.user,
+            anchors: &spec.anchors,
         };
         let sealed = seal(self.runner.sealing_key.public(), &context, secret);
         Ok(sealed.map_err(|error| Refusal::new(Reason::Unsupported, error.to_string()))?)
@@ -84,6 +85,7 @@ impl Prober {
             experiments: Vec::new(),
             secret,
             client_identity: None,
+            retry_login: false,
             watches: None,
             traceparent: String::new(),
             tracestate: String::new(),

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::capture::Recorder;
+use crate::circuit::{Circuit, Guarded};
 use crate::driver::Surroundings;
 use crate::driver::dns::Files;
 use crate::driver::tcp;
@@ -57,6 +58,8 @@ pub(crate) struct Runner {
     pub(crate) trust: Trust,
     pub(crate) files: Files,
     pub(crate) sealing_key: SealingKey,
+    /// Which secrets servers turned down.
+    circuit: Arc<Circuit>,
     /// How long each wait of a session may be.
     pub(crate) budgets: Budgets,
     /// Where this agent stands in its own network.
@@ -97,6 +100,7 @@ impl Runner {
             trust,
             files: Files::default(),
             sealing_key,
+            circuit: Arc::new(Circuit::in_memory()),
             budgets: Budgets::default(),
             network: LocalNetwork::default(),
             pace: path::Pace::default(),
@@ -108,6 +112,14 @@ impl Runner {
     /// The same where more is known of its network.
     pub(crate) fn within(self, network: LocalNetwork) -> Self {
         Self { network, ..self }
+    }
+
+    /// The same with what it knew of rejected secrets when it ran before.
+    pub(crate) fn remembering(self, circuit: Circuit) -> Self {
+        Self {
+            circuit: Arc::new(circuit),
+            ..self
+        }
     }
 
     /// Takes an order in, or says why not. What the policy says of addresses shows only when they are known.
@@ -146,6 +158,7 @@ impl Runner {
     ) -> Result<Ran, Refusal> {
         let (began, began_at) = (Instant::now(), crate::clock::now());
         let deadline = order.time(budget);
+        let Opened { credential, client } = self.opened(order)?;
         let (reports, news) = reports.overheard();
         let recorder = Recorder::begin(&self.policy, order.spec.options.capture);
         let probe = Probe {
@@ -156,10 +169,14 @@ impl Runner {
             around: Arc::new(Surroundings {
                 began,
                 trust: self.trust.with(&order.spec.anchors),
-                gate: Arc::new(LoginGate::new(reports.ask_leave())),
-                client: self.client(order),
+                gate: Arc::new(LoginGate::new(
+                    reports.ask_leave(),
+                    self.guard(order, credential.as_ref(), client.as_ref()),
+                )),
+                client,
                 recording: recorder.recording(),
             }),
+            credential,
             reports,
         };
         let carried_out = async {
@@ -185,25 +202,63 @@ impl Runner {
         })
     }
 
-    /// What is shown to the target where it asks for a certificate.
-    fn client(&self, order: &Order) -> Option<ClientIdentity> {
-        self.open(order, order.client_identity.as_ref()?)
+    /// What an order logs in with. An order whose secrets were sealed for something else is refused before it touches
+    /// anything; one for experiments needs no login.
+    fn opened(&self, order: &Order) -> Result<Opened, Refusal> {
+        let open = |sealed: &Option<SealedSecret>| {
+            let opened = sealed.as_ref().map(|sealed| self.open(order, sealed));
+            opened.transpose()
+        };
+        let mut opened = Opened {
+            credential: None,
+            client: open(&order.client_identity)?,
+        };
+        let Some(login) = order.spec.login.as_ref().filter(|_| order.experiments.is_empty()) else {
+            return Ok(opened);
+        };
+        let secret = match open(&order.secret)? {
+            // With EXTERNAL (RFC 4422 appendix A) the certificate says it all, and there is no secret.
+            None if login.mechanism == Some(Mechanism::External) => Some(Secret::new(String::new())),
+            secret => secret,
+        };
+        opened.credential = secret.map(|secret| Credential {
+            user: login.user.clone(),
+            secret,
+        });
+        Ok(opened)
     }
 
-    /// Opens a secret that was sealed for the order's host and user. Secrets are opened nowhere else, and live as long
-    /// as the probe.
-    fn open(&self, order: &Order, sealed: &SealedSecret) -> Option<Secret> {
+    /// Opens a secret that was sealed for the order's host, user and trust anchors. Secrets are opened nowhere else, and
+    /// live as long as the probe.
+    fn open(&self, order: &Order, sealed: &SealedSecret) -> Result<Secret, Refusal> {
         let host = order.spec.target.host.to_string();
-        let user = order.spec.login.as_ref().map_or("", |login| login.user.as_str());
-        let context = SealContext { host: &host, user };
-        match self.sealing_key.open(&context, sealed) {
-            Ok(secret) => Some(secret),
-            Err(error) => {
-                tracing::warn!(order = %order.id, %error, "a secret of this order can not be opened");
-                None
-            }
-        }
+        let context = SealContext {
+            host: &host,
+            user: order.spec.login.as_ref().map_or("", |login| login.user.as_str()),
+            anchors: &order.spec.anchors,
+        };
+        self.sealing_key.open(&context, sealed).map_err(|error| {
+            tracing::warn!(order = %order.id, %error, "a secret of this order can not be opened");
+            Refusal::new(Reason::Unsupported, error.to_string())
+        })
     }
+
+    fn guard(
+        &self,
+        order: &Order,
+        credential: Option<&Credential>,
+        client: Option<&ClientIdentity>,
+    ) -> Option<Guarded> {
+        let host = order.spec.target.host.to_string();
+        Some(self.circuit.guard(&host, credential?, client, order.retry_login))
+    }
+}
+
+/// Secrets of one order, in clear.
+struct Opened {
+    credential: Option<Credential>,
+    /// What is shown to the target where it asks for a certificate.
+    client: Option<ClientIdentity>,
 }
 
 /// A probe on its way.
@@ -213,6 +268,7 @@ struct Probe<'a> {
     deadline: Duration,
     began_at: Timestamp,
     around: Arc<Surroundings>,
+    credential: Option<Credential>,
     reports: Reports,
 }
 
@@ -236,7 +292,7 @@ impl Probe<'_> {
         let reflex = Reflex::new(self, &resolved.stage, &errands, news);
         let further = self.examinations(&errands);
         let ladders = self.ladders(&errands);
-        let credential = self.credential();
+        let credential = self.credential.clone();
         let requested = errands
             .into_iter()
             .map(|errand| errand.with_login(credential.clone(), spec))
@@ -312,20 +368,6 @@ impl Probe<'_> {
             notes.push(format!("{ADDRESSES} of {} addresses tried", addresses.len()));
         }
         Ok((errands, (!notes.is_empty()).then(|| notes.join("; "))))
-    }
-
-    /// What to log in with. With EXTERNAL (RFC 4422 appendix A) that is the certificate, and there is no secret.
-    fn credential(&self) -> Option<Credential> {
-        let login = self.order.spec.login.as_ref()?;
-        let secret = match &self.order.secret {
-            Some(sealed) => self.runner.open(self.order, sealed)?,
-            None if login.mechanism == Some(Mechanism::External) => Secret::new(String::new()),
-            None => return None,
-        };
-        Some(Credential {
-            user: login.user.clone(),
-            secret,
-        })
     }
 }
 

@@ -6,7 +6,6 @@ mod limits;
 mod page;
 
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -173,7 +172,7 @@ pub fn default_data_dir() -> PathBuf {
 }
 
 fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+    nix::unistd::geteuid().is_root()
 }
 
 fn address(

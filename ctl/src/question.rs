@@ -111,6 +111,7 @@ impl Question {
         let context = SealContext {
             host: &host,
             user: self.spec.login.as_ref().map_or("", |login| login.user.as_str()),
+            anchors: &self.spec.anchors,
         };
         let chosen = agents.iter().filter(|agent| self.may_open(agent));
         chosen
@@ -122,7 +123,7 @@ impl Question {
     }
 
     /// The agents that log in: those that are asked, and the one that watches what they write.
-    fn may_open(&self, agent: &v1::Agent) -> bool {
+    pub(crate) fn may_open(&self, agent: &v1::Agent) -> bool {
         let labels: Labels = agent.labels.clone().into_iter().collect();
         let watches = self.spec.options.sync_with.as_ref();
         let takes_part = self.selector.matches(&agent.name, &labels)
@@ -168,7 +169,7 @@ fn check_watcher(watcher: &AgentName, agents: &[v1::Agent]) -> Result<(), Troubl
     };
     if agent.sealing_key.is_empty() {
         return Err(Trouble::new(format!(
-            "--sync-with {watcher}: the agent takes no sealed secrets, and could not log in"
+            "--sync-with {watcher}: no secret is sealed to this agent, and it could not log in"
         ))
         .hint("choose another agent, see `ctl agents`"));
     }

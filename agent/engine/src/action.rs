@@ -97,7 +97,7 @@ pub enum Action {
         /// Give up then.
         until: Duration,
     },
-    /// Ask whether this session may try the secret; answer with `LoginGranted` or `LoginWithheld`.
+    /// Ask whether this session may try the secret; answer with `LoginGranted`, `LoginWithheld` or `LoginKnown`.
     AskLogin {
         /// Give up then, with `LoginWithheld`.
         until: Duration,

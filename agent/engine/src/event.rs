@@ -45,6 +45,8 @@ pub enum Event {
     LoginGranted,
     /// The secret must not be tried, and why.
     LoginWithheld(String),
+    /// The server turned the same secret down before, which is the answer: it is not sent again.
+    LoginKnown(Fault),
 }
 
 /// What the driver knows of a handshake; the engine makes facts and faults of the chain itself.

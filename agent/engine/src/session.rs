@@ -149,6 +149,7 @@ impl Session {
             }
             (Event::LoginGranted, Awaited::Login) => self.granted(),
             (Event::LoginWithheld(reason), Awaited::Login) => self.end_stage(Outcome::Skipped(reason)),
+            (Event::LoginKnown(fault), Awaited::Login) => self.end_stage(Outcome::Failed(fault)),
             (Event::Closed, _) => self.lost(Lost::Closed, wait),
             (Event::Failed(fault), _) => self.lost(Lost::Broken(fault), wait),
             (Event::TimedOut, _) => self.late(wait),
@@ -161,7 +162,8 @@ impl Session {
                 | Event::Sent
                 | Event::Received(_)
                 | Event::LoginGranted
-                | Event::LoginWithheld(_),
+                | Event::LoginWithheld(_)
+                | Event::LoginKnown(_),
                 _,
             ) => {}
         }

@@ -76,6 +76,7 @@ fn order(target: SocketAddr, security: Security, capture: CaptureChoice) -> Orde
         experiments: Vec::new(),
         secret: None,
         client_identity: None,
+        retry_login: false,
         watches: None,
         traceparent: String::new(),
         tracestate: String::new(),
@@ -87,6 +88,7 @@ fn with_login(order: Order, runner: &Runner) -> Order {
     let context = SealContext {
         host: "127.0.0.1",
         user: "probe",
+        anchors: &order.spec.anchors,
     };
     let secret = Secret::new(PASSWORD.into());
     Order {
@@ -226,11 +228,9 @@ async fn no_secret_that_decrypts_a_login_is_in_its_capture() {
     }
     let server = Server::start(&[&version::TLS13]).await;
     let runner = runner(Policy::allow_all());
-    let mut order = with_login(
-        order(server.address, Security::Tls, CaptureChoice::Always),
-        &runner,
-    );
+    let mut order = order(server.address, Security::Tls, CaptureChoice::Always);
     order.spec.anchors = vec![server.anchor.clone()];
+    let order = with_login(order, &runner);
     let (seen, captures) = run(&runner, &order).await;
     assert_eq!(seen.attempts[0].outcome(), AttemptOutcome::Ok, "{seen:#?}");
     let capture = &captures[0];
@@ -268,11 +268,9 @@ async fn of_a_login_over_tls_1_2_nothing_can_be_decrypted() {
     }
     let server = Server::start(&[&version::TLS12]).await;
     let runner = runner(Policy::allow_all());
-    let mut order = with_login(
-        order(server.address, Security::Tls, CaptureChoice::Always),
-        &runner,
-    );
+    let mut order = order(server.address, Security::Tls, CaptureChoice::Always);
     order.spec.anchors = vec![server.anchor.clone()];
+    let order = with_login(order, &runner);
     let (seen, captures) = run(&runner, &order).await;
     assert_eq!(seen.attempts[0].outcome(), AttemptOutcome::Ok, "{seen:#?}");
     assert_eq!(captures[0].facts.secrets, CapturedSecrets::None);

@@ -68,7 +68,7 @@ impl Orders {
     pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
         let made = ExperimentKind::ALL.iter().filter(|kind| ways::is_made(**kind));
         let experiments = made.map(|kind| format!("experiment:{kind}"));
-        let mut capabilities = vec!["probe".to_owned(), "credential:sealed".to_owned()];
+        let mut capabilities = vec!["probe".to_owned(), "credential:sealed2".to_owned()];
         capabilities.extend(experiments);
         if capture::possible(policy).is_ok() {
             capabilities.push("capture".to_owned());

@@ -191,7 +191,7 @@ async fn a_hello_says_what_the_agent_is_and_can() {
     assert_eq!(hello.labels, HashMap::from([("site".into(), "fra".into())]));
     for capability in [
         "probe",
-        "credential:sealed",
+        "credential:sealed2",
         "experiment:control_port",
         "experiment:control_target",
         "experiment:large_hello",

@@ -135,7 +135,7 @@ impl Probe<'_> {
     /// One session for each attempt of the writer that names a mailbox, until the writer's order is over.
     async fn join_writers(&self, mut heard: mpsc::Receiver<Heard>, places: &[SocketAddr]) -> Vec<Attempt> {
         let end = self.around.began + self.deadline;
-        let credential = self.credential();
+        let credential = self.credential.clone();
         let mut exchange = Exchange::default();
         let mut sessions = FuturesUnordered::new();
         let mut made = Vec::new();

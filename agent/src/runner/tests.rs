@@ -42,6 +42,7 @@ pub(super) fn order(target: &str, depth: Depth) -> Order {
         experiments: Vec::new(),
         secret: None,
         client_identity: None,
+        retry_login: false,
         watches: None,
         traceparent: String::new(),
         tracestate: String::new(),
@@ -244,6 +245,7 @@ async fn a_secret_is_never_sent_in_clear() {
     let context = SealContext {
         host: "127.0.0.1",
         user: "probe",
+        anchors: &[],
     };
     let secret = Secret::new("open sesame".into());
     order.secret = Some(seal::seal(runner.sealing_key.public(), &context, &secret).unwrap());
@@ -251,6 +253,29 @@ async fn a_secret_is_never_sent_in_clear() {
     assert_ne!(*outcome_of(&observation, StageName::Authenticate), Outcome::Ok);
     assert_eq!(logins.load(Ordering::Relaxed), 0);
     assert!(!format!("{observation:?}").contains("open sesame"));
+}
+
+/// Whoever chooses the anchors chooses who can show a certificate for the host.
+#[tokio::test]
+async fn an_order_with_another_anchor_than_the_secret_was_sealed_with_opens_nothing() {
+    let runner = runner(Policy::allow_all());
+    let mut order = order("imap.lab.example", Depth::Login);
+    order.spec.login = Some(LoginSpec {
+        user: "probe".into(),
+        mechanism: None,
+    });
+    let context = SealContext {
+        host: "imap.lab.example",
+        user: "probe",
+        anchors: &[],
+    };
+    let secret = Secret::new("open sesame".into());
+    let sealed = seal::seal(runner.sealing_key.public(), &context, &secret).unwrap();
+    assert!(runner.open(&order, &sealed).is_ok());
+    order.secret = Some(sealed);
+    order.spec.anchors = vec![b"the thief's".to_vec()];
+    let refusal = run(&runner, &order).await.unwrap_err();
+    assert!(refusal.note.contains("trust anchors"), "{refusal:?}");
 }
 
 #[tokio::test]

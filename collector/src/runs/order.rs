@@ -63,7 +63,7 @@ impl OrderEnd {
 pub(crate) const PROBE: &str = "probe";
 
 /// What an agent must be able to do for a login.
-pub(crate) const SEALED_CREDENTIAL: &str = "credential:sealed";
+pub(crate) const SEALED_CREDENTIAL: &str = "credential:sealed2";
 
 /// What an agent must be able to do for an experiment.
 pub(crate) fn capability_of(experiment: ExperimentKind) -> String {

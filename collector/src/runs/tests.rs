@@ -68,7 +68,7 @@ fn choice(agent: &str, connected: bool) -> Choice {
 fn participant(agent: &str) -> Participant {
     Participant {
         choice: choice(agent, true),
-        capabilities: ["probe", "credential:sealed", "experiment:control_port"]
+        capabilities: ["probe", "credential:sealed2", "experiment:control_port"]
             .map(str::to_owned)
             .into(),
         rtt: Some(Duration::from_millis(30)),

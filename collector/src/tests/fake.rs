@@ -49,7 +49,7 @@ impl FakeAgent {
             version: "0.0.0-test".into(),
             capabilities: [
                 "probe",
-                "credential:sealed",
+                "credential:sealed2",
                 "experiment:control_port",
                 "experiment:repeat",
                 "experiment:watch",

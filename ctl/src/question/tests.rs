@@ -203,6 +203,7 @@ fn external_logs_in_by_a_certificate_that_only_the_chosen_agents_can_open() {
     let context = SealContext {
         host: "mail.example.org",
         user: "",
+        anchors: &[],
     };
     let open = |sealed: &v1::SealedSecret| {
         let sealed = SealedSecret {

@@ -1,11 +1,15 @@
 //! Secrets that only one agent can open: HPKE base mode (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
 //! ChaCha20-Poly1305.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use parallax_model::credential::{SealContext, SealedSecret, Secret};
 use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_CHACHA20_POLY1305 as SUITE;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
+use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::identity::IdentityError;
@@ -19,8 +23,8 @@ pub enum SealError {
     /// The key is not an X25519 key.
     #[error("not a sealing key")]
     Key,
-    /// Sealed for another agent, host or user, or altered on the way.
-    #[error("the secret was not sealed for this agent, host and user")]
+    /// Sealed for another agent, host, user or set of trust anchors, or altered on the way.
+    #[error("the secret was not sealed for this agent, host, user and trust anchors")]
     NotForUs,
 }
 
@@ -54,6 +58,14 @@ impl SealingKey {
         Ok(key)
     }
 
+    /// The public half of the key in a file, or none if there is no such file.
+    pub fn public_of(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
+        let bytes = store::read(path)
+            .map_err(IdentityError::file(path))?
+            .map(Zeroizing::new);
+        Ok(bytes.and_then(|bytes| Some(bytes.get(..PUBLIC_KEY_BYTES)?.to_vec())))
+    }
+
     fn from_bytes(bytes: &[u8]) -> Result<Self, SealError> {
         let (public, private) = bytes.split_at_checked(PUBLIC_KEY_BYTES).ok_or(SealError::Key)?;
         let key = Self {
@@ -61,7 +73,11 @@ impl SealingKey {
             private: HpkePrivateKey::from(private.to_vec()),
         };
         // Halves that do not belong together would turn every secret away, one login at a time.
-        let context = SealContext { host: "", user: "" };
+        let context = SealContext {
+            host: "",
+            user: "",
+            anchors: &[],
+        };
         let sealed = seal(&key.public, &context, &Secret::new(String::new()))?;
         key.open(&context, &sealed).map_err(|_| SealError::Key)?;
         Ok(key)
@@ -72,13 +88,13 @@ impl SealingKey {
         &self.public
     }
 
-    /// Opens a secret that was sealed for this key, host and user.
+    /// Opens a secret that was sealed for this key and context.
     pub fn open(&self, context: &SealContext<'_>, sealed: &SealedSecret) -> Result<Secret, SealError> {
         let encapsulated = EncapsulatedSecret(sealed.encapsulated_key.clone());
         let clear = SUITE
             .open(
                 &encapsulated,
-                &context.info(),
+                &info(context),
                 &[],
                 &sealed.ciphertext,
                 &self.private,
@@ -91,19 +107,39 @@ impl SealingKey {
     }
 }
 
-/// Seals a secret so that only the holder of the private half can open it, and only for this host and user.
+/// Seals a secret so that only the holder of the private half can open it, and only in this context.
 pub fn seal(public: &[u8], context: &SealContext<'_>, secret: &Secret) -> Result<SealedSecret, SealError> {
     if public.len() != PUBLIC_KEY_BYTES {
         return Err(SealError::Key);
     }
     let key = HpkePublicKey(public.to_vec());
     let (encapsulated, ciphertext) = SUITE
-        .seal(&context.info(), &[], secret.expose().as_bytes(), &key)
+        .seal(&info(context), &[], secret.expose().as_bytes(), &key)
         .map_err(|_| SealError::Key)?;
     Ok(SealedSecret {
         encapsulated_key: encapsulated.0,
         ciphertext,
     })
+}
+
+/// A sealing key as people compare it, in the notation of ssh-keygen(1).
+pub fn fingerprint(public: &[u8]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(public)))
+}
+
+/// The `info` of HPKE's key schedule (RFC 9180 section 5.1).
+fn info(context: &SealContext<'_>) -> Vec<u8> {
+    let anchors: BTreeSet<_> = context.anchors.iter().map(Sha256::digest).collect();
+    let mut all = Sha256::new();
+    for anchor in anchors {
+        all.update(anchor);
+    }
+    let mut info = b"parallax credential v2".to_vec();
+    for part in [context.host.as_bytes(), context.user.as_bytes(), &all.finalize()] {
+        info.push(0);
+        info.extend_from_slice(part);
+    }
+    info
 }
 
 #[cfg(test)]
@@ -113,6 +149,7 @@ mod tests {
     const CONTEXT: SealContext<'static> = SealContext {
         host: "imap.example.org",
         user: "probe",
+        anchors: &[],
     };
 
     #[test]
@@ -131,6 +168,25 @@ mod tests {
             ..CONTEXT
         };
         assert!(matches!(key.open(&someone, &sealed), Err(SealError::NotForUs)));
+    }
+
+    #[test]
+    fn a_secret_sealed_with_other_anchors_does_not_open() {
+        let key = SealingKey::generate().unwrap();
+        let (ours, lab, thief) = (vec![1], vec![2, 3], vec![4]);
+        let with = |anchors: &[Vec<u8>]| {
+            let context = SealContext { anchors, ..CONTEXT };
+            seal(key.public(), &context, &Secret::new("s".into())).unwrap()
+        };
+        let opens = |sealed: &SealedSecret, anchors: &[Vec<u8>]| {
+            key.open(&SealContext { anchors, ..CONTEXT }, sealed).is_ok()
+        };
+        let (public, private) = (with(&[]), with(&[ours.clone(), lab.clone()]));
+        assert!(opens(&private, &[lab.clone(), ours.clone()]), "in any order");
+        assert!(!opens(&public, std::slice::from_ref(&thief)));
+        assert!(!opens(&private, &[ours.clone(), lab, thief]));
+        assert!(!opens(&private, &[ours]));
+        assert!(!opens(&private, &[]));
     }
 
     #[test]

@@ -82,25 +82,18 @@ impl fmt::Debug for SealedSecret {
     }
 }
 
-/// What a sealed secret is bound to: opening it under any other host or user fails.
+/// What a sealed secret is bound to: under anything else it does not open.
+///
+/// Host and anchors together say to whom the secret may be sent: whoever could change the anchors under which the host
+/// is verified would be sent it at any address of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SealContext<'a> {
     /// The host the secret may be sent to.
     pub host: &'a str,
     /// The user it belongs to.
     pub user: &'a str,
-}
-
-impl SealContext<'_> {
-    /// The `info` of HPKE's key schedule (RFC 9180 section 5.1).
-    pub fn info(&self) -> Vec<u8> {
-        let mut info = b"parallax credential v1".to_vec();
-        for part in [self.host, self.user] {
-            info.push(0);
-            info.extend_from_slice(part.as_bytes());
-        }
-        info
-    }
+    /// Who may vouch for the host beside those that the agent trusts by itself, DER, in any order.
+    pub anchors: &'a [Vec<u8>],
 }
 
 #[cfg(test)]

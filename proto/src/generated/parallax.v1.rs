@@ -1985,7 +1985,7 @@ pub struct Hello {
     /// Version of the agent's program, for people; nothing is decided by it.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
-    /// What it can do: `probe`, `experiment:control_port`, `credential:sealed`, ... An order that needs a
+    /// What it can do: `probe`, `experiment:control_port`, `credential:sealed2`, ... An order that needs a
     /// capability the agent lacks is not sent, or is refused as `unsupported`.
     #[prost(string, repeated, tag = "2")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,

@@ -262,6 +262,7 @@ async fn no_experiment_logs_in_even_where_the_order_brings_a_secret() {
     let context = SealContext {
         host: "imap.lab.example",
         user: "probe",
+        anchors: &[],
     };
     let secret = Secret::new("open sesame".into());
     order.secret = Some(seal::seal(runner.sealing_key.public(), &context, &secret).unwrap());

@@ -37,7 +37,7 @@ fn watcher(capabilities: Option<&[&str]>) -> Watcher {
     }
 }
 
-const ABLE: &[&str] = &["probe", "credential:sealed", "experiment:watch"];
+const ABLE: &[&str] = &["probe", "credential:sealed2", "experiment:watch"];
 
 fn written_by(writers: &[&str], watcher: Watcher) -> Bench {
     let cast = Cast {
