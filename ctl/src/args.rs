@@ -132,6 +132,17 @@ pub(crate) enum AgentsCommand {
         /// Its name
         name: AgentName,
     },
+    /// Seal secrets to an agent that is new here, or that has a new key
+    #[command(after_help = "Example:
+  parallax-agent doctor                            on the agent's host: says its key
+  ctl agents trust fra-1 --key SHA256:...          here: secrets are sealed to this key from now on")]
+    Trust {
+        /// Its name
+        name: AgentName,
+        /// The fingerprint of its key, as its own host says it
+        #[arg(long, value_name = "SHA256:...", env = "PARALLAX_KEY")]
+        key: String,
+    },
 }
 
 /// `ctl token`.

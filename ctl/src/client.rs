@@ -1,9 +1,10 @@
 //! The way to the collector.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{DialError, Dialer, Identity, LocalKey, renew};
+use parallax_identity::{CollectorAddress, DialError, Dialer, Identity, LocalKey, renew};
 use parallax_model::capture::Capture;
 use parallax_model::vantage::AgentName;
 use parallax_proto::convert::WireError;
@@ -14,7 +15,9 @@ use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::console;
 use crate::exit::Trouble;
+use crate::known_agents::KnownAgents;
 
 /// Time for a call that does not run anything.
 const CALL: Duration = Duration::from_secs(10);
@@ -29,6 +32,8 @@ pub(crate) struct Client {
     pub(crate) control: ControlClient<Channel>,
     /// For the spans, beside the calls.
     pub(crate) spans: Channel,
+    /// Where the keys of this collector's agents are kept; none for an agent in this process.
+    books: Option<(PathBuf, CollectorAddress)>,
 }
 
 impl Client {
@@ -37,6 +42,7 @@ impl Client {
         Self {
             control: ControlClient::new(calls).max_decoding_message_size(LARGEST_MESSAGE),
             spans,
+            books: None,
         }
     }
 
@@ -50,7 +56,10 @@ impl Client {
         let dialer = Dialer::new(address.clone(), &identity)?;
         let channel = dialer.connect().await.map_err(unreachable)?;
         renew_if_due(config, &identity, &dialer, channel.clone()).await;
-        Ok(Self::over(channel, dialer.lazy()))
+        Ok(Self {
+            books: Some((config.home.clone(), address.clone())),
+            ..Self::over(channel, dialer.lazy())
+        })
     }
 
     /// What the collector is.
@@ -82,6 +91,29 @@ impl Client {
     pub(crate) async fn agents(&mut self) -> Result<Vec<v1::Agent>, Trouble> {
         let answer = call(self.control.list_agents(v1::ListAgentsRequest {})).await?;
         Ok(answer.agents)
+    }
+
+    /// The keys to which this operator seals secrets.
+    pub(crate) fn known_agents(&self) -> Result<KnownAgents, Trouble> {
+        let (home, collector) = self
+            .books
+            .as_ref()
+            .ok_or_else(|| Trouble::new("an agent in this process needs no trust"))?;
+        KnownAgents::load(home, collector)
+    }
+
+    /// Every agent it knows, each with the key that secrets for it are sealed to, if the operator has that from before.
+    pub(crate) async fn agents_for_secrets(
+        &mut self,
+        chosen: impl Fn(&v1::Agent) -> bool,
+    ) -> Result<Vec<v1::Agent>, Trouble> {
+        let mut agents = self.agents().await?;
+        if self.books.is_some()
+            && let Some(said) = self.known_agents()?.meet(&mut agents, chosen)?
+        {
+            console::complain(&said);
+        }
+        Ok(agents)
     }
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod exit;
 mod interrupt;
+mod known_agents;
 mod live;
 mod local;
 mod password;
@@ -25,6 +26,10 @@ use exit::{Trouble, UNKNOWN};
 
 /// Runs the command line to its end. The status of `probe` is its verdict's; everything else that goes wrong is 3.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    if let Err(error) = parallax_identity::forbid_core_dumps() {
+        console::complain(&Trouble::from(error).lines());
+        return ExitCode::from(UNKNOWN);
+    }
     let ended = match args::parse(words) {
         Ok(cli) => run(cli),
         Err(Unread::Asked(text)) => console::print(&text).map(|()| 0).map_err(Trouble::from),

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parallax_engine::path::{Answer, Shot};
+use parallax_identity::seal::{SealingKey, fingerprint};
 use parallax_model::spec::FamilyChoice;
 use tokio::time::Instant;
 
+use crate::agent::SEALING_KEY_FILE;
 use crate::capture;
 use crate::doctor::Check;
 use crate::driver::dns::Files;
@@ -40,6 +42,15 @@ pub(super) fn state_dir(path: &Path) -> Check {
     match writable(path) {
         Ok(()) => Check::ok(SUBJECT, format!("{shown} is writable")),
         Err(error) => Check::fail(SUBJECT, format!("{shown} is not writable: {error}")),
+    }
+}
+
+/// What operators compare before they seal a secret to this agent.
+pub(super) fn sealing_key(state_dir: &Path) -> Option<Check> {
+    const SUBJECT: &str = "sealing key";
+    match SealingKey::public_of(&state_dir.join(SEALING_KEY_FILE)) {
+        Ok(public) => Some(Check::ok(SUBJECT, fingerprint(&public?))),
+        Err(error) => Some(Check::fail(SUBJECT, error.to_string())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `ctl agents [list|show|remove]`
 
 use jiff::Timestamp;
+use parallax_identity::seal::fingerprint;
 use parallax_model::run::AgentSummary;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
@@ -18,6 +19,7 @@ pub(super) async fn run(args: AgentsArgs, config: &Config) -> Result<u8, Trouble
         Some(AgentsCommand::List(output)) => list(&mut client, output).await,
         Some(AgentsCommand::Show { name, output }) => show(&mut client, &name, output).await,
         Some(AgentsCommand::Remove { name }) => remove(&mut client, &name).await,
+        Some(AgentsCommand::Trust { name, key }) => trust(&mut client, &name, &key).await,
     }
 }
 
@@ -53,6 +55,24 @@ async fn remove(client: &mut Client, name: &AgentName) -> Result<u8, Trouble> {
     console::print(&format!(
         "removed {name}: its certificate is no longer accepted\n"
     ))?;
+    Ok(0)
+}
+
+async fn trust(client: &mut Client, name: &AgentName, key: &str) -> Result<u8, Trouble> {
+    let agents = client.agents().await?;
+    let agent = agents
+        .iter()
+        .find(|agent| agent.name == name.as_str())
+        .ok_or_else(|| Trouble::new(format!("there is no agent {name}")).hint("see `ctl agents`"))?;
+    let named = fingerprint(&agent.sealing_key);
+    if named != key {
+        return Err(Trouble::new(format!(
+            "the collector names another key of {name} than you do: {named}"
+        ))
+        .hint("if your key is what `parallax-agent doctor` says on its host, do not trust this collector"));
+    }
+    client.known_agents()?.trust(name.as_str(), key)?;
+    console::print(&format!("secrets for {name} are sealed to {key} from now on\n"))?;
     Ok(0)
 }
 

@@ -124,7 +124,9 @@ async fn ask(
     trace: &mut ProbeTrace,
 ) -> Result<Answer, Trouble> {
     let agents = if question.has_secret() {
-        client.agents().await?
+        client
+            .agents_for_secrets(|agent| question.may_open(agent))
+            .await?
     } else {
         Vec::new()
     };
