@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Location, Segment};
 use parallax_model::path::{HopReply, Sweep};
 use parallax_model::stage::StageName;
@@ -14,6 +15,7 @@ use crate::matrix::{CellId, Matrix};
 use crate::overlay::{self, trace};
 use crate::symptom::Reach;
 use crate::trouble::TroubleId;
+use crate::varied::{self, Varied};
 use crate::words;
 
 /// Fewer flows than this say nothing.
@@ -106,7 +108,11 @@ fn refused_by_flow(matrix: &Matrix, port: u16) -> bool {
             };
             let mut refused_cells = column.cells.iter().filter(refused);
             let answered = refused_cells.clone().any(|&id| overlay::answers_now(matrix, id));
-            answered && refused_cells.any(|&id| !overlay::answers_now(matrix, id) && again(&id))
+            // A series that always succeeds speaks for a limit: the rest of the run was what it met.
+            let limited = refused_cells
+                .clone()
+                .any(|&id| varied::with(matrix, id, ExperimentKind::Serial) == Varied::Cured);
+            answered && !limited && refused_cells.any(|&id| !overlay::answers_now(matrix, id) && again(&id))
         })
 }
 

@@ -54,6 +54,14 @@ pub(super) fn claims(view: &View) -> Vec<Claim> {
             Answerer::Unknown => left.push(id),
         }
     }
+    if let [(place, cells)] = nearer.as_mut_slice()
+        && own.is_none()
+        && view.witnesses.is_empty()
+        && matches!(place.segment, Segment::Transit | Segment::SiteEdge)
+    {
+        // Everybody is refused, and whose way is not known came by no other.
+        cells.append(&mut left);
+    }
     let rest = View {
         reset: left,
         ..view.clone()
