@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod canary;
 mod capture;
 mod catalogue;
 mod certificate;

@@ -47,6 +47,16 @@ impl Process {
         })
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number in this host's table of processes.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the program printed, the last lines of it, with a heading.
     pub fn tail(&self) -> String {
         tail(&self.name, &self.log)

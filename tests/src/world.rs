@@ -156,9 +156,9 @@ impl World {
         self.directory().join(format!("state-{agent}"))
     }
 
-    /// The file that an agent reads at its next start, once it is there.
-    pub fn configuration_of(&self, agent: &str) -> PathBuf {
-        self.directory().join(format!("agent-{agent}.toml"))
+    /// The file that an agent, or `collector`, reads at its next start, once it is there.
+    pub fn configuration_of(&self, program: &str) -> PathBuf {
+        self.directory().join(format!("configuration-{program}.toml"))
     }
 
     /// Where the collector keeps everything.
@@ -170,6 +170,15 @@ impl World {
     pub fn logs(&self) -> String {
         let agents = self.agents.iter().filter_map(|agent| agent.process.as_ref());
         agents.chain(&self.collector).map(Process::log).collect()
+    }
+
+    /// The programs that run, by the names of their logs.
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let agents = self.agents.iter().filter_map(|agent| agent.process.as_ref());
+        let running = agents.chain(&self.collector);
+        running
+            .map(|process| (process.name().to_owned(), process.id()))
+            .collect()
     }
 
     /// Prints a join token on the collector's own host.
@@ -221,6 +230,10 @@ impl World {
             &http_address(),
         ]);
         command.args(["--advertise", &address::CONTROL.v4.to_string()]);
+        let configuration = self.configuration_of("collector");
+        if configuration.exists() {
+            command.arg("--config").arg(configuration);
+        }
         if self.sink.is_some() {
             command.args(["--otlp-endpoint", &TraceSink::endpoint()]);
         }
