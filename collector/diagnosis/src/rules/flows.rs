@@ -94,6 +94,21 @@ pub(crate) fn none_opens(matrix: &Matrix, id: CellId) -> bool {
     })
 }
 
+/// Whether every source port of a sweep got through, each time.
+fn all_open(matrix: &Matrix, id: CellId) -> bool {
+    let attempt = matrix.cell(id).attempt;
+    let mut sweeps = matrix.vantage(id.vantage).seen.network.sweeps.iter();
+    sweeps.any(|sweep| {
+        sweep.address == attempt.address
+            && sweep.port == attempt.endpoint.port
+            && sweep.flows.len() >= FLOWS
+            && sweep
+                .flows
+                .iter()
+                .all(|flow| flow.replies.iter().all(|reply| *reply == HopReply::SynAck))
+    })
+}
+
 /// Whether of those who were refused at one address some were answered when their way was traced, alone and later, and
 /// others were refused again: no limit does that, and no source is told from another by it.
 fn refused_by_flow(matrix: &Matrix, port: u16) -> bool {
@@ -108,10 +123,10 @@ fn refused_by_flow(matrix: &Matrix, port: u16) -> bool {
             };
             let mut refused_cells = column.cells.iter().filter(refused);
             let answered = refused_cells.clone().any(|&id| overlay::answers_now(matrix, id));
-            // A series that always succeeds speaks for a limit: the rest of the run was what it met.
-            let limited = refused_cells
-                .clone()
-                .any(|&id| varied::with(matrix, id, ExperimentKind::Serial) == Varied::Cured);
+            // A series, or a sweep, that always succeeds speaks for a limit: the rest of the run was what it met.
+            let limited = refused_cells.clone().any(|&id| {
+                varied::with(matrix, id, ExperimentKind::Serial) == Varied::Cured || all_open(matrix, id)
+            });
             answered && !limited && refused_cells.any(|&id| !overlay::answers_now(matrix, id) && again(&id))
         })
 }
