@@ -247,9 +247,13 @@ fn mixture(sweep: &Sweep) -> Mixture {
         .iter()
         .filter(|flow| flow.replies.windows(2).all(|pair| pair[0] == pair[1]))
         .count();
+    let closed = flows
+        .iter()
+        .filter(|flow| !flow.replies.contains(&HopReply::SynAck))
+        .count();
     if flows.len() < FLOWS || steady == flows.len() && (open == 0 || open == flows.len()) {
         Mixture::None
-    } else if steady * 16 >= flows.len() * 15 {
+    } else if closed > 0 && steady * 16 >= flows.len() * 15 {
         Mixture::ByFlow
     } else {
         Mixture::AtRandom
