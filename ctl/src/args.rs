@@ -1,25 +1,27 @@
 //! What was typed.
 
+mod access;
 mod names;
 mod probe;
 mod read;
 mod runs;
+mod token;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use parallax_identity::CollectorAddress;
-use parallax_model::identity::Role;
 use parallax_model::vantage::AgentName;
 use parallax_telemetry::logs::LogFormat;
 
-use names::{list_formats, log_formats, roles};
+pub(crate) use access::{AccessArgs, AccessCommand, AuditArgs, LabelChange};
+use names::{list_formats, log_formats};
 pub(crate) use probe::{Examine, ProbeArgs};
 pub(crate) use read::{Unread, parse};
 pub(crate) use runs::{BundleArgs, DiffArgs, RunSource, RunsArgs, RunsCommand, RunsListArgs};
+pub(crate) use token::{TokenArgs, TokenCommand, TokenWish};
 
 /// Ask many vantage points how an IMAP service looks from there, and get one verdict.
 #[derive(Debug, Parser)]
@@ -63,12 +65,15 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     Probe(Box<ProbeArgs>),
     Login(LoginArgs),
-    /// Agents: list, show, remove
+    /// Agents: list, show, remove, set-label
     Agents(AgentsArgs),
     /// Runs that were made: list, show, diff, bundle
     Runs(RunsArgs),
-    /// Join tokens: create
+    /// Join tokens: create, list, revoke
     Token(TokenArgs),
+    /// Who has an identity: list, remove
+    Access(AccessArgs),
+    Audit(AuditArgs),
     /// What the collector is and how many agents it has
     Status(OutputArgs),
     /// JSON Schemas of what is printed with -o json
@@ -143,34 +148,15 @@ pub(crate) enum AgentsCommand {
         #[arg(long, value_name = "SHA256:...", env = "PARALLAX_KEY")]
         key: String,
     },
-}
-
-/// `ctl token`.
-#[derive(Debug, Args)]
-pub(crate) struct TokenArgs {
-    #[command(subcommand)]
-    pub(crate) command: TokenCommand,
-}
-
-/// What is to be done with tokens.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Make a join token and print it alone
+    /// Give an agent labels that count whatever it says of itself, or leave them to it again
     #[command(after_help = "Example:
-  ctl token create --role agent --name fra-1 --ttl 30m")]
-    Create {
-        /// agent, viewer, operator or admin
-        #[arg(long, value_name = "ROLE", env = "PARALLAX_TOKEN_ROLE", value_parser = roles())]
-        role: Role,
-        /// The only name that may join with it
-        #[arg(long, value_name = "NAME", env = "PARALLAX_TOKEN_NAME")]
-        name: Option<AgentName>,
-        /// How long it can be used, such as 1h
-        #[arg(long, value_name = "TIME", env = "PARALLAX_TOKEN_TTL", default_value = "1h", value_parser = read::ttl)]
-        ttl: Duration,
-        /// How often it can be used
-        #[arg(long, value_name = "N", env = "PARALLAX_TOKEN_USES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-        uses: u32,
+  ctl agents set-label fra-1 region=eu tier-    region is eu from now on; tier is the agent's own to say")]
+    SetLabel {
+        /// Its name
+        name: AgentName,
+        /// KEY=VALUE, or KEY- to take it back
+        #[arg(required = true, value_name = "LABEL", value_parser = access::label_change)]
+        labels: Vec<LabelChange>,
     },
 }
 

@@ -9,6 +9,7 @@ use parallax_model::capture::Capture;
 use parallax_model::vantage::AgentName;
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
+use parallax_proto::v1::access_client::AccessClient;
 use parallax_proto::v1::control_client::ControlClient;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
@@ -30,6 +31,8 @@ const LOG_IN_AGAIN: &str = "log in again: ctl login --collector HOST:PORT --toke
 pub(crate) struct Client {
     /// The operators' service.
     pub(crate) control: ControlClient<Channel>,
+    /// The service for who may come in.
+    pub(crate) access: AccessClient<Channel>,
     /// For the spans, beside the calls.
     pub(crate) spans: Channel,
     /// Where the keys of this collector's agents are kept; none for an agent in this process.
@@ -40,6 +43,7 @@ impl Client {
     /// A client over a channel for calls and one for spans.
     pub(crate) fn over(calls: Channel, spans: Channel) -> Self {
         Self {
+            access: AccessClient::new(calls.clone()),
             control: ControlClient::new(calls).max_decoding_message_size(LARGEST_MESSAGE),
             spans,
             books: None,

@@ -1,6 +1,8 @@
 //! One verb a file.
 
+mod access;
 mod agents;
+mod audit;
 mod completions;
 mod doctor;
 mod login;
@@ -33,6 +35,8 @@ async fn run_short(command: Command, config: &Config) -> Result<u8, Trouble> {
         Command::Agents(args) => agents::run(args, config).await,
         Command::Runs(args) => runs::run(args, config).await,
         Command::Token(args) => token::run(args.command, config).await,
+        Command::Access(args) => access::run(args, config).await,
+        Command::Audit(args) => audit::run(&args, config).await,
         Command::Status(args) => status::run(args, config).await,
         Command::Schema(args) => schema::run(&args.command),
         Command::Completions { shell } => completions::run(shell),

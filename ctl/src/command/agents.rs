@@ -1,4 +1,6 @@
-//! `ctl agents [list|show|remove]`
+//! `ctl agents [list|show|remove|set-label|trust]`
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use parallax_identity::seal::fingerprint;
@@ -6,7 +8,7 @@ use parallax_model::run::AgentSummary;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 
-use crate::args::{AgentsArgs, AgentsCommand, ListFormat, OutputArgs};
+use crate::args::{AgentsArgs, AgentsCommand, LabelChange, ListFormat, OutputArgs};
 use crate::client::{Client, call};
 use crate::config::Config;
 use crate::exit::Trouble;
@@ -20,6 +22,7 @@ pub(super) async fn run(args: AgentsArgs, config: &Config) -> Result<u8, Trouble
         Some(AgentsCommand::Show { name, output }) => show(&mut client, &name, output).await,
         Some(AgentsCommand::Remove { name }) => remove(&mut client, &name).await,
         Some(AgentsCommand::Trust { name, key }) => trust(&mut client, &name, &key).await,
+        Some(AgentsCommand::SetLabel { name, labels }) => set_labels(&mut client, &name, labels).await,
     }
 }
 
@@ -51,9 +54,36 @@ async fn remove(client: &mut Client, name: &AgentName) -> Result<u8, Trouble> {
     let request = v1::RemoveAgentRequest {
         name: name.to_string(),
     };
-    call(client.control.remove_agent(request)).await?;
+    let answer = call(client.control.remove_agent(request)).await?;
+    let link = if answer.connections_cut > 0 {
+        ", and its link is cut"
+    } else {
+        ""
+    };
     console::print(&format!(
-        "removed {name}: its certificate is no longer accepted\n"
+        "removed {name}: its certificate is no longer accepted{link}\n"
+    ))?;
+    Ok(0)
+}
+
+async fn set_labels(client: &mut Client, name: &AgentName, changes: Vec<LabelChange>) -> Result<u8, Trouble> {
+    let (mut labels, mut unset) = (HashMap::new(), Vec::new());
+    for change in changes {
+        match change {
+            LabelChange::Set(key, value) => drop(labels.insert(key, value)),
+            LabelChange::Unset(key) => unset.push(key),
+        }
+    }
+    let request = v1::SetAgentLabelsRequest {
+        name: name.to_string(),
+        labels,
+        unset,
+    };
+    let answer = call(client.access.set_agent_labels(request)).await?;
+    let labels = answer.labels.into_iter().collect();
+    console::print(&format!(
+        "{name} has the labels {}\n",
+        render::words::labels(&labels)
     ))?;
     Ok(0)
 }

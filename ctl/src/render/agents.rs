@@ -1,7 +1,7 @@
 //! Agents, one a line.
 
 use jiff::Timestamp;
-use parallax_model::run::AgentSummary;
+use parallax_model::run::{AgentState, AgentSummary, Rejected};
 
 use super::canvas::{Canvas, Tone};
 use super::grid::{Cell, Grid, Row};
@@ -14,7 +14,7 @@ pub(crate) fn table(agents: &[AgentSummary], now: Timestamp, canvas: Canvas) -> 
             .to_owned();
     }
     let mut grid = Grid::headed(&[
-        "NAME", "STATE", "SEEN", "RTT", "CLOCK", "PROBES", "VERSION", "LABELS",
+        "NAME", "STATE", "SEEN", "RTT", "CLOCK", "PROBES", "EXPIRES", "VERSION", "LABELS",
     ]);
     for agent in agents {
         grid.push(Row::Cells(cells(agent, now)));
@@ -36,6 +36,11 @@ pub(crate) fn details(agent: &AgentSummary, now: Timestamp, canvas: Canvas) -> S
         ("peer", agent.peer.as_deref().map(words::quote)),
         ("rtt", agent.rtt_ms.map(rtt)),
         ("clock", agent.clock_offset_ms.map(words::offset)),
+        ("expires", agent.certificate_ends.map(|ends| expires(ends, now))),
+        (
+            "conflict",
+            agent.rejected.as_ref().map(|rejected| conflict(rejected, now)),
+        ),
     ];
     facts.extend(
         known
@@ -62,17 +67,44 @@ fn cells(agent: &AgentSummary, now: Timestamp) -> Vec<Cell> {
             Tone::Plain,
         ),
         Cell::right(agent.probes_in_flight.to_string(), Tone::Plain),
+        Cell::left(
+            agent
+                .certificate_ends
+                .map_or_else(dash, |ends| expires(ends, now)),
+            Tone::Plain,
+        ),
         Cell::left(words::quote(&agent.version), Tone::Plain),
         Cell::left(words::labels(&agent.labels), Tone::Plain),
     ]
 }
 
 const fn state(agent: &AgentSummary) -> (&'static str, Tone) {
-    if agent.connected {
-        ("connected", Tone::Good)
-    } else {
-        ("offline", Tone::Bad)
+    match agent.state {
+        AgentState::Connected => ("connected", Tone::Good),
+        AgentState::Lost => ("lost", Tone::Bad),
+        AgentState::Expired => ("expired", Tone::Bad),
+        AgentState::Conflict => ("conflict", Tone::Bad),
     }
+}
+
+fn expires(ends: Timestamp, now: Timestamp) -> String {
+    let left = ends.as_second() - now.as_second();
+    if left > 0 {
+        format!("in {}", words::span(left))
+    } else {
+        format!("{} ago", words::span(-left))
+    }
+}
+
+/// Who wants the name too.
+fn conflict(rejected: &Rejected, now: Timestamp) -> String {
+    let ago = words::span((now.as_second() - rejected.at.as_second()).max(0));
+    format!(
+        "somebody at {}, turned away {}, last {ago} ago: {}",
+        words::quote(&rejected.peer),
+        words::times(u32::try_from(rejected.count).unwrap_or(u32::MAX)),
+        words::quote(&rejected.why)
+    )
 }
 
 fn seen(agent: &AgentSummary, now: Timestamp) -> String {

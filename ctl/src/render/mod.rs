@@ -1,6 +1,7 @@
 //! What is printed: functions from a document to text, without a terminal, a clock or colours of their own.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 mod canvas;
 pub(crate) mod changes;
 pub(crate) mod choices;
@@ -11,6 +12,7 @@ mod facts;
 mod fault_word;
 mod findings;
 mod grid;
+pub(crate) mod identities;
 pub(crate) mod live;
 mod markdown;
 mod nagios;
@@ -20,6 +22,7 @@ mod stages;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tokens;
 pub(crate) mod words;
 
 pub(crate) use canvas::Canvas;
