@@ -24,6 +24,7 @@ use crate::data_dir::DataDir;
 use crate::error::StartError;
 use crate::hub::{self, HubHandle, Recorder};
 use crate::identity::Admission;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::relay::Relay;
@@ -101,6 +102,7 @@ impl Collector {
         let metrics = Arc::clone(&parts.shared.metrics);
         let proof = server::certified(admission, config.advertised_names())
             .map_err(|error| StartError::Identity(error.to_string()))?;
+        parts.shared.limits = Limits::new(&config.limits);
         let page = Page::open(http, config, proof.clone()).map_err(StartError::Page)?;
         let acceptor = Acceptor::new(grpc, proof, metrics, config.limits);
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
@@ -221,7 +223,7 @@ impl Parts {
             }
         };
         let agents = remembered(store.as_ref()).await?;
-        let (recorder, writing) = Recorder::start(Arc::clone(&store));
+        let (recorder, writing) = Recorder::start(Arc::clone(&store), Arc::clone(&metrics));
         let hub = hub::start(agents, recorder, Arc::clone(&metrics));
         let shared = Shared {
             hub,
@@ -231,6 +233,7 @@ impl Parts {
             connections: Arc::default(),
             metrics,
             relay,
+            limits: Limits::default(),
             telemetry,
             clock: Clock::start(),
             started_at: Timestamp::now(),

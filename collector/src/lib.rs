@@ -12,6 +12,7 @@ mod data_dir;
 mod error;
 mod hub;
 mod identity;
+mod limits;
 mod metrics;
 mod peer;
 mod relay;

@@ -1,5 +1,8 @@
 //! What the collector counts.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use parallax_model::finding::Verdict;
 use parallax_model::vantage::AgentName;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -26,6 +29,11 @@ struct ByVerdict {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByOutcome {
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,6 +86,12 @@ pub(crate) struct Metrics {
     spans: Family<ByOutcome, Counter>,
     live_dropped: Counter,
     captures: Family<ByOutcome, Counter>,
+    records_dropped: Family<ByKind, Counter>,
+    runs_refused: Family<ByReason, Counter>,
+    reports_dropped: Family<Probe, Counter>,
+    messages_delayed: Family<Probe, Counter>,
+    /// What of all this was lost, refused or cut, by what it was.
+    drops: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Metrics {
@@ -98,6 +112,11 @@ impl Metrics {
             spans: Family::default(),
             live_dropped: Counter::default(),
             captures: Family::default(),
+            records_dropped: Family::default(),
+            runs_refused: Family::default(),
+            reports_dropped: Family::default(),
+            messages_delayed: Family::default(),
+            drops: Mutex::default(),
         };
         metrics.register();
         metrics
@@ -168,6 +187,26 @@ impl Metrics {
             "Live events that a slow reader of a run did not get",
             self.live_dropped.clone(),
         );
+        registry.register(
+            "parallax_records_dropped",
+            "What was not kept, since the database was too far behind",
+            self.records_dropped.clone(),
+        );
+        registry.register(
+            "parallax_runs_refused",
+            "Runs that were not begun, since a limit was reached",
+            self.runs_refused.clone(),
+        );
+        registry.register(
+            "parallax_agent_reports_dropped",
+            "Reports that an agent had no room for, as it says itself",
+            self.reports_dropped.clone(),
+        );
+        registry.register(
+            "parallax_agent_messages_delayed",
+            "Messages of an agent that were read later, since it sends too many",
+            self.messages_delayed.clone(),
+        );
     }
 
     /// The page in OpenMetrics text format.
@@ -190,6 +229,47 @@ impl Metrics {
         self.connected.remove(&probe(agent));
         self.clock_offset.remove(&probe(agent));
         self.in_flight.remove(&probe(agent));
+        self.reports_dropped.remove(&probe(agent));
+        self.messages_delayed.remove(&probe(agent));
+    }
+
+    /// What was lost, refused or cut for want of room since the start, by what it was.
+    pub(crate) fn drops(&self) -> BTreeMap<String, u64> {
+        self.drops.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn dropped(&self, what: impl Into<String>, number: u64) {
+        if number > 0 {
+            let mut drops = self.drops.lock().unwrap_or_else(PoisonError::into_inner);
+            *drops.entry(what.into()).or_default() += number;
+        }
+    }
+
+    pub(crate) fn record_dropped(&self, kind: &'static str) {
+        self.dropped(format!("records_{kind}"), 1);
+        self.records_dropped.get_or_create(&ByKind { kind }).inc();
+    }
+
+    pub(crate) fn run_refused(&self, reason: &'static str) {
+        self.dropped(format!("runs_refused_{reason}"), 1);
+        self.runs_refused.get_or_create(&ByReason { reason }).inc();
+    }
+
+    pub(crate) fn agent_reports_dropped(&self, agent: &AgentName, number: u64) {
+        if number > 0 {
+            self.dropped("agent_reports", number);
+            self.reports_dropped.get_or_create(&probe(agent)).inc_by(number);
+        }
+    }
+
+    pub(crate) fn agent_message_delayed(&self, agent: &AgentName) {
+        self.dropped("agent_messages_delayed", 1);
+        self.messages_delayed.get_or_create(&probe(agent)).inc();
+    }
+
+    pub(crate) fn join_kept_out(&self) {
+        self.dropped("joins_refused", 1);
+        self.joined("kept_out");
     }
 
     pub(crate) fn agent_pulse(&self, agent: &AgentName, pulse: Pulse) {
@@ -235,6 +315,9 @@ impl Metrics {
     }
 
     pub(crate) fn link_cut(&self, reason: &'static str) {
+        if reason == "does_not_read" {
+            self.dropped("links_that_do_not_read", 1);
+        }
         self.links_cut.get_or_create(&ByReason { reason }).inc();
     }
 
@@ -247,6 +330,7 @@ impl Metrics {
     }
 
     pub(crate) fn connection_refused(&self, reason: &'static str) {
+        self.dropped(format!("connections_refused_{reason}"), 1);
         self.connections_refused.get_or_create(&ByReason { reason }).inc();
     }
 
@@ -255,6 +339,9 @@ impl Metrics {
     }
 
     pub(crate) fn spans(&self, outcome: SpanOutcome, number: usize) {
+        if outcome == SpanOutcome::Dropped {
+            self.dropped("spans", u64::try_from(number).unwrap_or(u64::MAX));
+        }
         self.spans
             .get_or_create(&ByOutcome {
                 outcome: outcome.as_str(),
@@ -263,11 +350,15 @@ impl Metrics {
     }
 
     pub(crate) fn capture(&self, kept: bool) {
+        if !kept {
+            self.dropped("captures", 1);
+        }
         let outcome = if kept { "kept" } else { "dropped" };
         self.captures.get_or_create(&ByOutcome { outcome }).inc();
     }
 
     pub(crate) fn live_event_dropped(&self) {
+        self.dropped("live_events", 1);
         self.live_dropped.inc();
     }
 }
@@ -281,6 +372,22 @@ fn probe(agent: &AgentName) -> Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_lost_is_told_by_name_and_what_was_not_is_not() {
+        let metrics = Metrics::new();
+        assert!(metrics.drops().is_empty());
+        metrics.live_event_dropped();
+        metrics.live_event_dropped();
+        metrics.record_dropped("run");
+        metrics.capture(true);
+        metrics.spans(SpanOutcome::Relayed, 3);
+        let drops: Vec<_> = metrics.drops().into_iter().collect();
+        assert_eq!(
+            drops,
+            [("live_events".to_owned(), 2), ("records_run".to_owned(), 1)]
+        );
+    }
 
     #[test]
     fn the_page_names_agents_and_verdicts() {

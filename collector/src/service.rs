@@ -17,6 +17,7 @@ use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::hub::HubHandle;
 use crate::identity::Admission;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::relay::Relay;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) relay: Relay,
+    pub(crate) limits: Limits,
     pub(crate) telemetry: Telemetry,
     pub(crate) clock: Clock,
     pub(crate) started_at: Timestamp,

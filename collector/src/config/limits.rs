@@ -14,6 +14,14 @@ pub struct Limits {
     pub without_certificate: usize,
     /// Connections of one identity: an agent has one, an operator one for each `ctl` that runs.
     pub per_identity: usize,
+    /// Runs of one operator a minute; twice as many at once after a rest.
+    pub runs_per_operator: usize,
+    /// Runs of one target a minute, whoever asks; twice as many at once after a rest.
+    pub runs_per_target: usize,
+    /// Runs of one operator at the same time.
+    pub runs_at_once_per_operator: usize,
+    /// Failed attempts to join a minute from one address (IPv6: one /64); twice as many at once after a rest.
+    pub failed_joins: usize,
 }
 
 impl Default for Limits {
@@ -22,17 +30,25 @@ impl Default for Limits {
             connections: 16_384,
             without_certificate: 256,
             per_identity: 64,
+            runs_per_operator: 120,
+            runs_per_target: 60,
+            runs_at_once_per_operator: 32,
+            failed_joins: 30,
         }
     }
 }
 
 impl Limits {
     /// Each with its key.
-    fn all(&self) -> [(&'static str, usize); 3] {
+    fn all(&self) -> [(&'static str, usize); 7] {
         [
             ("connections", self.connections),
             ("without_certificate", self.without_certificate),
             ("per_identity", self.per_identity),
+            ("runs_per_operator", self.runs_per_operator),
+            ("runs_per_target", self.runs_per_target),
+            ("runs_at_once_per_operator", self.runs_at_once_per_operator),
+            ("failed_joins", self.failed_joins),
         ]
     }
 

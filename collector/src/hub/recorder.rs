@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tracing::error;
 use uuid::Uuid;
 
+use crate::metrics::Metrics;
 use crate::store::{AgentRecord, KeptCapture, Store};
 
 /// Records that may wait for the disk.
@@ -33,18 +34,30 @@ pub(crate) enum Record {
     },
 }
 
+impl Record {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "agent",
+            Self::Run { .. } => "run",
+            Self::Capture { .. } => "capture",
+        }
+    }
+}
+
 /// The way to the writer.
 pub(crate) struct Recorder {
     queue: mpsc::Sender<Record>,
     room: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
 impl Recorder {
     /// Starts the writer. It ends when the recorder is gone and everything is written.
-    pub(crate) fn start(store: Arc<dyn Store>) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> (Self, JoinHandle<()>) {
         let (queue, records) = mpsc::channel(QUEUE);
         let room = Arc::new(Semaphore::new(CAPTURES));
-        (Self { queue, room }, tokio::spawn(write(store, records)))
+        let recorder = Self { queue, room, metrics };
+        (recorder, tokio::spawn(write(store, records)))
     }
 
     /// Keeps packets, soon; whether there is room for them until then.
@@ -59,8 +72,10 @@ impl Recorder {
     /// Keeps something, soon. When the disk is too far behind it is not kept, but an answer is still given.
     pub(crate) fn record(&self, record: Record) {
         if let Err(unsent) = self.queue.try_send(record) {
-            error!("the database is too far behind; something is not kept");
-            if let Record::Run { document, conclusion } = unsent.into_inner() {
+            let unsent = unsent.into_inner();
+            self.metrics.record_dropped(unsent.kind());
+            error!("the database is too far behind; {} is not kept", unsent.kind());
+            if let Record::Run { document, conclusion } = unsent {
                 let _ = conclusion.send(document);
             }
         }

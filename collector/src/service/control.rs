@@ -24,8 +24,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Shared, peer};
+use crate::clock;
 use crate::hub::{RunAsked, Started, Stopping};
 use crate::identity::{TokenWish, name_of};
+use crate::limits::{Leave, TooMuch};
+use crate::metrics::Metrics;
+use crate::peer::Peer;
 use crate::runs::{Inquiry, LastGood, longest};
 use crate::store::{Found, RunFilter, Store};
 use events::{CallerGuard, events};
@@ -37,6 +41,9 @@ const LIVE: usize = 1024;
 /// How many runs are listed when nothing else is asked, and at most.
 const RUNS_LISTED: u32 = 50;
 const RUNS_LISTED_AT_MOST: u32 = 1000;
+
+/// After how many milliseconds a refused question can be asked again.
+const RETRY_AFTER: &str = "retry-after-ms";
 
 /// How long a question waits for the last good run that it is compared with.
 const LOOKED_BACK: Duration = Duration::from_millis(200);
@@ -58,7 +65,7 @@ impl Control for ControlService {
             agents_connected: number(connected),
             agents_known: number(agents.len()),
             started_at_us: self.0.started_at.as_microsecond(),
-            drops: Vec::new(),
+            drops: drops(&self.0.metrics),
         }))
     }
 
@@ -111,11 +118,15 @@ impl Control for ControlService {
         if question.dry_run {
             return self.dry_run(run_id, question).await;
         }
-        let entry = self
-            .0
-            .audit
-            .begin_run(&peer, run_id, &question.in_words())
-            .await?;
+        let subject = question.in_words();
+        let leave = match self.leave(&peer, &question.spec.target) {
+            Ok(leave) => leave,
+            Err(status) => {
+                self.0.audit.refused(&peer, "RunProbe", &subject, status.message()).await;
+                return Err(status);
+            }
+        };
+        let entry = self.0.audit.begin_run(&peer, run_id, &subject).await?;
         let trace = self.0.telemetry.run(&metadata, &peer, run_id);
         let trace_id = trace.trace_id();
         let before = self.last_good(&question.spec.target).await;
@@ -136,6 +147,7 @@ impl Control for ControlService {
             hub: self.0.hub.clone(),
             run: run_id,
             entry: Some(entry),
+            _leave: leave,
         };
         let asked = RunAsked {
             inquiry,
@@ -151,6 +163,7 @@ impl Control for ControlService {
             .await
             .map_err(|_| Status::from(Stopping))?
             .map_err(|live| {
+                self.0.metrics.run_refused("live");
                 Status::resource_exhausted(format!("{live} runs are live already; try again in a moment"))
             })?;
         let first = answer::started(run_id, trace_id, started, false);
@@ -247,6 +260,25 @@ impl ControlService {
         )))
     }
 
+    /// Whether this operator may ask once more, and this target be asked.
+    fn leave(&self, peer: &Peer, target: &Target) -> Result<Option<Leave>, Status> {
+        let operator = peer.spiffe.as_ref().map(ToString::to_string).unwrap_or_default();
+        let host = target.host.to_string();
+        self.0
+            .limits
+            .run(&operator, &host, clock::now())
+            .map_err(|too_much| {
+                self.0.metrics.run_refused(too_much.as_str());
+                warn!(
+                    by = operator,
+                    target = host,
+                    "run refused: limit {}",
+                    too_much.as_str()
+                );
+                refused(too_much, &host)
+            })
+    }
+
     /// The run meant.
     async fn run(&self, request: v1::GetRunRequest) -> Result<RunDocument, Status> {
         let id = request.run_id.trim().to_ascii_lowercase();
@@ -292,6 +324,27 @@ impl ControlService {
         let first = answer::started(run_id, None, started, true);
         Ok(Response::new(stream::iter([Ok(first)]).boxed()))
     }
+}
+
+/// Says when to come back, in words and for programs.
+fn refused(too_much: TooMuch, host: &str) -> Status {
+    let why = match too_much {
+        TooMuch::AtOnce(most) => format!("you have {most} runs under way, and more are not allowed at once"),
+        TooMuch::OfOperator(_) => "you ask more often than this collector allows".to_owned(),
+        TooMuch::OfTarget(_) => format!("{host} is asked more often than this collector allows"),
+    };
+    let Some(wait) = too_much.again_in() else {
+        return Status::resource_exhausted(why);
+    };
+    let mut status = Status::resource_exhausted(format!("{why}; again in {} s", wait.as_secs() + 1));
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    status.metadata_mut().insert(RETRY_AFTER, millis.into());
+    status
+}
+
+fn drops(metrics: &Metrics) -> Vec<v1::Drop> {
+    let drops = metrics.drops().into_iter();
+    drops.map(|(what, count)| v1::Drop { what, count }).collect()
 }
 
 /// Which runs are to be listed.

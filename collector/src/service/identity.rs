@@ -8,8 +8,10 @@ use tonic::{Request, Response, Status};
 use tracing::{info, warn};
 
 use super::{Shared, peer};
+use crate::clock;
 use crate::hub::Event;
 use crate::identity::{JoinRefusal, Joined};
+use crate::source::Source;
 
 /// The service.
 pub(crate) struct IdentityService(pub(crate) Shared);
@@ -19,6 +21,8 @@ impl Identity for IdentityService {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::Certificate>, Status> {
         let peer = peer(&request);
         let place = peer.place();
+        let source = peer.address.map(|address| Source::of(address.ip()));
+        self.may_join(source)?;
         let request = request.into_inner();
         let name = request.name.clone();
         let is_connected = |id: &SpiffeId| self.0.connections.any_of(id);
@@ -38,6 +42,9 @@ impl Identity for IdentityService {
             }
             Err(refusal) => {
                 self.0.metrics.joined("refused");
+                if let Some(source) = source {
+                    self.0.limits.join_failed(source, clock::now());
+                }
                 // What was asked for is text from outside.
                 let name = parallax_model::text::escape_str(&name, 63);
                 warn!(%name, peer = %place, "join refused: {refusal}");
@@ -120,6 +127,20 @@ impl IdentityService {
             self.0.hub.tell(turned_away).await?;
         }
         Ok(())
+    }
+
+    /// Whoever failed too often waits, and costs no more than this answer.
+    fn may_join(&self, source: Option<Source>) -> Result<(), Status> {
+        let Some(source) = source else {
+            return Ok(());
+        };
+        self.0.limits.may_join(source, clock::now()).map_err(|wait| {
+            self.0.metrics.join_kept_out();
+            Status::resource_exhausted(format!(
+                "too many attempts to join from {source} have failed; again in {} s",
+                wait.as_secs() + 1
+            ))
+        })
     }
 }
 

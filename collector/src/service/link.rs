@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use parallax_model::bucket::{Bucket, Rate};
 use parallax_model::capture::Capture;
 use parallax_model::observation::{Observation, Reason};
 use parallax_model::signal::{Signal, SignalKind};
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::{Shared, peer};
 use crate::agents::{Introduction, LinkId, Pulse};
+use crate::clock;
 use crate::hub::{AgentConnected, Event, Outbound, ToAgent};
 use crate::peer::Peer;
 use crate::runs::{Report, StageEnded, Word};
@@ -32,6 +34,9 @@ use crate::store::Standing;
 
 /// Words for one agent that may wait; one that leaves more unread is cut off.
 const QUEUE: usize = 256;
+
+/// What an agent may say: a probe's hundreds of stages at once, and then more than any fleet of probes needs.
+const MESSAGES: Rate = Rate::per_minute(200 * 60).with_burst(4000);
 
 /// How long a new link may take to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -149,7 +154,14 @@ impl Link {
         inbound: &mut Streaming<v1::AgentMessage>,
         answers: &mpsc::WeakSender<ToAgent>,
     ) -> String {
+        let mut room = Bucket::new(MESSAGES);
+        let mut lost = 0;
         loop {
+            if let Err(wait) = room.take(clock::now()) {
+                // What it sends meanwhile waits in its own connection.
+                self.shared.metrics.agent_message_delayed(&self.name);
+                tokio::time::sleep(wait).await;
+            }
             let message = match inbound.message().await {
                 Ok(Some(message)) => message.message,
                 Ok(None) => return "the agent closed the link".to_owned(),
@@ -163,6 +175,9 @@ impl Link {
                         wall_offset_us: beat.wall_offset_us,
                         probes_in_flight: beat.probes_in_flight,
                     };
+                    let dropped = beat.reports_dropped.saturating_sub(lost);
+                    self.shared.metrics.agent_reports_dropped(&self.name, dropped);
+                    lost = lost.max(beat.reports_dropped);
                     if let Some(sender) = answers.upgrade() {
                         // An agent that reads too slowly learns its clock later.
                         let _ = sender.try_send(ToAgent::Heartbeat(word::answer(&beat, self.shared.clock)));

@@ -35,7 +35,7 @@ impl TraceService for OtlpService {
             let message = format!("{agent} may send spans only with {AGENT_ID}={agent} in their resource");
             return Err(Status::permission_denied(message));
         }
-        self.0.relay.pass_on(request);
+        self.0.relay.pass_on(peer.spiffe.as_ref(), request);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::answer;
 use crate::audit::Entry;
 use crate::hub::{Event, HubHandle, Stopping};
+use crate::limits::Leave;
 use crate::runs::Happening;
 
 /// Tells the hub when the stream is dropped, whoever drops it.
@@ -19,6 +20,8 @@ pub(super) struct CallerGuard {
     pub(super) run: Uuid,
     /// Its place in the audit log, until it is written how the run ended.
     pub(super) entry: Option<Entry>,
+    /// Its operator's leave for one run is given back with it.
+    pub(super) _leave: Option<Leave>,
 }
 
 impl Drop for CallerGuard {
