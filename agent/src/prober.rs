@@ -14,7 +14,7 @@ use crate::agent::AgentError;
 use crate::driver::tls::Trust;
 use crate::order::{Order, Refusal};
 use crate::policy::Policy;
-use crate::report::{Report, Reports};
+use crate::report::{Report, Reports, outlet};
 use crate::runner::Runner;
 
 /// An agent's driver and engine without its link: what an order would set off, for a program that has no collector
@@ -91,8 +91,8 @@ impl Prober {
             tracestate: String::new(),
         };
         let _permit = self.runner.admit(&order)?;
-        let (sender, mut news) = mpsc::unbounded_channel();
-        let reports = Reports::of_order(order.id.as_str().into(), sender);
+        let (outlet, mut news) = outlet();
+        let reports = Reports::of_order(order.id.as_str().into(), outlet);
         let (_partner, nobody) = mpsc::channel(1);
         let listening = async {
             while let Some((_, report)) = news.recv().await {

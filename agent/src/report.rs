@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parallax_model::capture::Capture;
 use parallax_model::observation::{Attempt, Observation};
@@ -49,21 +50,60 @@ pub(crate) enum OfAttempt {
     Overdue(Attempt),
 }
 
+/// News that may wait for the link. The last half is kept for what an order can't do without.
+const WAITING: usize = 1024;
+
+/// Where the news of all orders go. What finds no room is lost, and counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlet {
+    sender: mpsc::Sender<(Arc<str>, Report)>,
+    lost: Arc<AtomicU64>,
+}
+
+/// An outlet, and its other end.
+pub(crate) fn outlet() -> (Outlet, mpsc::Receiver<(Arc<str>, Report)>) {
+    let (sender, news) = mpsc::channel(WAITING);
+    let lost = Arc::default();
+    (Outlet { sender, lost }, news)
+}
+
+impl Outlet {
+    /// How much found no room.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is on its way.
+    fn tell(&self, order: Arc<str>, report: Report) -> bool {
+        let room = match &report {
+            Report::Stage { .. } | Report::Overdue(_) | Report::Capture(_) => {
+                self.sender.capacity() > self.sender.max_capacity() / 2
+            }
+            Report::LoginAsked(_) | Report::Signal { .. } => true,
+        };
+        let told = room && self.sender.try_send((order, report)).is_ok();
+        if !told {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        told
+    }
+}
+
 /// Where a probe's news go. Nobody need listen.
 #[derive(Debug, Clone)]
 pub(crate) struct Reports {
     order: Arc<str>,
-    sender: mpsc::UnboundedSender<(Arc<str>, Report)>,
-    /// Who in this agent hears of the attempts that were asked for too.
+    outlet: Outlet,
+    /// Who in this agent hears of the attempts that were asked for too: it reads at once, and stages are few.
     listener: Option<mpsc::UnboundedSender<(SocketAddr, OfAttempt)>>,
 }
 
 impl Reports {
-    /// The news of one order, among those of others. Their number is bounded by the stages of a probe.
-    pub(crate) fn of_order(order: Arc<str>, sender: mpsc::UnboundedSender<(Arc<str>, Report)>) -> Self {
+    /// The news of one order, among those of others.
+    pub(crate) fn of_order(order: Arc<str>, outlet: Outlet) -> Self {
         Self {
             order,
-            sender,
+            outlet,
             listener: None,
         }
     }
@@ -76,14 +116,11 @@ impl Reports {
     }
 
     pub(crate) fn stage(&self, place: Option<(IpAddr, Endpoint)>, stage: Box<Stage>) {
-        let _ = self
-            .sender
-            .send((self.order.clone(), Report::Stage { place, stage }));
+        self.tell(Report::Stage { place, stage });
     }
 
     pub(crate) fn capture(&self, capture: Capture) {
-        let report = Report::Capture(Box::new(capture));
-        let _ = self.sender.send((self.order.clone(), report));
+        self.tell(Report::Capture(Box::new(capture)));
     }
 
     /// Only for whoever hears of it here.
@@ -96,14 +133,16 @@ impl Reports {
     }
 
     pub(crate) fn overdue(&self, so_far: Observation) {
-        let report = Report::Overdue(Box::new(so_far));
-        let _ = self.sender.send((self.order.clone(), report));
+        self.tell(Report::Overdue(Box::new(so_far)));
     }
 
     pub(crate) fn signal(&self, attempt: Option<SocketAddr>, signal: Signal) {
         let at = Instant::now();
-        let said = Report::Signal { attempt, signal, at };
-        let _ = self.sender.send((self.order.clone(), said));
+        self.tell(Report::Signal { attempt, signal, at });
+    }
+
+    fn tell(&self, report: Report) -> bool {
+        self.outlet.tell(self.order.clone(), report)
     }
 
     /// The question that the login gate asks.
@@ -111,13 +150,43 @@ impl Reports {
         let reports = self.clone();
         Box::new(move || {
             let (answer, answered) = oneshot::channel();
-            let asked = (reports.order.clone(), Report::LoginAsked(answer));
-            let sent = reports.sender.send(asked);
+            let asked = reports.tell(Report::LoginAsked(answer));
             Box::pin(async move {
                 let lost = || "the collector can not be asked whether the secret may be tried".to_owned();
-                sent.map_err(|_| lost())?;
+                if !asked {
+                    return Err(lost());
+                }
                 answered.await.map_err(|_| lost())?
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parallax_model::stage::{Outcome, StageName};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn stages_that_nobody_reads_are_lost_and_counted_and_the_login_is_still_asked_for() {
+        let (outlet, mut news) = outlet();
+        let reports = Reports::of_order("one".into(), outlet.clone());
+        for _ in 0..WAITING * 2 {
+            let stage = Stage::new(StageName::Resolve, Outcome::Ok, Duration::ZERO, Duration::ZERO);
+            reports.stage(None, Box::new(stage));
+        }
+        assert_eq!(news.len(), WAITING / 2);
+        assert_eq!(outlet.lost(), u64::try_from(WAITING + WAITING / 2).unwrap());
+        let asked = reports.ask_leave()();
+        let mut last = None;
+        while let Ok((_, report)) = news.try_recv() {
+            last = Some(report);
+        }
+        assert!(matches!(&last, Some(Report::LoginAsked(_))), "{last:?}");
+        drop(last);
+        assert!(asked.await.is_err(), "nobody answered");
     }
 }

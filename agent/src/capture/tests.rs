@@ -22,7 +22,7 @@ use super::pcapng::tests::blocks;
 use super::*;
 use crate::driver::tls::Trust;
 use crate::order::Order;
-use crate::report::{Report, Reports};
+use crate::report::{Report, Reports, outlet};
 use crate::runner::Runner;
 
 mod server;
@@ -106,8 +106,8 @@ fn with_login(order: Order, runner: &Runner) -> Order {
 }
 
 async fn run(runner: &Runner, order: &Order) -> (Observation, Vec<Capture>) {
-    let (sender, mut news) = mpsc::unbounded_channel();
-    let reports = Reports::of_order(order.id.as_str().into(), sender);
+    let (outlet, mut news) = outlet();
+    let reports = Reports::of_order(order.id.as_str().into(), outlet);
     let listening = tokio::spawn(async move {
         let mut captures = Vec::new();
         while let Some((_, report)) = news.recv().await {

@@ -20,7 +20,7 @@ use crate::link::signal::{self, Clocks};
 use crate::order::{Order, Refusal};
 use crate::partner::{Heard, WAITING};
 use crate::policy::Policy;
-use crate::report::{Report, Reports};
+use crate::report::{Outlet, Report, Reports, outlet};
 use crate::runner::{Permit, Ran, Runner, ways};
 use crate::telemetry::Telemetry;
 
@@ -32,8 +32,8 @@ pub(crate) struct Orders {
     runner: Arc<Runner>,
     telemetry: Telemetry,
     traced: bool,
-    news: mpsc::UnboundedReceiver<(Arc<str>, Report)>,
-    reports: mpsc::UnboundedSender<(Arc<str>, Report)>,
+    news: mpsc::Receiver<(Arc<str>, Report)>,
+    outlet: Outlet,
     tasks: JoinSet<Result<Observation, Refusal>>,
     ids: HashMap<Id, Arc<str>>,
     underway: HashMap<Arc<str>, Underway>,
@@ -51,13 +51,13 @@ struct Underway {
 
 impl Orders {
     pub(crate) fn new(runner: Arc<Runner>, telemetry: Telemetry, traced: bool) -> Self {
-        let (reports, news) = mpsc::unbounded_channel();
+        let (outlet, news) = outlet();
         Self {
             runner,
             telemetry,
             traced,
             news,
-            reports,
+            outlet,
             tasks: JoinSet::new(),
             ids: HashMap::new(),
             underway: HashMap::new(),
@@ -74,6 +74,11 @@ impl Orders {
             capabilities.push("capture".to_owned());
         }
         capabilities
+    }
+
+    /// News of orders that found no room.
+    pub(crate) fn lost(&self) -> u64 {
+        self.outlet.lost()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -112,7 +117,7 @@ impl Orders {
                 Telemetry::off()
             },
             order,
-            reports: Reports::of_order(id.clone(), self.reports.clone()),
+            reports: Reports::of_order(id.clone(), self.outlet.clone()),
             received,
             planned: planned.map(|planned| planned.min(received + LATEST_START)),
             wall_offset_us,

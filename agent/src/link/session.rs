@@ -10,8 +10,9 @@ use parallax_proto::v1::agent_link_client::AgentLinkClient;
 use parallax_proto::v1::agent_message::Message as Up;
 use parallax_proto::v1::collector_message::Message as Down;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -33,9 +34,18 @@ const QUICK: u64 = 3;
 /// What a collector may ask for; one that asks for less keeps its agents busy with nothing else.
 const SHORTEST_BEAT: Duration = Duration::from_millis(100);
 
+/// Messages that may wait for the connection. The last half is kept for what the collector must hear.
+const UP: usize = 256;
+/// Of these, what is free before more is read or reported: a message has one answer at most, and an order one end.
+const ROOM: usize = 16;
+
 /// A connection.
 pub(crate) struct Session {
-    up: mpsc::UnboundedSender<v1::AgentMessage>,
+    up: mpsc::Sender<v1::AgentMessage>,
+    /// Reports that found no room among these.
+    lost: u64,
+    /// Something that must be heard found none.
+    unread: bool,
     down: Streaming<v1::CollectorMessage>,
     runner: Arc<Runner>,
     telemetry: Telemetry,
@@ -54,11 +64,12 @@ impl Session {
         telemetry: Telemetry,
         instance: Uuid,
     ) -> Result<Self, Ended> {
-        let (up, outgoing) = mpsc::unbounded_channel();
-        say(&up, Up::Hello(hello(&runner, instance)));
+        let (up, outgoing) = mpsc::channel(UP);
+        // The first message of an empty queue.
+        let _ = up.try_send(message(Up::Hello(hello(&runner, instance))));
         let opening = async {
             let mut client = AgentLinkClient::new(channel);
-            let answer = client.open(UnboundedReceiverStream::new(outgoing)).await;
+            let answer = client.open(ReceiverStream::new(outgoing)).await;
             let mut down = answer.map_err(|status| Ended::of_status(&status))?.into_inner();
             let welcome = welcome(&mut down).await?;
             Ok((down, welcome))
@@ -68,6 +79,8 @@ impl Session {
         tracing::info!(collector = %welcome.version, agent = %runner.name, "linked to the collector");
         Ok(Self {
             up,
+            lost: 0,
+            unread: false,
             down,
             telemetry,
             runner,
@@ -92,13 +105,17 @@ impl Session {
             self.telemetry.clone(),
             self.welcome.telemetry,
         );
-        loop {
+        while !self.unread {
+            let clocks = Clocks {
+                began: self.began,
+                offset: &self.offset,
+            };
             tokio::select! {
                 () = stop.as_mut() => {
                     drop(orders);
                     return self.leave().await;
                 }
-                message = self.down.message() => {
+                message = with_room(&self.up, self.down.message()) => {
                     heard = Instant::now();
                     match message {
                         Ok(Some(message)) => self.hear(message.message, &mut orders),
@@ -106,17 +123,18 @@ impl Session {
                         Err(status) => return self.ended(Ended::of_status(&status)),
                     }
                 }
-                messages = orders.news(Clocks { began: self.began, offset: &self.offset }) => {
+                messages = with_room(&self.up, orders.news(clocks)) => {
                     for message in messages {
-                        say(&self.up, message);
+                        self.say(message);
                     }
                 }
-                _ = beat.tick() => self.beat(orders.in_flight()),
+                _ = beat.tick() => self.beat(&orders),
                 () = tokio::time::sleep_until(heard + patience) => {
                     return Ended::Lost(format!("nothing heard from the collector for {} s", patience.as_secs()));
                 }
             }
         }
+        Ended::Lost("the collector does not read what this agent says".to_owned())
     }
 
     fn hear(&mut self, message: Option<Down>, orders: &mut Orders) {
@@ -124,7 +142,7 @@ impl Session {
             Some(Down::Heartbeat(answer)) => {
                 self.learn(&answer);
                 if self.beats < QUICK {
-                    self.beat(orders.in_flight());
+                    self.beat(orders);
                 }
             }
             Some(Down::Order(order)) => {
@@ -134,7 +152,7 @@ impl Session {
                     .flatten()
                     .map(|ours| self.began + Duration::from_micros(ours));
                 let answer = orders.take(order, planned, self.offset.wall_us());
-                say(&self.up, answer);
+                self.say(answer);
             }
             Some(Down::Cancel(cancel)) => orders.cancel(&cancel.order_id),
             Some(Down::LoginAnswer(answer)) => orders.login_answered(&answer),
@@ -153,7 +171,7 @@ impl Session {
         }
     }
 
-    fn beat(&mut self, probes_in_flight: u32) {
+    fn beat(&mut self, orders: &Orders) {
         self.beats += 1;
         let beat = v1::Heartbeat {
             sequence: self.beats,
@@ -161,10 +179,30 @@ impl Session {
             agent_wall_us: wall_us(SystemTime::now()),
             rtt_us: self.offset.rtt_us(),
             wall_offset_us: self.offset.wall_us(),
-            probes_in_flight,
+            probes_in_flight: orders.in_flight(),
+            reports_dropped: self.lost + orders.lost(),
             ..v1::Heartbeat::default()
         };
-        say(&self.up, Up::Heartbeat(beat));
+        self.say(Up::Heartbeat(beat));
+    }
+
+    /// Puts a message on its way. Reports are left out for want of room; without an answer or an end of an order the
+    /// collector would wait for nothing, so a link that has no room for one is over.
+    fn say(&mut self, said: Up) {
+        let report = matches!(
+            said,
+            Up::Stage(_) | Up::Overdue(_) | Up::Capture(_) | Up::Signal(_)
+        );
+        let beat = matches!(said, Up::Heartbeat(_));
+        let room = !report || self.up.capacity() > UP / 2;
+        // A stream that has ended takes nothing more; its end is heard on the other side.
+        let full = !room || matches!(self.up.try_send(message(said)), Err(TrySendError::Full(_)));
+        match full {
+            true if report => self.lost += 1,
+            true if beat => {}
+            true => self.unread = true,
+            false => {}
+        }
     }
 
     fn learn(&mut self, answer: &v1::Heartbeat) {
@@ -227,9 +265,15 @@ async fn welcome(down: &mut Streaming<v1::CollectorMessage>) -> Result<v1::Welco
     }
 }
 
-/// A stream that has ended takes nothing more; its end is heard on the other side.
-fn say(up: &mpsc::UnboundedSender<v1::AgentMessage>, message: Up) {
-    let _ = up.send(v1::AgentMessage {
+/// Waits for room first: what is not taken here waits where it comes from.
+async fn with_room<T>(up: &mpsc::Sender<v1::AgentMessage>, next: impl Future<Output = T>) -> T {
+    // A stream that has ended has room for everything.
+    let _room = up.reserve_many(ROOM).await;
+    next.await
+}
+
+const fn message(message: Up) -> v1::AgentMessage {
+    v1::AgentMessage {
         message: Some(message),
-    });
+    }
 }

@@ -217,6 +217,25 @@ async fn a_hello_says_what_the_agent_is_and_can() {
 }
 
 #[tokio::test]
+async fn of_thousands_of_orders_at_once_each_is_answered_and_the_link_lives() {
+    let mut agent = Agent::start().await;
+    let mut link = agent.linked().await;
+    const ORDERS: usize = 5000;
+    for number in 0..ORDERS {
+        link.say(Down::Order(v1::Order {
+            order_id: format!("o{number}"),
+            ..v1::Order::default()
+        }));
+    }
+    for number in 0..ORDERS {
+        let Up::Refused(refused) = link.news().await else {
+            panic!("an order without a question is refused")
+        };
+        assert_eq!(refused.order_id, format!("o{number}"));
+    }
+}
+
+#[tokio::test]
 async fn an_order_is_accepted_before_it_runs_and_reported_stage_by_stage() {
     let mut agent = Agent::start().await;
     let mut link = agent.linked().await;

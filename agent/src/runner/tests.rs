@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::partner::Word;
-use crate::report::Report;
+use crate::report::{Report, outlet};
 
 mod overdue;
 mod ways;
@@ -60,8 +60,8 @@ async fn run_beside(
     order: &Order,
     heard: mpsc::Receiver<Heard>,
 ) -> (Result<Observation, Refusal>, Vec<Signal>) {
-    let (sender, mut news) = mpsc::unbounded_channel();
-    let reports = Reports::of_order(order.id.as_str().into(), sender);
+    let (outlet, mut news) = outlet();
+    let reports = Reports::of_order(order.id.as_str().into(), outlet);
     let listening = tokio::spawn(async move {
         let mut said = Vec::new();
         while let Some((_, report)) = news.recv().await {

@@ -7,8 +7,8 @@ use super::*;
 /// What was said to be overdue, each time with how long after the beginning.
 async fn overdue(runner: &Runner, order: &Order) -> (Observation, Vec<(Duration, Observation)>) {
     let (_partner, heard) = mpsc::channel(1);
-    let (sender, mut news) = mpsc::unbounded_channel();
-    let reports = Reports::of_order(order.id.as_str().into(), sender);
+    let (outlet, mut news) = outlet();
+    let reports = Reports::of_order(order.id.as_str().into(), outlet);
     let began = Instant::now();
     let listening = tokio::spawn(async move {
         let mut told = Vec::new();
