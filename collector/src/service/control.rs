@@ -122,7 +122,10 @@ impl Control for ControlService {
         let leave = match self.leave(&peer, &question.spec.target) {
             Ok(leave) => leave,
             Err(status) => {
-                self.0.audit.refused(&peer, "RunProbe", &subject, status.message()).await;
+                self.0
+                    .audit
+                    .refused(&peer, "RunProbe", &subject, status.message())
+                    .await;
                 return Err(status);
             }
         };
