@@ -3,6 +3,7 @@
 mod attack;
 mod captures;
 mod fake;
+mod flood;
 mod login;
 mod page;
 mod runs;
