@@ -8,6 +8,7 @@ mod capture;
 mod catalogue;
 mod certificate;
 mod documents;
+mod flood;
 mod healthy;
 mod hold;
 mod identity;
