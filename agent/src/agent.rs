@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::circuit::Circuit;
 use crate::driver::tls::{AnchorError, Trust, read_anchors};
-use crate::identity::{self, NoIdentity, Wanted};
+use crate::identity::{self, Keeper, NoIdentity, Wanted};
 use crate::link::{Link, Road};
 use crate::network::LocalNetwork;
 use crate::policy::Policy;
@@ -34,6 +34,8 @@ pub struct AgentOptions {
     pub collector: CollectorAddress,
     /// Buys the identity, if there is none yet.
     pub token: Option<JoinToken>,
+    /// Where a token is looked for again when the identity is lost.
+    pub token_file: Option<PathBuf>,
     /// The vantage point's unique name; without one, that of the identity that is kept.
     pub name: Option<AgentName>,
     /// Labels of the vantage point.
@@ -128,10 +130,15 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         runner: Arc::new(runner),
         instance: instance(),
     };
-    let dir = options.state_dir;
+    let keeper = Keeper {
+        identity,
+        dialer,
+        dir: options.state_dir,
+        token_file: options.token_file,
+    };
     tokio::select! {
         () = link.keep(stop) => {}
-        () = identity::keep_fresh(identity, dialer, &dir) => {}
+        () = keeper.keep_fresh() => {}
     }
     telemetry.shutdown().await;
     Ok(())

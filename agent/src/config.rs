@@ -130,6 +130,7 @@ impl Config {
         Ok(AgentOptions {
             collector: self.collector,
             token,
+            token_file: self.token_file,
             name: self.name,
             labels: self.labels,
             state_dir: self.state_dir,
@@ -203,7 +204,7 @@ fn parse_token(text: &str) -> Result<JoinToken, ConfigError> {
 }
 
 /// A token that was used may be deleted: without the file there is none.
-fn read_token(path: &Path) -> Result<Option<JoinToken>, ConfigError> {
+pub(crate) fn read_token(path: &Path) -> Result<Option<JoinToken>, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse_token(&text).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

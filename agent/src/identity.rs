@@ -1,5 +1,7 @@
 //! The agent's own identity: bought once with a token, kept, renewed before it ends.
 
+mod keeper;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -8,11 +10,10 @@ use parallax_model::identity::Role;
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::AgentName;
 
+pub(crate) use keeper::Keeper;
+
 /// Between two tries to join a collector that is not there yet.
 const JOIN_AGAIN: Duration = Duration::from_secs(2);
-/// Between two looks at the clock: a laptop sleeps, and a wall clock jumps.
-const LOOK: Duration = Duration::from_secs(600);
-const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,9 @@ pub(crate) async fn obtain(wanted: &Wanted<'_>) -> Result<Identity, NoIdentity> 
         if !kept.has_expired(SystemTime::now()) {
             return Ok(kept);
         }
+        if let Some(renewed) = revive(&kept, wanted).await? {
+            return Ok(renewed);
+        }
         if wanted.token.is_none() {
             return Err(NoIdentity::Expired { dir: dir() });
         }
@@ -85,6 +89,28 @@ pub(crate) async fn obtain(wanted: &Wanted<'_>) -> Result<Identity, NoIdentity> 
     identity.save(wanted.dir)?;
     tracing::info!(agent = %name, "joined the collector");
     Ok(identity)
+}
+
+/// Renews an identity that is over, as long as the collector lets it; `None` when it does not any more.
+async fn revive(kept: &Identity, wanted: &Wanted<'_>) -> Result<Option<Identity>, NoIdentity> {
+    let dialer = Dialer::new(wanted.collector.clone(), kept).map_err(IdentityError::from)?;
+    let mut told = String::new();
+    loop {
+        match keeper::renew(kept, &dialer, wanted.dir).await {
+            Ok(renewed) => {
+                tracing::info!("the identity in the state directory had expired; it is renewed");
+                return Ok(Some(renewed));
+            }
+            Err(error) if error.may_retry() => {
+                retell(&mut told, &error);
+                tokio::time::sleep(JOIN_AGAIN).await;
+            }
+            Err(error) => {
+                tracing::warn!("the expired identity can't be renewed: {error}");
+                return Ok(None);
+            }
+        }
+    }
 }
 
 fn check_name(kept: &Identity, wanted: &Wanted<'_>) -> Result<(), NoIdentity> {
@@ -109,11 +135,7 @@ async fn join(
     loop {
         match parallax_identity::join(collector, token, name, key).await {
             Err(error) if error.may_retry() => {
-                let text = error.to_string();
-                if text != told {
-                    tracing::warn!("{text}; trying again");
-                    told = text;
-                }
+                retell(&mut told, &error);
                 tokio::time::sleep(JOIN_AGAIN).await;
             }
             other => return other,
@@ -121,34 +143,11 @@ async fn join(
     }
 }
 
-/// Renews the identity whenever two thirds of its time are over, for as long as the process lives.
-pub(crate) async fn keep_fresh(mut identity: Identity, dialer: Dialer, dir: &Path) {
-    loop {
-        let left = identity
-            .renew_at()
-            .duration_since(SystemTime::now())
-            .unwrap_or_default();
-        if !left.is_zero() {
-            tokio::time::sleep(left.min(LOOK)).await;
-            continue;
-        }
-        match renew(&identity, &dialer, dir).await {
-            Ok(renewed) => {
-                tracing::info!("the agent's certificate is renewed");
-                identity = renewed;
-            }
-            Err(error) => {
-                tracing::warn!("the agent's certificate could not be renewed: {error}");
-                tokio::time::sleep(RENEW_AGAIN).await;
-            }
-        }
+/// The same trouble is one line in the log, not one every two seconds.
+fn retell(told: &mut String, error: &JoinError) {
+    let text = error.to_string();
+    if text != *told {
+        tracing::warn!("{text}; trying again");
+        *told = text;
     }
-}
-
-async fn renew(identity: &Identity, dialer: &Dialer, dir: &Path) -> Result<Identity, JoinError> {
-    let channel = dialer.connect().await?;
-    let renewed = parallax_identity::renew(channel, identity, &LocalKey::generate()?).await?;
-    renewed.save(dir)?;
-    dialer.replace(&renewed).map_err(IdentityError::from)?;
-    Ok(renewed)
 }

@@ -37,6 +37,13 @@ impl Road {
             Self::Given(channel) => Ok(channel.clone()),
         }
     }
+
+    async fn replaced(&self) {
+        match self {
+            Self::Dial(dialer) => dialer.replaced().await,
+            Self::Given(_) => std::future::pending().await,
+        }
+    }
 }
 
 /// Keeps the link up.
@@ -70,7 +77,9 @@ impl Ended {
         };
         match status.code() {
             // ABORTED: another process took over with the same identity; two that dial at once would only take turns.
-            Code::Unauthenticated | Code::PermissionDenied | Code::Aborted => Self::Unwanted(text),
+            Code::Unauthenticated | Code::PermissionDenied | Code::Aborted | Code::AlreadyExists => {
+                Self::Unwanted(text)
+            }
             Code::Unknown | Code::Internal | Code::Unavailable => {
                 Self::Lost(format!("the connection broke: {text}"))
             }
@@ -105,6 +114,8 @@ impl Link {
             tokio::select! {
                 () = stop.as_mut() => return,
                 () = tokio::time::sleep(wait) => {}
+                // An identity that was lost is back.
+                () = self.road.replaced() => {}
             }
         }
     }

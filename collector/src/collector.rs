@@ -86,7 +86,7 @@ impl Collector {
         parallax_identity::install_provider();
         let data = DataDir::open(&config.data_dir)?;
         let claim = data.claim()?;
-        let (store, admission) = data.admission().await?;
+        let (store, admission) = data.admission(config.terms).await?;
         let grpc = listen(config.listen, "--listen")?;
         let http = listen(config.http, "--http")?;
         let telemetry = Telemetry::start(config.otlp_endpoint.as_deref(), &admission.fingerprint())?;
@@ -104,7 +104,7 @@ impl Collector {
             .map_err(|error| StartError::Identity(error.to_string()))?;
         parts.shared.limits = Limits::new(&config.limits);
         let page = Page::open(http, config, proof.clone()).map_err(StartError::Page)?;
-        let acceptor = Acceptor::new(grpc, proof, metrics, config.limits);
+        let acceptor = Acceptor::new(grpc, proof, metrics, config.limits, config.terms.grace);
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         parts.helpers.push(tokio::spawn(acceptor.run(connections)));
         parts.helpers.push(tokio::spawn(page.serve(parts.shared.clone())));

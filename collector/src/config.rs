@@ -1,6 +1,7 @@
 //! How the collector is to run: flags before environment before file before defaults.
 
 mod args;
+mod certificates;
 mod file;
 mod limits;
 mod page;
@@ -13,6 +14,7 @@ use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
 pub use args::{Args, Command, ServeArgs, TokenArgs, TokenCommand};
+pub use certificates::Terms;
 pub use file::ConfigError;
 pub use limits::Limits;
 pub use page::Page;
@@ -44,6 +46,9 @@ pub struct Config {
     /// Which log lines are written; level `info` and above without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_filter: Option<String>,
+    /// The terms on which identities are given out.
+    #[serde(flatten)]
+    pub terms: Terms,
     /// How the page is guarded.
     #[serde(flatten)]
     pub page: Page,
@@ -64,6 +69,7 @@ impl Config {
             .transpose()?
             .unwrap_or_default();
         let page = Page::load(&args.page, &file)?;
+        let terms = Terms::load(args, &file)?;
         let config = Self {
             data_dir: args
                 .data_dir
@@ -80,6 +86,7 @@ impl Config {
             otlp_endpoint: args.otlp_endpoint.clone().or(file.otlp_endpoint),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log_filter: args.log_filter.clone().or(file.log_filter),
+            terms,
             page,
             limits: file.limits,
         };
@@ -115,6 +122,7 @@ impl Config {
         if let Some(filter) = &self.log_filter {
             text.push_str(&format!("log_filter = {}\n", quoted(filter)));
         }
+        text.push_str(&self.terms.to_toml());
         text.push_str(&self.page.to_toml()?);
         // A table ends what stands before it, so it comes last.
         text.push_str(&self.limits.to_toml());
@@ -292,6 +300,9 @@ mod tests {
             ["--listen", "7143"],
             ["--advertise", "host:7143"],
             ["--otlp-endpoint", "localhost:4317"],
+            ["--certificate-lifetime", "59s"],
+            ["--certificate-lifetime", "31d"],
+            ["--renew-grace", "soon"],
             ["--http-key", "key.pem"],
         ] {
             assert!(load(&words).is_err(), "{words:?}");

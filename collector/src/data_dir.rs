@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::Terms;
 use crate::error::StartError;
 use crate::identity::Admission;
 use crate::store::{Sqlite, Store};
@@ -42,14 +43,17 @@ impl DataDir {
     }
 
     /// Its database and its certificate authority; also beside a collector that works in it.
-    pub(crate) async fn admission(&self) -> Result<(Arc<dyn Store>, Arc<Admission>), StartError> {
+    pub(crate) async fn admission(
+        &self,
+        terms: Terms,
+    ) -> Result<(Arc<dyn Store>, Arc<Admission>), StartError> {
         let file = self.path.join(DATABASE);
         let store: Arc<dyn Store> =
             Arc::new(Sqlite::open(&file).await.map_err(|error| StartError::Store {
                 path: file,
                 problem: error.to_string(),
             })?);
-        let admission = Admission::open(&self.path, Arc::clone(&store))
+        let admission = Admission::open(&self.path, Arc::clone(&store), terms)
             .map_err(|error| StartError::Identity(error.to_string()))?;
         Ok((store, Arc::new(admission)))
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use parallax_identity::{Authority, Identity, IdentityError, LEAF_LIFETIME};
+use parallax_identity::{Authority, Identity, IdentityError};
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::token::{JoinToken, TokenNames};
 use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::v1;
 use sha2::{Digest as _, Sha256 as Hasher};
 
+use crate::config::Terms;
 use crate::peer::Peer;
 use crate::store::{CertificateRecord, Sha256, Spent, Store, StoreError, TokenRecord, token_id};
 
@@ -90,19 +91,33 @@ pub(crate) enum JoinRefusal {
 pub(crate) struct Admission {
     authority: Authority,
     store: Arc<dyn Store>,
+    terms: Terms,
 }
 
 impl Admission {
     /// The authority of a data directory, made now if there is none.
-    pub(crate) fn open(directory: &Path, store: Arc<dyn Store>) -> Result<Self, IdentityError> {
+    pub(crate) fn open(directory: &Path, store: Arc<dyn Store>, terms: Terms) -> Result<Self, IdentityError> {
         let authority = Authority::load_or_create(directory)?;
-        Ok(Self { authority, store })
+        Ok(Self {
+            authority,
+            store,
+            terms,
+        })
     }
 
     /// An authority that is gone with the process.
     pub(crate) fn ephemeral(store: Arc<dyn Store>) -> Result<Self, IdentityError> {
         let authority = Authority::ephemeral()?;
-        Ok(Self { authority, store })
+        Ok(Self {
+            authority,
+            store,
+            terms: Terms::default(),
+        })
+    }
+
+    /// On which terms identities are given out.
+    pub(crate) const fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// What stays the same of this collector, in hexadecimal.
@@ -208,7 +223,8 @@ impl Admission {
         let (certificate, record) = self.issue(csr_der, spiffe, now)?;
         let ends = record.not_after;
         // The caller may have been taken out while its request was on the way.
-        if self.store.renew_certificate(presented, record, now).await? {
+        let renewed = self.store.renew_certificate(presented, peer.is_over, record, now);
+        if renewed.await? {
             Ok((certificate, ends))
         } else {
             Err(JoinRefusal::NotRenewed)
@@ -224,12 +240,12 @@ impl Admission {
         let malformed = |error: &dyn std::fmt::Display| JoinRefusal::Malformed(format!("csr_der: {error}"));
         let chain = self
             .authority
-            .issue(csr_der, spiffe, LEAF_LIFETIME)
+            .issue(csr_der, spiffe, self.terms.lifetime)
             .map_err(|error| malformed(&error))?;
         let leaf = chain
             .first()
             .ok_or_else(|| malformed(&"no certificate came of it"))?;
-        let lifetime = SignedDuration::try_from(LEAF_LIFETIME).map_err(|error| malformed(&error))?;
+        let lifetime = SignedDuration::try_from(self.terms.lifetime).map_err(|error| malformed(&error))?;
         let record = CertificateRecord {
             sha256: hash(leaf),
             spiffe_id: spiffe.to_string(),
@@ -385,7 +401,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("collector.db");
         let store = Arc::new(Sqlite::open(&file).await.unwrap());
-        let admission = Admission::open(directory.path(), store.clone()).unwrap();
+        let admission = Admission::open(directory.path(), store.clone(), Terms::default()).unwrap();
         let token = admission
             .create_token(wish(None, 1), Timestamp::now())
             .await

@@ -16,6 +16,8 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// SHA-256 of its certificate; none for a joiner and inside the process.
     pub certificate: Option<Sha256>,
+    /// Whether its certificate is over: it may be renewed, and nothing else.
+    pub is_over: bool,
 }
 
 impl Peer {
@@ -25,6 +27,7 @@ impl Peer {
             spiffe: Some(spiffe),
             address: None,
             certificate: None,
+            is_over: false,
         }
     }
 

@@ -115,10 +115,12 @@ pub(crate) trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Answer<'_, Option<Vec<String>>>;
 
-    /// Keeps a certificate that was issued for another, unless that is worth nothing by now: then `false`.
+    /// Keeps a certificate that was issued for another, unless that is worth nothing by now: then `false`. One that
+    /// is over must be remembered.
     fn renew_certificate(
         &self,
         presented: Sha256,
+        is_over: bool,
         renewed: CertificateRecord,
         now: Timestamp,
     ) -> Answer<'_, bool>;

@@ -1,5 +1,6 @@
 //! The collector as agents and operators meet it: over a pipe, with a fake agent that speaks the link.
 
+mod access;
 mod attack;
 mod captures;
 mod fake;

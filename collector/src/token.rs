@@ -8,6 +8,7 @@ use parallax_model::identity::Role;
 use parallax_model::token::{JoinToken, TokenNames};
 use parallax_model::vantage::Labels;
 
+use crate::config::Terms;
 use crate::data_dir::DataDir;
 use crate::identity::TokenWish;
 
@@ -34,7 +35,7 @@ pub struct TokenOptions {
 /// When the directory, its database or its certificate authority can't be used.
 pub async fn create(data_dir: &Path, options: TokenOptions) -> anyhow::Result<JoinToken> {
     parallax_identity::install_provider();
-    let (_, admission) = DataDir::open(data_dir)?.admission().await?;
+    let (_, admission) = DataDir::open(data_dir)?.admission(Terms::default()).await?;
     let wish = TokenWish {
         role: options.role,
         names: options.names,

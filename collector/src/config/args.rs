@@ -70,6 +70,12 @@ pub struct ServeArgs {
     /// OTLP/gRPC receiver for the spans of collector, agents and operators, http://HOST:PORT
     #[arg(long, env = "PARALLAX_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
+    /// How long a certificate is good: 1m to 30d (default: 7d)
+    #[arg(long, env = "PARALLAX_CERTIFICATE_LIFETIME", value_name = "TIME")]
+    pub certificate_lifetime: Option<String>,
+    /// How long after its end a certificate can still be renewed: 0s to 30d (default: 7d)
+    #[arg(long, env = "PARALLAX_RENEW_GRACE", value_name = "TIME")]
+    pub renew_grace: Option<String>,
     /// How log lines are written to standard error
     #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
@@ -152,24 +158,23 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number and a unit: 90s, 30m, 1h, 7d; at most 365d".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
+    duration(text)
+        .filter(|time| (1..=365 * 24 * 3600).contains(&time.as_secs()))
+        .ok_or_else(|| "write a number and a unit: 90s, 30m, 1h, 7d; at most 365d".to_owned())
+}
+
+/// `90s`, `30m`, `1h`, `7d`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
     let seconds = match unit {
         's' => 1,
         'm' => 60,
         'h' => 3600,
         'd' => 24 * 3600,
-        _ => return Err(wrong()),
+        _ => return None,
     };
-    let number: u64 = text
-        .strip_suffix(unit)
-        .and_then(|number| number.parse().ok())
-        .ok_or_else(wrong)?;
-    number
-        .checked_mul(seconds)
-        .filter(|seconds| (1..=365 * 24 * 3600).contains(seconds))
-        .map(Duration::from_secs)
-        .ok_or_else(wrong)
+    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) advertise: Vec<String>,
     pub(super) otlp_endpoint: Option<String>,
+    pub(super) certificate_lifetime: Option<String>,
+    pub(super) renew_grace: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_filter: Option<String>,
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{Identity, IdentityError, peer_identity};
+use parallax_identity::{Identity, IdentityError, peer_identity_within};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::ServerConfig;
@@ -43,6 +43,8 @@ struct Hall {
     handshakes: Arc<Places>,
     strangers: Arc<Places>,
     seats: Arc<Seats>,
+    /// How long after its end a certificate can be renewed.
+    grace: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -52,11 +54,13 @@ impl Acceptor {
         config: watch::Receiver<Arc<ServerConfig>>,
         metrics: Arc<Metrics>,
         limits: Limits,
+        grace: Duration,
     ) -> Self {
         let hall = Hall {
             handshakes: Places::new(HANDSHAKES),
             strangers: Places::new(limits.without_certificate),
             seats: Seats::new(limits.connections, limits.per_identity),
+            grace,
             metrics,
         };
         Self {
@@ -134,12 +138,13 @@ impl Hall {
         stream.set_nodelay(true)?;
         let stream = parallax_identity::accept(config, stream).await?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let spiffe = match chain {
+        let presented = match chain {
             [] => None,
-            chain => Some(peer_identity(chain).map_err(io::Error::other)?),
+            chain => Some(peer_identity_within(chain, self.grace).map_err(io::Error::other)?),
         };
         let peer = Peer {
-            spiffe,
+            is_over: presented.as_ref().is_some_and(|presented| presented.is_over),
+            spiffe: presented.map(|presented| presented.spiffe),
             address: Some(address),
             certificate: chain.first().map(|leaf| hash(leaf)),
         };
@@ -171,7 +176,10 @@ pub(crate) fn certified(
     names: Vec<String>,
 ) -> Result<watch::Receiver<Arc<ServerConfig>>, IdentityError> {
     let identity = admission.server(&names)?;
-    let (renewed, config) = watch::channel(parallax_identity::server_config(&identity)?);
+    let (renewed, config) = watch::channel(parallax_identity::server_config(
+        &identity,
+        admission.terms().grace,
+    )?);
     tokio::spawn(renew(identity, admission, names, renewed));
     Ok(config)
 }
@@ -191,9 +199,12 @@ async fn renew(
             () = renewed.closed() => return,
             () = tokio::time::sleep(wait) => {}
         }
-        let next = admission
-            .server(&names)
-            .and_then(|identity| Ok((parallax_identity::server_config(&identity)?, identity)));
+        let next = admission.server(&names).and_then(|identity| {
+            Ok((
+                parallax_identity::server_config(&identity, admission.terms().grace)?,
+                identity,
+            ))
+        });
         match next {
             Ok((config, next)) => {
                 info!("the collector's own certificate was renewed");

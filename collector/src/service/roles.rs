@@ -58,13 +58,16 @@ pub(crate) const CALLS: &[(&str, Needs, Written)] = &[
     ("/parallax.v1.Access/SetAgentLabels", ADMIN, Written::Handler),
     ("/parallax.v1.Access/ListAudit", ADMIN, Written::Door),
     ("/parallax.v1.Identity/Join", Needs::Nothing, Written::Handler),
-    ("/parallax.v1.Identity/Renew", Needs::Identity, Written::Handler),
+    (RENEW, Needs::Identity, Written::Handler),
     (
         "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         Needs::Identity,
         Written::Not,
     ),
 ];
+
+/// What one whose certificate is over may call.
+const RENEW: &str = "/parallax.v1.Identity/Renew";
 
 const VIEWER: Needs = Needs::Person(Role::Viewer);
 const OPERATOR: Needs = Needs::Person(Role::Operator);
@@ -83,6 +86,12 @@ pub(crate) fn permit(path: &str, peer: &Peer) -> Result<(), Status> {
             "no certificate of this collector was shown; join first, with a token",
         ));
     };
+    if peer.is_over && path != RENEW {
+        return Err(Status::unauthenticated(format!(
+            "the certificate of {} has expired: it can be renewed, and nothing else",
+            id.name
+        )));
+    }
     let (permitted, wanted) = match needs {
         Needs::Nothing | Needs::Identity => (id.role != Role::Collector, "an agent or a person"),
         Needs::Agent => (id.role == Role::Agent, "an agent"),
@@ -244,6 +253,20 @@ mod tests {
                     let expected = role.map_or(Code::Unauthenticated, |_| Code::PermissionDenied);
                     assert_eq!(status.code(), expected, "{path} by {role:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_over_can_be_renewed_and_nothing_else() {
+        for role in Role::ALL.iter().copied().filter(|&role| role != Role::Collector) {
+            let over = Peer {
+                is_over: true,
+                ..peer(Some(role))
+            };
+            for (path, needs, _) in CALLS {
+                let free = *path == RENEW || *needs == Needs::Nothing;
+                assert_eq!(permit(path, &over).is_ok(), free, "{path} by {role}");
             }
         }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parallax_model::audit::AuditEntry;
 use parallax_model::run::{RunDocument, RunSummary, RunTarget};
 use parallax_model::vantage::{AgentName, Labels};
@@ -32,6 +32,9 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// Connections to one file; SQLite has one writer anyway.
 const CONNECTIONS: u32 = 4;
+
+/// How long after its end a certificate can be renewed at most; until then it is remembered.
+const LONGEST_GRACE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Each brings the database from the version before to its own, the number in its name.
 const MIGRATIONS: &[&str] = &[
@@ -76,7 +79,7 @@ impl Sqlite {
     async fn prepare(pool: SqlitePool) -> Result<Self, StoreError> {
         migrate(&pool, MIGRATIONS).await?;
         sqlx::query("DELETE FROM certificates WHERE not_after < $1")
-            .bind(Timestamp::now().as_microsecond())
+            .bind((Timestamp::now() - LONGEST_GRACE).as_microsecond())
             .execute(&pool)
             .await?;
         let store = Self { pool };
@@ -145,10 +148,11 @@ impl Store for Sqlite {
     fn renew_certificate(
         &self,
         presented: Sha256,
+        is_over: bool,
         renewed: CertificateRecord,
         now: Timestamp,
     ) -> Answer<'_, bool> {
-        Box::pin(certificates::renew(self, presented, renewed, now))
+        Box::pin(certificates::renew(self, presented, is_over, renewed, now))
     }
 
     fn standing(&self, sha256: Sha256) -> Answer<'_, Standing> {

@@ -16,7 +16,7 @@ use tonic::Code;
 
 use super::fake::{FakeAgent, question, spec};
 use crate::Collector;
-use crate::config::{Config, Limits, Page};
+use crate::config::{Config, Limits, Page, Terms};
 use crate::identity::DEFAULT_TTL;
 use crate::token::{TokenOptions, create};
 use parallax_telemetry::logs::LogFormat;
@@ -30,6 +30,7 @@ pub(super) fn config(directory: &Path) -> Config {
         otlp_endpoint: None,
         log_format: LogFormat::Text,
         log_filter: None,
+        terms: Terms::default(),
         page: Page::default(),
         limits: Limits::default(),
     }

@@ -21,7 +21,7 @@ use crate::store::{self, Readers};
 pub const LEAF_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Certificates begin in the past, so that a clock which is a little behind does not refuse them.
-const BACKDATE: Duration = Duration::from_secs(300);
+pub(crate) const BACKDATE: Duration = Duration::from_secs(300);
 /// Ours have about 200 bytes; nothing larger is parsed for a stranger.
 const LARGEST_REQUEST: usize = 4096;
 /// Of a serial number, so that none is ever given twice (CA/Browser Forum asks for 8; RFC 5280 allows 20).

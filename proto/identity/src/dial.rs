@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -71,6 +72,7 @@ impl DialError {
 pub struct Dialer {
     address: CollectorAddress,
     caller: Arc<RwLock<Caller>>,
+    replaced: Arc<Notify>,
 }
 
 /// As whom to dial.
@@ -102,6 +104,7 @@ impl Dialer {
         Self {
             address,
             caller: Arc::new(RwLock::new(caller)),
+            replaced: Arc::default(),
         }
     }
 
@@ -109,7 +112,13 @@ impl Dialer {
     pub fn replace(&self, identity: &Identity) -> Result<(), rustls::Error> {
         let caller = Caller::of(identity)?;
         *self.caller.write().unwrap_or_else(PoisonError::into_inner) = caller;
+        self.replaced.notify_waiters();
         Ok(())
+    }
+
+    /// Waits until another identity is used.
+    pub async fn replaced(&self) {
+        self.replaced.notified().await;
     }
 
     /// Where it dials.
@@ -122,6 +131,12 @@ impl Dialer {
     /// In TLS 1.3 the collector judges our certificate after our handshake is over, so that a refusal shows in the
     /// first call: [`explain`](crate::explain) puts it in words.
     pub async fn connect(&self) -> Result<Channel, DialError> {
+        self.caller().is_valid(SystemTime::now())?;
+        self.connect_to_renew().await
+    }
+
+    /// The same, whether or not our own certificate is over: the collector decides whether it can still be renewed.
+    pub async fn connect_to_renew(&self) -> Result<Channel, DialError> {
         let stream = self.open().await?;
         let mut once = Some(TokioIo::new(stream));
         let connector = service_fn(move |_: Uri| {
@@ -142,8 +157,16 @@ impl Dialer {
         self.endpoint()
             .connect_with_connector_lazy(service_fn(move |_: Uri| {
                 let dialer = dialer.clone();
-                async move { dialer.open().await.map(TokioIo::new).map_err(io::Error::other) }
+                async move {
+                    let valid = dialer.caller().is_valid(SystemTime::now());
+                    valid.map_err(io::Error::other)?;
+                    dialer.open().await.map(TokioIo::new).map_err(io::Error::other)
+                }
             }))
+    }
+
+    fn caller(&self) -> Caller {
+        self.caller.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn open(&self) -> Result<TlsStream<TcpStream>, DialError> {
@@ -154,8 +177,7 @@ impl Dialer {
     }
 
     async fn open_unhurried(&self) -> Result<TlsStream<TcpStream>, DialError> {
-        let caller = self.caller.read().unwrap_or_else(PoisonError::into_inner).clone();
-        caller.is_valid(SystemTime::now())?;
+        let caller = self.caller();
         let name = ServerName::try_from(self.address.host().to_owned())
             .map_err(|error| self.failed(&error.to_string()))?;
         let tcp = reach(self.address.host(), self.address.port())

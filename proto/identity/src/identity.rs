@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use crate::authority::BACKDATE;
 use crate::key::LocalKey;
 use crate::leaf::Leaf;
 use crate::store::{self, Readers};
@@ -181,10 +182,10 @@ impl Identity {
         self.leaf.not_after
     }
 
-    /// When to renew: two thirds of the lifetime are over.
+    /// When to renew: two thirds of the lifetime are over. That it begins in the past is no part of its life.
     pub fn renew_at(&self) -> SystemTime {
-        let (from, to) = (self.leaf.not_before, self.leaf.not_after);
-        from + to.duration_since(from).unwrap_or_default() * 2 / 3
+        let (from, to) = (self.leaf.not_before + BACKDATE, self.leaf.not_after);
+        to - to.duration_since(from).unwrap_or_default() / 3
     }
 
     /// Whether the certificate has ended.
@@ -373,10 +374,25 @@ mod tests {
         let identity = identity(&Authority::ephemeral().unwrap(), &LocalKey::generate().unwrap());
         let left = identity.not_after().duration_since(identity.renew_at()).unwrap();
         assert!(
-            left.abs_diff(LEAF_LIFETIME / 3) < Duration::from_secs(120),
+            left.abs_diff(LEAF_LIFETIME / 3) < Duration::from_secs(2),
             "{left:?}"
         );
         assert!(!identity.has_expired(SystemTime::now()));
         assert!(identity.has_expired(identity.not_after()));
+    }
+
+    #[test]
+    fn a_certificate_of_a_minute_is_not_due_at_once() {
+        let authority = Authority::ephemeral().unwrap();
+        let (id, key): (SpiffeId, _) = (
+            "spiffe://parallax.internal/agent/fra-1".parse().unwrap(),
+            LocalKey::generate().unwrap(),
+        );
+        let chain = authority
+            .issue(&key.csr(&id.name).unwrap(), &id, Duration::from_secs(60))
+            .unwrap();
+        let identity = Identity::new(&key, chain, vec![authority.certificate().to_vec()]).unwrap();
+        let wait = identity.renew_at().duration_since(SystemTime::now()).unwrap();
+        assert!((35..=40).contains(&wait.as_secs()), "{wait:?}");
     }
 }

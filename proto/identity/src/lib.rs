@@ -6,6 +6,7 @@
 
 mod address;
 mod authority;
+mod client_auth;
 mod dial;
 mod explain;
 mod harden;
@@ -30,7 +31,7 @@ pub use harden::forbid_core_dumps;
 pub use identity::{Identity, IdentityError};
 pub use join::{JoinError, join, renew};
 pub use key::LocalKey;
-pub use peer::{PeerError, peer_identity};
+pub use peer::{PeerError, Presented, peer_identity, peer_identity_within};
 pub use server::{accept, server_config};
 pub use store::{Readers, write_whole};
 pub use trust::TrustError;

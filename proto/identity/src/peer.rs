@@ -1,6 +1,6 @@
 //! Who is at the other end.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parallax_model::identity::SpiffeId;
 use rustls::pki_types::CertificateDer;
@@ -32,6 +32,27 @@ pub fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError
     peer_identity_at(chain, SystemTime::now())
 }
 
+/// Whom a certificate names that may be over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// Who.
+    pub spiffe: SpiffeId,
+    /// Whether the certificate is over. Its holder may renew it, and nothing else.
+    pub is_over: bool,
+}
+
+/// The same, for a certificate that may have been over for `grace`.
+pub fn peer_identity_within(chain: &[CertificateDer<'_>], grace: Duration) -> Result<Presented, PeerError> {
+    let (leaf, now) = (Leaf::of(chain)?, SystemTime::now());
+    if !(leaf.not_before..=leaf.not_after + grace).contains(&now) {
+        return Err(PeerError::NotNow);
+    }
+    Ok(Presented {
+        is_over: now > leaf.not_after,
+        spiffe: leaf.spiffe,
+    })
+}
+
 fn peer_identity_at(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<SpiffeId, PeerError> {
     let leaf = Leaf::of(chain)?;
     if (leaf.not_before..=leaf.not_after).contains(&now) {
@@ -43,8 +64,6 @@ fn peer_identity_at(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<Spi
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{Authority, LEAF_LIFETIME, LocalKey};
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::client_auth::ClientVerifier;
 use crate::identity::{Identity, IdentityError};
 use crate::trust::{CollectorVerifier, Trust};
 
@@ -24,11 +25,12 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES: u64 = 64 * 1024;
 
 /// The collector's side. A client may come without a certificate, since a joiner has none yet; one that is given
-/// must lead to an anchor and be valid now. What each may do is decided by the identity in it, call by call.
+/// must lead to an anchor and be valid now, or have been within `grace`: its holder can renew it then, and nothing
+/// else. What each may do is decided by the identity in it, call by call.
 ///
 /// It serves as long as the identity's certificate lasts: at [`Identity::renew_at`] a new one is made, and given to
 /// the connections accepted from then on.
-pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, IdentityError> {
+pub fn server_config(identity: &Identity, grace: Duration) -> Result<Arc<ServerConfig>, IdentityError> {
     let wrong = |error: &dyn std::fmt::Display| IdentityError::Certificate(error.to_string());
     let roots = Arc::new(identity.roots()?);
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
@@ -38,7 +40,7 @@ pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, IdentityE
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| wrong(&error))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(ClientVerifier::new(verifier, grace)))
         .with_single_cert(identity.chain().to_vec(), identity.key())
         .map_err(|error| wrong(&error))?;
     config.alpn_protocols = vec![HTTP2.to_vec()];

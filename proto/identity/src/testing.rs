@@ -68,7 +68,7 @@ impl Collector {
     pub(crate) async fn start_as(authority: &Arc<Authority>, identity: &Identity) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string().parse().unwrap();
-        let config = server_config(identity).unwrap();
+        let config = server_config(identity, Duration::ZERO).unwrap();
         let seen = Arc::new(Seen::default());
         let (incoming, connections) = mpsc::channel(16);
         let (hang_up, hung_up) = mpsc::channel(1);

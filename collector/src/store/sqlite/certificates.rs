@@ -17,6 +17,7 @@ const AT_MOST: i64 = 8;
 pub(super) async fn renew(
     store: &Sqlite,
     presented: Sha256,
+    is_over: bool,
     renewed: CertificateRecord,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -28,7 +29,7 @@ pub(super) async fn renew(
     let token = match &row {
         Some(row) if row.try_get::<Option<i64>, _>("removed_at")?.is_some() => return Ok(false),
         Some(row) => row.try_get::<Option<&[u8]>, _>("token_hash")?,
-        None if is_out(&mut transaction, &renewed.spiffe_id).await? => return Ok(false),
+        None if is_over || is_out(&mut transaction, &renewed.spiffe_id).await? => return Ok(false),
         None => None,
     };
     let token = token
@@ -115,21 +116,23 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Makes the certificates of an identity worthless; how many were still good.
+/// Makes the certificates of an identity worthless; how many were still good, and how many there were.
 pub(super) async fn take_away(
     transaction: &mut Transaction<'static, Database>,
     spiffe_id: &str,
     now: Timestamp,
-) -> Result<u64, StoreError> {
-    let taken = sqlx::query(
-        "UPDATE certificates SET removed_at = $1 \
-         WHERE spiffe_id = $2 AND removed_at IS NULL AND not_after > $1",
+) -> Result<(usize, usize), StoreError> {
+    // One that is over could still be renewed.
+    let taken: Vec<i64> = sqlx::query_scalar(
+        "UPDATE certificates SET removed_at = $1 WHERE spiffe_id = $2 AND removed_at IS NULL \
+         RETURNING not_after",
     )
     .bind(now.as_microsecond())
     .bind(spiffe_id)
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
-    Ok(taken.rows_affected())
+    let good = taken.iter().filter(|&&ends| ends > now.as_microsecond()).count();
+    Ok((good, taken.len()))
 }
 
 /// Takes somebody out: no certificate, no agent, no labels, and no token made before brings it back.
@@ -138,7 +141,7 @@ pub(super) async fn take_out(
     spiffe_id: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let taken = take_away(transaction, spiffe_id, now).await?;
+    let (_, taken) = take_away(transaction, spiffe_id, now).await?;
     let mut agents = 0;
     if let Some(agent) = agent_of(spiffe_id) {
         agents = sqlx::query("UPDATE agents SET removed_at = $1 WHERE name = $2 AND removed_at IS NULL")
@@ -152,7 +155,7 @@ pub(super) async fn take_out(
             .execute(&mut **transaction)
             .await?;
     }
-    if taken + agents == 0 {
+    if taken == 0 && agents == 0 {
         return Ok(false);
     }
     sqlx::query(

@@ -178,7 +178,7 @@ async fn removed_while_its_renewal_waits_gets_nothing() {
         .spend_token([7; 32], certificate(1), true, now)
         .await
         .unwrap();
-    let renew = |number| store.renew_certificate([1; 32], certificate(number), now);
+    let renew = |number| store.renew_certificate([1; 32], false, certificate(number), now);
     assert!(renew(2).await.unwrap());
     assert!(
         store
@@ -187,7 +187,7 @@ async fn removed_while_its_renewal_waits_gets_nothing() {
             .unwrap()
     );
     assert!(!renew(3).await.unwrap());
-    let unknown = store.renew_certificate([9; 32], certificate(4), now).await;
+    let unknown = store.renew_certificate([9; 32], false, certificate(4), now).await;
     assert!(!unknown.unwrap(), "nor with a certificate that nobody remembers");
     let identities = store.identities(now).await.unwrap();
     assert_eq!((identities.len(), identities[0].certificates), (1, 0));
@@ -195,6 +195,28 @@ async fn removed_while_its_renewal_waits_gets_nothing() {
         identities[0].removed_at.map(|at| at.as_microsecond()),
         Some(now.as_microsecond())
     );
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_over_is_renewed_until_its_owner_is_taken_out() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let now = Timestamp::now();
+    let over = CertificateRecord {
+        not_after: now - SignedDuration::from_hours(1),
+        ..certificate(1)
+    };
+    store.add_token(token(1)).await.unwrap();
+    store.spend_token([7; 32], over, true, now).await.unwrap();
+    let renew = |presented, number| store.renew_certificate([presented; 32], true, certificate(number), now);
+    assert!(!renew(9, 2).await.unwrap(), "one that nobody remembers is not");
+    assert!(renew(1, 2).await.unwrap());
+    assert!(
+        store
+            .remove_identity(certificate(1).spiffe_id, now)
+            .await
+            .unwrap()
+    );
+    assert!(!renew(1, 3).await.unwrap());
 }
 
 #[tokio::test]
@@ -225,7 +247,7 @@ async fn a_revoked_token_takes_along_who_joined_with_it_and_what_they_renewed() 
         .await
         .unwrap();
     store
-        .renew_certificate([1; 32], certificate(2), now)
+        .renew_certificate([1; 32], false, certificate(2), now)
         .await
         .unwrap();
     assert_eq!(store.revoke_token([5; 32], false, now).await.unwrap(), None);
@@ -255,7 +277,7 @@ async fn of_the_certificates_of_one_identity_the_newest_are_good() {
         };
         assert!(
             store
-                .renew_certificate([number - 1; 32], renewed, now)
+                .renew_certificate([number - 1; 32], false, renewed, now)
                 .await
                 .unwrap()
         );

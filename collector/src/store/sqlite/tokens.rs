@@ -75,8 +75,8 @@ pub(super) async fn spend(
     if was_removed_since(&mut transaction, &bought.spiffe_id, row.try_get("created_at")?).await? {
         return Ok(Spent::RemovedSince);
     }
-    let taken = certificates::take_away(&mut transaction, &bought.spiffe_id, now).await?;
-    if taken > 0 && !replaces {
+    let (good, _) = certificates::take_away(&mut transaction, &bought.spiffe_id, now).await?;
+    if good > 0 && !replaces {
         return Ok(Spent::InUse);
     }
     certificates::bring_back(&mut transaction, &bought.spiffe_id).await?;

@@ -1,0 +1,111 @@
+//! Staying in: the identity is renewed before it ends, and after it has ended as long as that is allowed; then a new
+//! token is waited for.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use parallax_identity::{Dialer, Identity, IdentityError, JoinError, LocalKey};
+use tokio::time::Instant;
+
+use crate::config::read_token;
+
+/// Between two looks at the clock: a laptop sleeps, and a wall clock jumps.
+const LOOK: Duration = Duration::from_secs(600);
+/// Between two tries, and never longer than a tenth of what is left.
+const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN_SOONEST: Duration = Duration::from_secs(1);
+/// Between two lines about an identity that only a person can bring back.
+const TOLD_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Keeps one identity.
+pub(crate) struct Keeper {
+    pub(crate) identity: Identity,
+    pub(crate) dialer: Dialer,
+    pub(crate) dir: PathBuf,
+    /// Where a new token may appear.
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl Keeper {
+    /// Renews the identity whenever two thirds of its time are over, for as long as the process lives.
+    pub(crate) async fn keep_fresh(mut self) {
+        let mut told: Option<Instant> = None;
+        loop {
+            let now = SystemTime::now();
+            let left = self.identity.renew_at().duration_since(now).unwrap_or_default();
+            if !left.is_zero() {
+                tokio::time::sleep(left.min(LOOK)).await;
+                continue;
+            }
+            match self.try_again().await {
+                Ok(renewed) => {
+                    tracing::info!("the agent's certificate is renewed");
+                    self.identity = renewed;
+                    told = None;
+                }
+                Err(error) if error.may_retry() || !self.identity.has_expired(now) => {
+                    tracing::warn!("the agent's certificate could not be renewed: {error}");
+                    tokio::time::sleep(self.pause(now)).await;
+                }
+                Err(error) => {
+                    if told.is_none_or(|at| at.elapsed() >= TOLD_AGAIN) {
+                        self.tell(&error);
+                        told = Some(Instant::now());
+                    }
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn try_again(&self) -> Result<Identity, JoinError> {
+        let refused = match renew(&self.identity, &self.dialer, &self.dir).await {
+            Err(error) if !error.may_retry() && self.identity.has_expired(SystemTime::now()) => error,
+            other => return other,
+        };
+        match self.token_file.as_deref().map(read_token) {
+            Some(Ok(Some(token))) => {
+                let (name, key) = (&self.identity.spiffe().name, LocalKey::generate()?);
+                let joined = parallax_identity::join(self.dialer.address(), &token, name, &key).await?;
+                take(&joined, &self.dialer, &self.dir)?;
+                Ok(joined)
+            }
+            _ => Err(refused),
+        }
+    }
+
+    fn pause(&self, now: SystemTime) -> Duration {
+        let left = self
+            .identity
+            .not_after()
+            .duration_since(now)
+            .unwrap_or(AGAIN * 10);
+        (left / 10).clamp(AGAIN_SOONEST, AGAIN)
+    }
+
+    fn tell(&self, error: &JoinError) {
+        let name = &self.identity.spiffe().name;
+        let place = self.token_file.as_deref().map_or_else(
+            || "start this agent with it (--token-file)".to_owned(),
+            |path| format!("put it into {}", path.display()),
+        );
+        tracing::error!(
+            "this agent's certificate is over and can't be renewed ({error}): make a token with `ctl token create \
+             --role agent --name {name}` and {place}"
+        );
+    }
+}
+
+/// A new certificate for the identity, whether or not its present one is over; kept and used from now on.
+pub(super) async fn renew(identity: &Identity, dialer: &Dialer, dir: &Path) -> Result<Identity, JoinError> {
+    let channel = dialer.connect_to_renew().await?;
+    let renewed = parallax_identity::renew(channel, identity, &LocalKey::generate()?).await?;
+    take(&renewed, dialer, dir)?;
+    Ok(renewed)
+}
+
+fn take(identity: &Identity, dialer: &Dialer, dir: &Path) -> Result<(), JoinError> {
+    identity.save(dir)?;
+    dialer.replace(identity).map_err(IdentityError::from)?;
+    Ok(())
+}
