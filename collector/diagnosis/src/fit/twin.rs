@@ -6,6 +6,7 @@ use parallax_model::finding::FindingKind;
 
 use crate::candidate::{Blame, Candidate};
 use crate::matrix::Matrix;
+use crate::rules::flows;
 use crate::symptom::Reach;
 use crate::words;
 
@@ -74,12 +75,16 @@ fn inseparable(matrix: &Matrix, candidate: &Candidate, twin: FindingKind) -> boo
     let addresses: BTreeSet<_> = cells.iter().map(|&id| matrix.cell(id).attempt.address).collect();
     let location = &candidate.location;
     let unplaced = location.after.is_none() && location.before.is_none();
+    let by_flow = cells
+        .iter()
+        .any(|&id| flows::known(matrix, matrix.cell(id).attempt.endpoint.port));
     let last = unplaced || location.before.is_some_and(|before| addresses.contains(&before));
     match (candidate.kind, twin) {
         (Is::PacketsDropped, Is::ReturnPathLost | Is::ServerOverloaded) => silent && last,
         (Is::PacketsDropped, Is::SourceBanned) => silent && last,
         (Is::SourceBanned, Is::PacketsDropped | Is::ReturnPathLost | Is::OneBackendBroken) => silent,
-        (Is::OneBackendBroken, Is::SourceBanned) => silent,
+        // No ban lets some of one source's flows through, the same ones each time.
+        (Is::OneBackendBroken, Is::SourceBanned) => silent && !by_flow,
         (Is::HostDown, Is::PacketsDropped | Is::ReturnPathLost) => silent,
         (Is::AgentLocalFirewall, Is::PacketsDropped) => silent,
         _ => false,

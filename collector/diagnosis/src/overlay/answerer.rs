@@ -146,6 +146,14 @@ pub(super) fn answering(matrix: &Matrix, id: CellId, path: &Path, ttl: u8) -> Pl
                 place.before = None;
                 place.segment = segment(matrix, id, ttl, after, None);
             }
+            // A proxy takes what arrives, a filter what is forwarded: only the first stands at the hop that answers.
+            let accepts_at = trace::answered_at(path).filter(|_| matrix.cell(id).reach == Reach::Connected);
+            let last_before_the_host = accepts_at == ttl.checked_add(1)
+                && distance_beside(matrix, id) == ttl.checked_add(2)
+                && place.before.is_some_and(|before| before != path.address);
+            if last_before_the_host && place.segment == Segment::Transit {
+                place.segment = Segment::SiteEdge;
+            }
             place
         }
         None => Place {

@@ -49,7 +49,8 @@ impl Place {
         Location {
             segment: self.segment,
             after: self.after,
-            before: self.before,
+            // A router that answers in the target's name is behind nothing but itself.
+            before: self.before.filter(|&before| self.after != Some(before)),
         }
     }
 
