@@ -158,6 +158,7 @@ pub(crate) fn refused(status: &Status) -> Trouble {
     let message = status.message();
     match status.code() {
         Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Trouble::new(message),
+        Code::ResourceExhausted => Trouble::new(format!("too much is asked: {message}")),
         Code::PermissionDenied => Trouble::new(format!("the collector does not allow this: {message}"))
             .hint("log in with a token of a higher role: viewer < operator < admin"),
         Code::Unauthenticated => {
