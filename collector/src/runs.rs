@@ -20,7 +20,9 @@ use parallax_model::target::Endpoint;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
-pub(crate) use inquiry::{Cast, Happening, Inquiry, LastGood, Participant, Watcher};
+pub(crate) use inquiry::{
+    Cast, Happening, Inquiry, LastGood, LoginPast, LoginSettled, Participant, SeenRejected, Watcher,
+};
 pub(crate) use login_gate::LoginAnswer;
 pub(crate) use order::{Order, OrderEnd};
 pub(crate) use run::longest;
@@ -89,6 +91,8 @@ pub(crate) enum Effect {
     Ended { order: Uuid, end: OrderEnd },
     /// Keep packets beside the run.
     Keep { run: Uuid, kept: Box<KeptCapture> },
+    /// Remember what came of the login.
+    Settled(Box<LoginSettled>),
     /// Tell whoever asked.
     Tell { run: Uuid, happening: Happening },
     /// The run is over, and this is its answer.
@@ -207,6 +211,7 @@ impl Runs {
                 | Effect::Answer { .. }
                 | Effect::PassOn { .. }
                 | Effect::Keep { .. }
+                | Effect::Settled(_)
                 | Effect::Ended { .. }
                 | Effect::Tell { .. } => {}
             }

@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::Trac
 use parallax_proto::v1::access_server::AccessServer;
 use parallax_proto::v1::agent_link_server::AgentLinkServer;
 use parallax_proto::v1::control_server::ControlServer;
+use parallax_proto::v1::credentials_server::CredentialsServer;
 use parallax_proto::v1::identity_server::IdentityServer;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
@@ -32,6 +33,7 @@ pub(crate) use registry::Connections;
 use crate::service::Shared;
 use crate::service::access::AccessService;
 use crate::service::control::ControlService;
+use crate::service::credentials::CredentialsService;
 use crate::service::identity::IdentityService;
 use crate::service::link::LinkService;
 use crate::service::otlp::OtlpService;
@@ -80,6 +82,7 @@ pub(crate) async fn serve(
     let control =
         ControlServer::new(ControlService(shared.clone())).max_decoding_message_size(QUESTION_AT_MOST);
     let access = AccessServer::new(AccessService(shared.clone()));
+    let credentials = CredentialsServer::new(CredentialsService(shared.clone()));
     let identity =
         IdentityServer::new(IdentityService(shared.clone())).max_decoding_message_size(JOIN_AT_MOST);
     Server::builder()
@@ -96,6 +99,7 @@ pub(crate) async fn serve(
         .add_service(link)
         .add_service(control)
         .add_service(access)
+        .add_service(credentials)
         .add_service(identity)
         .add_service(TraceServiceServer::new(OtlpService(shared)))
         .serve_with_incoming_shutdown(incoming, stop)

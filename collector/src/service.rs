@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod control;
+pub(crate) mod credentials;
 pub(crate) mod identity;
 pub(crate) mod link;
 pub(crate) mod otlp;

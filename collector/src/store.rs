@@ -1,6 +1,7 @@
 //! What outlives the process: join tokens, agents, certificates, runs.
 
 mod access;
+mod credentials;
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::runs::LastGood;
 pub(crate) use access::{
     AuditFilter, AuditRecord, CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord, token_id,
 };
+pub(crate) use credentials::{Account, CircuitRecord, CredentialRecord, KeptCredential, SealedCopy};
 pub(crate) use sqlite::Sqlite;
 
 /// SHA-256, of a token's secret or of a certificate.
@@ -158,6 +160,24 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn put_capture(&self, run: Uuid, kept: KeptCapture) -> Answer<'_, ()>;
     /// Of the packets kept beside a run, the first from this place on.
     fn next_capture(&self, run: Uuid, from: u32) -> Answer<'_, Option<KeptCapture>>;
+
+    /// Keeps a credential, or adds copies to the one that is kept; `false` when that is another one by now.
+    fn put_credential(&self, kept: KeptCredential, add: bool) -> Answer<'_, bool>;
+    /// Every credential, by name.
+    fn credentials(&self) -> Answer<'_, Vec<KeptCredential>>;
+    /// The credential of that name.
+    fn credential(&self, name: String) -> Answer<'_, Option<KeptCredential>>;
+    /// Forgets a credential; `false` when there is none of that name.
+    fn remove_credential(&self, name: String) -> Answer<'_, bool>;
+
+    /// Remembers that a server turned a secret down.
+    fn login_rejected(&self, circuit: CircuitRecord) -> Answer<'_, ()>;
+    /// Forgets it: the server took the secret.
+    fn login_accepted(&self, account: Account, now: Timestamp) -> Answer<'_, ()>;
+    /// An operator wants the secret tried again; `false` when nothing stands against that.
+    fn retry_login(&self, account: Account, by: String, now: Timestamp) -> Answer<'_, bool>;
+    /// That this version of a secret was turned down, if none was taken since.
+    fn circuit(&self, account: Account) -> Answer<'_, Option<CircuitRecord>>;
 
     /// Ends in good order; nothing is kept afterwards.
     fn close(&self) -> Answer<'_, ()>;

@@ -1,6 +1,7 @@
 //! What was typed.
 
 mod access;
+mod credential;
 mod names;
 mod probe;
 mod read;
@@ -17,6 +18,7 @@ use parallax_model::vantage::AgentName;
 use parallax_telemetry::logs::LogFormat;
 
 pub(crate) use access::{AccessArgs, AccessCommand, AuditArgs, LabelChange};
+pub(crate) use credential::{CredentialArgs, CredentialCommand, SetCredential};
 use names::{list_formats, log_formats};
 pub(crate) use probe::{Examine, ProbeArgs};
 pub(crate) use read::{Unread, parse};
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     /// Who has an identity: list, remove
     Access(AccessArgs),
     Audit(AuditArgs),
+    /// Secrets that are kept for probes, sealed to agents: set, list, remove, retry
+    Credential(CredentialArgs),
     /// What the collector is and how many agents it has
     Status(OutputArgs),
     /// JSON Schemas of what is printed with -o json

@@ -11,6 +11,7 @@ use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 use parallax_proto::v1::access_client::AccessClient;
 use parallax_proto::v1::control_client::ControlClient;
+use parallax_proto::v1::credentials_client::CredentialsClient;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 use uuid::Uuid;
@@ -33,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) control: ControlClient<Channel>,
     /// The service for who may come in.
     pub(crate) access: AccessClient<Channel>,
+    /// Credentials that are kept.
+    pub(crate) credentials: CredentialsClient<Channel>,
     /// For the spans, beside the calls.
     pub(crate) spans: Channel,
     /// Where the keys of this collector's agents are kept; none for an agent in this process.
@@ -44,6 +47,7 @@ impl Client {
     pub(crate) fn over(calls: Channel, spans: Channel) -> Self {
         Self {
             access: AccessClient::new(calls.clone()),
+            credentials: CredentialsClient::new(calls.clone()),
             control: ControlClient::new(calls).max_decoding_message_size(LARGEST_MESSAGE),
             spans,
             books: None,

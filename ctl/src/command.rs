@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod audit;
 mod completions;
+mod credential;
 mod doctor;
 mod login;
 mod probe;
@@ -34,6 +35,7 @@ async fn run_short(command: Command, config: &Config) -> Result<u8, Trouble> {
         Command::Login(args) => login::run(&args, config).await,
         Command::Agents(args) => agents::run(args, config).await,
         Command::Runs(args) => runs::run(args, config).await,
+        Command::Credential(args) => credential::run(args, config).await,
         Command::Token(args) => token::run(args.command, config).await,
         Command::Access(args) => access::run(args, config).await,
         Command::Audit(args) => audit::run(&args, config).await,

@@ -1,6 +1,6 @@
 //! From what was typed to what is meant.
 
-mod files;
+pub(crate) mod files;
 mod login;
 mod options;
 
@@ -33,6 +33,8 @@ pub(crate) struct Question {
     pub(crate) dry_run: bool,
     secret: Option<Secret>,
     client_identity: Option<Secret>,
+    credential: Option<String>,
+    retry_login: bool,
 }
 
 impl Question {
@@ -67,12 +69,19 @@ impl Question {
             dry_run: args.dry_run,
             secret: login.secret,
             client_identity: login.client_identity,
+            credential: args.credential.clone(),
+            retry_login: args.retry_login,
         })
     }
 
     /// Whether agents must be listed before the question can be put: something is sealed to each.
     pub(crate) const fn has_secret(&self) -> bool {
         self.secret.is_some() || self.client_identity.is_some()
+    }
+
+    /// Whether the collector has the secret, sealed.
+    pub(crate) const fn has_credential(&self) -> bool {
+        self.credential.is_some()
     }
 
     /// What the operator should know before the question is put.
@@ -95,7 +104,8 @@ impl Question {
             follow_up: self.follow_up,
             secrets: self.sealed(self.secret.as_ref(), agents)?,
             dry_run: self.dry_run,
-            ..v1::RunProbeRequest::default()
+            credential: self.credential.clone().unwrap_or_default(),
+            retry_login: self.retry_login,
         })
     }
 

@@ -40,6 +40,7 @@ fn a_password_is_nowhere_but_where_it_belongs() {
     bundle(&world, answer.json()["run_id"].as_str().unwrap());
     login(&world, PASSWORD, &["-o", "wide"]).expect_status(HEALTHY);
     in_the_middle_of_a_session(&world);
+    kept(&world);
 
     let answer = login(&world, rejected, &["--capture", "always", "-o", "wide"]);
     assert!(answer.stdout.contains("credentials_rejected"), "{answer}");
@@ -125,6 +126,24 @@ fn login(world: &World, password: &str, extra: &[&str]) -> Answer {
     ];
     let args = [&usual[..], &BRIEF, extra].concat();
     world.start_ctl(&args, password).unwrap().answer().unwrap()
+}
+
+/// Sealed, kept by the collector, and used.
+fn kept(world: &World) {
+    let set = [
+        "credential",
+        "set",
+        "probe",
+        "--target",
+        TARGET,
+        "--user",
+        USER,
+        "--password-stdin",
+    ];
+    let answer = world.start_ctl(&set, PASSWORD).unwrap().answer().unwrap();
+    answer.expect_status(0);
+    let probe = [&BRIEF[..], &["--credential", "probe", "--capture", "always"]].concat();
+    world.probe(&probe).unwrap().expect_status(HEALTHY);
 }
 
 fn bundle(world: &World, run: &str) {

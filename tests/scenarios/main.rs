@@ -7,6 +7,7 @@ mod canary;
 mod capture;
 mod catalogue;
 mod certificate;
+mod credentials;
 mod documents;
 mod flood;
 mod healthy;

@@ -248,7 +248,6 @@ fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
         labels: runner.labels.clone().into_iter().collect(),
         sealing_key: runner.sealing_key.public().to_vec(),
         instance_id: instance.to_string(),
-        ..v1::Hello::default()
     }
 }
 

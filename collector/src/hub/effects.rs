@@ -35,6 +35,7 @@ impl Hub {
                     let kept = self.recorder.record_capture(run, kept);
                     self.metrics.capture(kept);
                 }
+                Effect::Settled(settled) => self.recorder.record(Record::Login(settled)),
                 Effect::Tell { run, happening } => self.tell(run, happening),
                 Effect::Concluded(document) => self.concluded(document),
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parallax_model::run::RunDocument;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -9,7 +10,8 @@ use tracing::error;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
-use crate::store::{AgentRecord, KeptCapture, Store};
+use crate::runs::LoginSettled;
+use crate::store::{AgentRecord, CircuitRecord, KeptCapture, Store, StoreError};
 
 /// Records that may wait for the disk.
 const QUEUE: usize = 1024;
@@ -26,6 +28,8 @@ pub(crate) enum Record {
         document: Box<RunDocument>,
         conclusion: oneshot::Sender<Box<RunDocument>>,
     },
+    /// What came of a login.
+    Login(Box<LoginSettled>),
     /// Packets beside a run that is going on.
     Capture {
         run: Uuid,
@@ -39,6 +43,7 @@ impl Record {
         match self {
             Self::Agent(_) => "agent",
             Self::Run { .. } => "run",
+            Self::Login(_) => "login",
             Self::Capture { .. } => "capture",
         }
     }
@@ -91,6 +96,12 @@ async fn write(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
                     error!(agent = %name, "not kept: {problem}");
                 }
             }
+            Record::Login(settled) => {
+                let run = settled.run;
+                if let Err(problem) = settle(store.as_ref(), *settled).await {
+                    error!(%run, "what came of its login is not kept: {problem}");
+                }
+            }
             Record::Capture { run, kept, room } => {
                 if let Err(problem) = store.put_capture(run, *kept).await {
                     error!(%run, "packets not kept: {problem}");
@@ -105,4 +116,20 @@ async fn write(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
             }
         }
     }
+}
+
+async fn settle(store: &dyn Store, settled: LoginSettled) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    let Some(words) = settled.rejected else {
+        return store.login_accepted(settled.account, now).await;
+    };
+    let circuit = CircuitRecord {
+        account: settled.account,
+        opened_at: now,
+        agent: settled.agent,
+        run: settled.run,
+        words,
+        closed: false,
+    };
+    store.login_rejected(circuit).await
 }

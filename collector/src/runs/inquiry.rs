@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::StageEnded;
 use crate::agents::Choice;
+use crate::store::Account;
 
 /// A question, as it was asked.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub(crate) struct Inquiry {
     pub(crate) client_identities: BTreeMap<AgentName, SealedSecret>,
     /// The target as it was seen when it last worked, where that is known.
     pub(crate) before: Option<LastGood>,
+    /// What is known of its login before it is tried.
+    pub(crate) past: LoginPast,
     /// When it was asked.
     pub(crate) started_at: Timestamp,
 }
@@ -52,6 +55,48 @@ impl Inquiry {
         }
         newest.map(|run| (run, before))
     }
+}
+
+/// What is known of a login before it is tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LoginPast {
+    /// Whose secret it is; none without a login.
+    pub(crate) account: Option<Account>,
+    /// Whether it is to be tried although it was turned down.
+    pub(crate) retry: bool,
+    /// Whether a secret of the account was turned down and none was taken since.
+    pub(crate) had_circuit: bool,
+    /// Why nobody may try it.
+    pub(crate) withheld: Option<String>,
+    /// Who saw a secret of the account turned down: that agent alone can tell whether this is the same.
+    pub(crate) seen_rejected: Option<SeenRejected>,
+}
+
+/// Who saw a secret turned down, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenRejected {
+    pub(crate) agent: AgentName,
+    pub(crate) at: Timestamp,
+}
+
+impl LoginPast {
+    /// Nothing is known of this account.
+    pub(crate) fn of(account: Account) -> Self {
+        Self {
+            account: Some(account),
+            ..Self::default()
+        }
+    }
+}
+
+/// What came of a login, for all later runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoginSettled {
+    pub(crate) run: Uuid,
+    pub(crate) agent: AgentName,
+    pub(crate) account: Account,
+    /// How the server turned it down; none if it took it.
+    pub(crate) rejected: Option<String>,
 }
 
 /// A target as it was seen when it last worked.

@@ -21,6 +21,18 @@ pub(crate) struct LoginGate {
     state: State,
     waiting: VecDeque<Uuid>,
     trying: BTreeSet<Uuid>,
+    /// The order of the agent that can tell whether the secret is one that was turned down before; it goes first.
+    awaited: Option<Uuid>,
+    news: Option<LoginNews>,
+}
+
+/// What the server said of the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LoginNews {
+    /// It took it.
+    Accepted,
+    /// It turned it down, in this way.
+    Rejected(String),
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +47,21 @@ enum State {
 }
 
 impl LoginGate {
+    /// Nobody may try, for this reason.
+    pub(crate) fn withhold(&mut self, reason: String) {
+        self.state = State::Rejected(reason);
+    }
+
+    /// Nobody may try before this order has, or can't.
+    pub(crate) const fn wait_for(&mut self, order: Uuid) {
+        self.awaited = Some(order);
+    }
+
+    /// What the server said since this was last asked.
+    pub(super) const fn news(&mut self) -> Option<LoginNews> {
+        self.news.take()
+    }
+
     /// An order stands before its login.
     pub(crate) fn asked(&mut self, order: Uuid) -> Vec<(Uuid, LoginAnswer)> {
         match &self.state {
@@ -52,12 +79,22 @@ impl LoginGate {
 
     /// A stage of an order has ended; `agent` is named to those who are held back because of it.
     pub(crate) fn stage(&mut self, order: Uuid, agent: &str, stage: &Stage) -> Vec<(Uuid, LoginAnswer)> {
+        let failed = matches!(stage.outcome, Outcome::Failed(_));
+        if self.awaited == Some(order) && failed && stage.name < StageName::Authenticate {
+            // It may not come as far as the login.
+            self.awaited = None;
+            return self.grant_next();
+        }
         if stage.name != StageName::Authenticate || !self.trying.contains(&order) {
             return Vec::new();
         }
         match &stage.outcome {
-            Outcome::Ok | Outcome::Degraded(_) => self.settle(State::Accepted),
+            Outcome::Ok | Outcome::Degraded(_) => {
+                self.news = Some(LoginNews::Accepted);
+                self.settle(State::Accepted)
+            }
             Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
+                self.news = Some(LoginNews::Rejected(fault.kind.as_str().to_owned()));
                 let reason = format!("the same secret was rejected for {agent} a moment ago");
                 self.settle(State::Rejected(reason))
             }
@@ -73,6 +110,9 @@ impl LoginGate {
     pub(crate) fn ended(&mut self, order: Uuid) -> Vec<(Uuid, LoginAnswer)> {
         self.waiting.retain(|&waiting| waiting != order);
         self.trying.remove(&order);
+        if self.awaited == Some(order) {
+            self.awaited = None;
+        }
         self.grant_next()
     }
 
@@ -80,7 +120,15 @@ impl LoginGate {
         if !self.trying.is_empty() {
             return Vec::new();
         }
-        let Some(next) = self.waiting.pop_front() else {
+        let next = match self.awaited {
+            Some(first) => {
+                let before = self.waiting.len();
+                self.waiting.retain(|&waiting| waiting != first);
+                (self.waiting.len() < before).then_some(first)
+            }
+            None => self.waiting.pop_front(),
+        };
+        let Some(next) = next else {
             return Vec::new();
         };
         self.trying.insert(next);
@@ -196,6 +244,40 @@ mod tests {
         assert!(gate.ended(B).is_empty());
         assert_eq!(gate.ended(A), [(C, LoginAnswer::Granted)]);
         assert!(gate.ended(C).is_empty());
+    }
+
+    #[test]
+    fn the_agent_that_can_tell_goes_first_and_what_it_knows_is_for_all() {
+        let mut gate = LoginGate::default();
+        gate.wait_for(B);
+        assert!(gate.asked(A).is_empty());
+        assert_eq!(gate.asked(B), [(B, LoginAnswer::Granted)]);
+        let known = failed(FaultKind::Auth(AuthFault::CredentialsRejected));
+        assert_eq!(withheld(&gate.stage(B, "fra-1", &known)), [A]);
+        assert_eq!(
+            gate.news(),
+            Some(LoginNews::Rejected("credentials_rejected".to_owned()))
+        );
+        assert_eq!(gate.news(), None);
+    }
+
+    #[test]
+    fn an_agent_that_does_not_come_to_its_login_is_not_waited_for() {
+        let mut gate = LoginGate::default();
+        gate.wait_for(B);
+        assert!(gate.asked(A).is_empty());
+        let fault = Fault::new(FaultKind::Imap(ImapFault::Timeout), "nothing");
+        let greeting = Stage::new(
+            StageName::Greeting,
+            Outcome::Failed(fault),
+            Duration::ZERO,
+            Duration::ZERO,
+        );
+        assert_eq!(gate.stage(B, "fra-1", &greeting), [(A, LoginAnswer::Granted)]);
+        let mut gone = LoginGate::default();
+        gone.wait_for(B);
+        assert!(gone.asked(A).is_empty());
+        assert_eq!(gone.ended(B), [(A, LoginAnswer::Granted)]);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Order {
     pub(crate) secret: Option<SealedSecret>,
     /// A client certificate for the target, sealed to this agent.
     pub(crate) client_identity: Option<SealedSecret>,
+    /// Whether a secret that the agent saw turned down is to be tried once more.
+    pub(crate) retry_login: bool,
     /// The order whose writing it is to watch, and then nothing else.
     pub(crate) watches: Option<Uuid>,
 }

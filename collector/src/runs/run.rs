@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use parallax_diagnosis::Question;
 use parallax_model::credential::Mechanism;
 use parallax_model::experiment::Experiment;
@@ -23,8 +24,8 @@ use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
-use super::inquiry::{Cast, Happening, Inquiry};
-use super::login_gate::{LoginAnswer, LoginGate};
+use super::inquiry::{Cast, Happening, Inquiry, LoginSettled};
+use super::login_gate::{LoginAnswer, LoginGate, LoginNews};
 use super::order::{PROBE, SEALED_CREDENTIAL};
 use super::{Effect, Order, OrderEnd, Report, StageEnded};
 use captures::Captures;
@@ -37,6 +38,9 @@ use watch::Watches;
 
 /// How long after a probe's own time its answer may still come.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long after a rejection a typed secret is taken for the rejected one, where nobody can tell.
+const MAY_BE_THE_SAME: SignedDuration = SignedDuration::from_mins(15);
 
 /// How long an agent may take to say that it has an order; it says so before it does anything.
 const TO_ACCEPT: Duration = Duration::from_secs(5);
@@ -98,6 +102,7 @@ impl Run {
 
     /// Orders the probes.
     pub(super) fn begin(&mut self, cast: Cast, now: Instant) -> Vec<Effect> {
+        self.consider_the_past(&cast);
         let mut effects = Vec::new();
         for choice in cast.absent {
             self.vantages
@@ -249,9 +254,20 @@ impl Run {
         let by_certificate = login.mechanism == Some(Mechanism::External)
             && self.inquiry.client_identities.contains_key(agent);
         if !by_certificate && !self.inquiry.secrets.contains_key(agent) {
-            return Some(
-                "the secret was not sealed to this agent; it may have come after the question".to_owned(),
-            );
+            let past = &self.inquiry.past;
+            let account = past
+                .account
+                .as_ref()
+                .filter(|account| !account.credential.is_empty());
+            return Some(account.map_or_else(
+                || "the secret was not sealed to this agent; it may have come after the question".to_owned(),
+                |account| {
+                    let name = &account.credential;
+                    format!(
+                        "the credential {name} is not sealed to this agent: ctl credential set {name} --add --from {agent}"
+                    )
+                },
+            ));
         }
         None
     }
@@ -262,6 +278,14 @@ impl Run {
             ..self.order_for(agent.clone())
         };
         let id = order.id;
+        let past = &self.inquiry.past;
+        if past
+            .seen_rejected
+            .as_ref()
+            .is_some_and(|seen| seen.agent == agent)
+        {
+            self.gate.wait_for(id);
+        }
         let mut effects = vec![self.send(order, 0, now)];
         effects.extend(self.order_watch(&agent, id, now));
         effects
@@ -278,6 +302,7 @@ impl Run {
             experiments: Vec::new(),
             secret: self.inquiry.secrets.get(&agent).cloned(),
             client_identity: self.inquiry.client_identities.get(&agent).cloned(),
+            retry_login: self.inquiry.past.retry,
             watches: None,
             agent,
         }
@@ -298,6 +323,7 @@ impl Run {
     fn stage_ended(&mut self, agent: &AgentName, order: Uuid, ended: Box<StageEnded>) -> Vec<Effect> {
         let answers = self.gate.stage(order, agent.as_str(), &ended.stage);
         let mut effects = self.answer(answers);
+        effects.extend(self.login_settled(agent));
         effects.push(self.tell(Happening::Stage {
             agent: agent.clone(),
             ended,
@@ -311,7 +337,43 @@ impl Run {
         let answers: Vec<_> = stages
             .flat_map(|stage| self.gate.stage(order, agent.as_str(), stage))
             .collect();
-        self.answer(answers)
+        let mut effects = self.answer(answers);
+        effects.extend(self.login_settled(agent));
+        effects
+    }
+
+    /// What the server said of the secret, where that is news for later runs.
+    fn login_settled(&mut self, agent: &AgentName) -> Option<Effect> {
+        let rejected = match self.gate.news()? {
+            LoginNews::Accepted if !self.inquiry.past.had_circuit => return None,
+            LoginNews::Accepted => None,
+            LoginNews::Rejected(how) => Some(how),
+        };
+        Some(Effect::Settled(Box::new(LoginSettled {
+            run: self.inquiry.run_id,
+            agent: agent.clone(),
+            account: self.inquiry.past.account.clone()?,
+            rejected,
+        })))
+    }
+
+    /// A secret of the account was turned down before, and it may be this one.
+    fn consider_the_past(&mut self, cast: &Cast) {
+        let past = &self.inquiry.past;
+        if let Some(reason) = &past.withheld {
+            self.gate.withhold(reason.clone());
+        }
+        let Some(seen) = past.seen_rejected.as_ref().filter(|_| !past.retry) else {
+            return;
+        };
+        let asked = cast.participants.iter().any(|one| one.choice.agent == seen.agent);
+        if !asked && self.inquiry.started_at.duration_since(seen.at) < MAY_BE_THE_SAME {
+            let (agent, at) = (&seen.agent, seen.at);
+            self.gate.withhold(format!(
+                "a secret of this user was rejected for {agent} on {at:.0}, and {agent}, which could tell whether this is the \
+                 same, is not asked: ask it too, or use --retry-login"
+            ));
+        }
     }
 
     fn answer(&self, answers: Vec<(Uuid, LoginAnswer)>) -> Vec<Effect> {

@@ -52,6 +52,7 @@ fn inquiry() -> Inquiry {
         secrets: BTreeMap::new(),
         client_identities: BTreeMap::new(),
         before: None,
+        past: LoginPast::default(),
         started_at: Timestamp::UNIX_EPOCH,
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod events;
+mod login;
 mod question;
 mod token;
 
@@ -113,8 +114,9 @@ impl Control for ControlService {
         let peer = peer(&request);
         let run_id = Uuid::now_v7();
         let metadata = request.metadata().clone();
-        let question = Question::read(request.into_inner())?;
+        let mut question = Question::read(request.into_inner())?;
         self.check_watcher(&question).await?;
+        let past = login::prepare(self.0.store.as_ref(), &mut question).await?;
         if question.dry_run {
             return self.dry_run(run_id, question).await;
         }
@@ -135,6 +137,7 @@ impl Control for ControlService {
         let before = self.last_good(&question.spec.target).await;
         let inquiry = Inquiry {
             before,
+            past,
             run_id,
             trace_id: trace_id.clone(),
             spec: Arc::new(question.spec),

@@ -57,6 +57,22 @@ pub(crate) const CALLS: &[(&str, Needs, Written)] = &[
     ("/parallax.v1.Access/RemoveIdentity", ADMIN, Written::Handler),
     ("/parallax.v1.Access/SetAgentLabels", ADMIN, Written::Handler),
     ("/parallax.v1.Access/ListAudit", ADMIN, Written::Door),
+    (
+        "/parallax.v1.Credentials/SetCredential",
+        OPERATOR,
+        Written::Handler,
+    ),
+    ("/parallax.v1.Credentials/ListCredentials", VIEWER, Written::Not),
+    (
+        "/parallax.v1.Credentials/RemoveCredential",
+        OPERATOR,
+        Written::Handler,
+    ),
+    (
+        "/parallax.v1.Credentials/CloseCircuit",
+        OPERATOR,
+        Written::Handler,
+    ),
     ("/parallax.v1.Identity/Join", Needs::Nothing, Written::Handler),
     (RENEW, Needs::Identity, Written::Handler),
     (
@@ -228,10 +244,12 @@ mod tests {
             "Join" => true,
             "Open" => role == Some(Agent),
             "Renew" | "Export" => matches!(role, Some(Agent | Viewer | Operator | Admin)),
-            "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" => {
+            "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" | "ListCredentials" => {
                 matches!(role, Some(Viewer | Operator | Admin))
             }
-            "RunProbe" | "GetCaptures" => matches!(role, Some(Operator | Admin)),
+            "RunProbe" | "GetCaptures" | "SetCredential" | "RemoveCredential" | "CloseCircuit" => {
+                matches!(role, Some(Operator | Admin))
+            }
             "RemoveAgent" | "CreateToken" | "ListTokens" | "RevokeToken" | "ListIdentities"
             | "RemoveIdentity" | "SetAgentLabels" | "ListAudit" => role == Some(Admin),
             other => panic!("say here who may call {other}"),

@@ -4,6 +4,8 @@ mod agents;
 mod audit;
 mod captures;
 mod certificates;
+mod circuits;
+mod credentials;
 mod runs;
 mod tokens;
 
@@ -22,8 +24,9 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use uuid::Uuid;
 
 use super::{
-    AgentRecord, Answer, AuditFilter, AuditRecord, CertificateRecord, Found, KeptCapture, KnownIdentity,
-    RunFilter, Sha256, Spent, Standing, Store, StoreError, TokenRecord,
+    Account, AgentRecord, Answer, AuditFilter, AuditRecord, CertificateRecord, CircuitRecord, Found,
+    KeptCapture, KeptCredential, KnownIdentity, RunFilter, Sha256, Spent, Standing, Store, StoreError,
+    TokenRecord,
 };
 use crate::runs::LastGood;
 
@@ -213,6 +216,38 @@ impl Store for Sqlite {
 
     fn next_capture(&self, run: Uuid, from: u32) -> Answer<'_, Option<KeptCapture>> {
         Box::pin(captures::next(self, run, from))
+    }
+
+    fn put_credential(&self, kept: KeptCredential, add: bool) -> Answer<'_, bool> {
+        Box::pin(credentials::put(self, kept, add))
+    }
+
+    fn credentials(&self) -> Answer<'_, Vec<KeptCredential>> {
+        Box::pin(credentials::all(self))
+    }
+
+    fn credential(&self, name: String) -> Answer<'_, Option<KeptCredential>> {
+        Box::pin(credentials::find(self, name))
+    }
+
+    fn remove_credential(&self, name: String) -> Answer<'_, bool> {
+        Box::pin(credentials::remove(self, name))
+    }
+
+    fn login_rejected(&self, circuit: CircuitRecord) -> Answer<'_, ()> {
+        Box::pin(circuits::open(self, circuit))
+    }
+
+    fn login_accepted(&self, account: Account, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(circuits::accepted(self, account, now))
+    }
+
+    fn retry_login(&self, account: Account, by: String, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(circuits::retry(self, account, by, now))
+    }
+
+    fn circuit(&self, account: Account) -> Answer<'_, Option<CircuitRecord>> {
+        Box::pin(circuits::find(self, account))
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -96,6 +96,12 @@ pub(crate) struct ProbeArgs {
     /// Read the password from the first line of standard input; with OAUTHBEARER or XOAUTH2 it is the access token
     #[arg(long, help_heading = LOGIN, env = "PARALLAX_PASSWORD_STDIN", requires = "user", value_parser = BoolishValueParser::new())]
     pub(crate) password_stdin: bool,
+    /// Log in with a credential of `ctl credential`
+    #[arg(long, help_heading = LOGIN, value_name = "NAME", env = "PARALLAX_CREDENTIAL", conflicts_with_all = ["user", "password_stdin", "mechanism", "client_certificate", "ca_file"])]
+    pub(crate) credential: Option<String>,
+    /// Try a secret once more that was rejected before; an agent does so once in 10 minutes, and three times a day
+    #[arg(long, help_heading = LOGIN, env = "PARALLAX_RETRY_LOGIN", value_parser = BoolishValueParser::new())]
+    pub(crate) retry_login: bool,
     /// How to log in; LOGIN-COMMAND is the command of that name [default: the best that is offered]
     #[arg(long, help_heading = LOGIN, value_name = "MECHANISM", env = "PARALLAX_MECHANISM", ignore_case = true, value_parser = mechanisms())]
     pub(crate) mechanism: Option<Mechanism>,
@@ -119,6 +125,7 @@ const EXAMPLES: &str = "Examples:
   ctl probe imap.example.org
   ctl probe imap://mail.example.org --from region=eu --from nyc-1
   ctl probe mail.example.org --user probe --password-stdin < secret
+  ctl probe mail.example.org --credential probe
   ctl probe mail.example.org --user probe --password-stdin --depth sync --sync-with nyc-1 < secret
   ctl probe imap://mail.example.org --examine all --hold 10m
   ctl probe mail.example.org --capture always --bundle run.tar.gz
@@ -163,7 +170,7 @@ impl ProbeArgs {
 
     /// Whether a login is asked for; EXTERNAL has none but the certificate's.
     pub(crate) fn logs_in(&self) -> bool {
-        self.user.is_some() || self.is_external()
+        self.user.is_some() || self.credential.is_some() || self.is_external()
     }
 
     /// Whether the client certificate is the login.

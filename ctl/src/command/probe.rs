@@ -57,6 +57,10 @@ fn capture_here(args: &ProbeArgs) -> Result<CaptureChoice, Trouble> {
 
 /// Without a collector: one of its own, and an agent named `local`, for the time of this question.
 async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> {
+    if question.has_credential() {
+        return Err(Trouble::new("--credential: no collector is configured, and nobody keeps one")
+            .hint("use --user USER --password-stdin, or log in first: ctl login --collector HOST:PORT --token TOKEN"));
+    }
     if !question.selector.matches(Local::NAME, &Labels::new()) {
         return Err(Trouble::new(format!(
             "no collector is configured: the only vantage point is {:?}, and --from {} leaves it out",

@@ -17,7 +17,7 @@ use crate::exit::Trouble;
 const LARGEST_IDENTITY: usize = 256 << 10;
 
 /// The certificates of a `--ca-file`, DER.
-pub(super) fn anchors(file: &Path) -> Result<Vec<Vec<u8>>, Trouble> {
+pub(crate) fn anchors(file: &Path) -> Result<Vec<Vec<u8>>, Trouble> {
     let wrong = |error: &dyn Display| {
         Trouble::new(format!("--ca-file {}: {error}", file.display()))
             .hint("give a file with CERTIFICATE blocks in PEM")

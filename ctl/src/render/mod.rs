@@ -6,6 +6,7 @@ mod canvas;
 pub(crate) mod changes;
 pub(crate) mod choices;
 mod clients;
+pub(crate) mod credentials;
 mod evidence;
 mod experiments;
 mod facts;

@@ -26,7 +26,6 @@ impl From<AgentSummary> for v1::Agent {
             certificate_not_after_us: agent.certificate_ends.map_or(0, jiff::Timestamp::as_microsecond),
             rejected: agent.rejected.map(Into::into),
             state: agent.state.to_string(),
-            ..Self::default()
         }
     }
 }

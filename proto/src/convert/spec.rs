@@ -18,7 +18,6 @@ impl From<LoginSpec> for v1::LoginSpec {
                 .mechanism
                 .map(|mechanism| mechanism.to_string())
                 .unwrap_or_default(),
-            credential: String::new(),
         }
     }
 }

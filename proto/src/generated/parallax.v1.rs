@@ -936,9 +936,6 @@ pub struct LoginSpec {
     /// `PLAIN`, `LOGIN`, `SCRAM-SHA-256`, `XOAUTH2`, ...; empty: the best that is offered for a password.
     #[prost(string, tag = "2")]
     pub mechanism: ::prost::alloc::string::String,
-    /// The credential the secret belongs to, by name; empty: one that was typed.
-    #[prost(string, tag = "3")]
-    pub credential: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Experiment {
@@ -2001,20 +1998,6 @@ pub struct Hello {
     /// UUID of this process, new at every start: tells a reconnect from a second agent of the same name.
     #[prost(string, tag = "5")]
     pub instance_id: ::prost::alloc::string::String,
-    /// Credentials that the agent holds itself.
-    #[prost(message, repeated, tag = "6")]
-    pub local_credentials: ::prost::alloc::vec::Vec<LocalCredential>,
-}
-/// A credential that an agent holds itself; never the secret.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LocalCredential {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// The only host and user it is for.
-    #[prost(string, tag = "2")]
-    pub host: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub user: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Welcome {
@@ -2760,9 +2743,6 @@ pub struct Agent {
     /// `connected`, `lost`, `expired`: its certificate is over, `conflict`: another process comes under its name.
     #[prost(string, tag = "14")]
     pub state: ::prost::alloc::string::String,
-    /// Credentials that it holds itself, by name.
-    #[prost(string, repeated, tag = "15")]
-    pub local_credentials: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Who was turned away because the name is taken.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3877,10 +3857,10 @@ pub struct CredentialInfo {
     pub mechanism: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub generation: ::prost::alloc::string::String,
-    /// SPIFFE URI of who set it; empty for one that agents hold themselves.
+    /// SPIFFE URI of who set it.
     #[prost(string, tag = "6")]
     pub set_by: ::prost::alloc::string::String,
-    /// Microseconds since the Unix epoch; 0 for one that agents hold themselves.
+    /// Microseconds since the Unix epoch.
     #[prost(int64, tag = "7")]
     pub set_at_us: i64,
     /// Agents that can use it.
@@ -3889,14 +3869,11 @@ pub struct CredentialInfo {
     /// Agents that can't, and why.
     #[prost(message, repeated, tag = "9")]
     pub unable: ::prost::alloc::vec::Vec<UnableAgent>,
-    /// `collector`, or `agent` for one that agents hold themselves.
-    #[prost(string, tag = "10")]
-    pub source: ::prost::alloc::string::String,
     /// Present while it is not tried because a server refused it.
-    #[prost(message, optional, tag = "11")]
+    #[prost(message, optional, tag = "10")]
     pub circuit: ::core::option::Option<Circuit>,
     /// Trust anchors that its seal is bound to, DER: who adds a copy seals to the same.
-    #[prost(bytes = "vec", repeated, tag = "12")]
+    #[prost(bytes = "vec", repeated, tag = "11")]
     pub anchors_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3921,7 +3898,7 @@ pub struct Circuit {
     pub agent: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub run_id: ::prost::alloc::string::String,
-    /// What the server said.
+    /// How, as a kind of fault.
     #[prost(string, tag = "6")]
     pub words: ::prost::alloc::string::String,
 }
@@ -3934,13 +3911,9 @@ pub struct RemoveCredentialRequest {
 pub struct RemoveCredentialResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CloseCircuitRequest {
-    /// A credential by name, or a host and a user.
+    /// The credential, by name.
     #[prost(string, tag = "1")]
     pub credential: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub host: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub user: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CloseCircuitResponse {

@@ -77,6 +77,7 @@ impl Run {
                 experiments,
                 secret: None,
                 client_identity: None,
+                retry_login: false,
                 watches: None,
             };
             effects.push(self.send(order, self.round, now));

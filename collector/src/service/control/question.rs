@@ -25,6 +25,10 @@ pub(super) struct Question {
     pub(super) secrets: BTreeMap<AgentName, SealedSecret>,
     pub(super) client_identities: BTreeMap<AgentName, SealedSecret>,
     pub(super) dry_run: bool,
+    /// The credential to log in with, by name.
+    pub(super) credential: Option<String>,
+    /// Whether a secret that was turned down is to be tried once more.
+    pub(super) retry_login: bool,
 }
 
 impl Question {
@@ -49,6 +53,8 @@ impl Question {
             secrets: sealed("secrets", request.secrets)?,
             client_identities: sealed("client_identities", request.client_identities)?,
             dry_run: request.dry_run,
+            credential: (!request.credential.is_empty()).then_some(request.credential),
+            retry_login: request.retry_login,
         })
     }
 

@@ -98,8 +98,8 @@ fn order_to_wire(order: Order, clock: Clock, traceparent: String, tracestate: St
         tracestate,
         secret: order.secret.map(Into::into),
         client_identity: order.client_identity.map(Into::into),
+        retry_login: order.retry_login,
         watches: order.watches.map(|order| order.to_string()).unwrap_or_default(),
-        ..v1::Order::default()
     }
 }
 

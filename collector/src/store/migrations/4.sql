@@ -24,7 +24,7 @@ CREATE TABLE credentials (
     host       TEXT   NOT NULL,
     user       TEXT   NOT NULL,
     mechanism  TEXT   NOT NULL,             -- empty: the best that is offered
-    anchors    BLOB   NOT NULL,             -- what its seal is bound to, DER one after the other
+    anchors    BLOB   NOT NULL,             -- what its seal is bound to: DER, each after its length
     generation TEXT   NOT NULL,             -- UUID of this version of the secret
     set_by     TEXT   NOT NULL,             -- SPIFFE URI
     set_at     BIGINT NOT NULL

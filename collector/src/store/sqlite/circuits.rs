@@ -1,0 +1,109 @@
+//! Secrets that servers turned down.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Sqlite, read_time};
+use crate::store::{Account, CircuitRecord, StoreError};
+
+/// Who closes a circuit when the server takes the secret.
+const ACCEPTED: &str = "accepted";
+
+/// Opens a circuit. One that is open already stays as it was, unless somebody else saw it now.
+pub(super) async fn open(store: &Sqlite, circuit: CircuitRecord) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO circuits (host, user, credential, generation, opened_at, agent, run_id, words) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (host, user, credential) DO UPDATE SET generation = excluded.generation, \
+         opened_at = excluded.opened_at, agent = excluded.agent, run_id = excluded.run_id, words = excluded.words, \
+         closed_at = NULL, closed_by = NULL \
+         WHERE closed_at IS NOT NULL OR generation <> excluded.generation OR agent <> excluded.agent",
+    )
+    .bind(&circuit.account.host)
+    .bind(&circuit.account.user)
+    .bind(&circuit.account.credential)
+    .bind(&circuit.account.generation)
+    .bind(circuit.opened_at.as_microsecond())
+    .bind(circuit.agent.as_str())
+    .bind(circuit.run.to_string())
+    .bind(&circuit.words)
+    .execute(&store.pool)
+    .await?;
+    Ok(())
+}
+
+/// The server took the secret: there is no circuit any more.
+pub(super) async fn accepted(store: &Sqlite, account: Account, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE circuits SET closed_at = $1, closed_by = $2 WHERE host = $3 AND user = $4 AND credential = $5",
+    )
+    .bind(now.as_microsecond())
+    .bind(ACCEPTED)
+    .bind(&account.host)
+    .bind(&account.user)
+    .bind(&account.credential)
+    .execute(&store.pool)
+    .await?;
+    Ok(())
+}
+
+/// An operator wants the secret tried again; `false` when there is no open circuit.
+pub(super) async fn retry(
+    store: &Sqlite,
+    account: Account,
+    by: String,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let closed = sqlx::query(
+        "UPDATE circuits SET closed_at = $1, closed_by = $2 \
+         WHERE host = $3 AND user = $4 AND credential = $5 AND closed_at IS NULL",
+    )
+    .bind(now.as_microsecond())
+    .bind(by)
+    .bind(&account.host)
+    .bind(&account.user)
+    .bind(&account.credential)
+    .execute(&store.pool)
+    .await?;
+    Ok(closed.rows_affected() > 0)
+}
+
+/// The circuit of a secret, if a server turned this version of it down and none took it since.
+pub(super) async fn find(store: &Sqlite, account: Account) -> Result<Option<CircuitRecord>, StoreError> {
+    let row = sqlx::query(
+        "SELECT * FROM circuits WHERE host = $1 AND user = $2 AND credential = $3 AND generation = $4 \
+         AND closed_by IS NOT $5",
+    )
+    .bind(&account.host)
+    .bind(&account.user)
+    .bind(&account.credential)
+    .bind(&account.generation)
+    .bind(ACCEPTED)
+    .fetch_optional(&store.pool)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
+fn read(row: &SqliteRow) -> Result<CircuitRecord, StoreError> {
+    let agent: String = row.try_get("agent")?;
+    let run: String = row.try_get("run_id")?;
+    let closed_at: Option<i64> = row.try_get("closed_at")?;
+    Ok(CircuitRecord {
+        account: Account {
+            host: row.try_get("host")?,
+            user: row.try_get("user")?,
+            credential: row.try_get("credential")?,
+            generation: row.try_get("generation")?,
+        },
+        opened_at: read_time(row.try_get("opened_at")?)?,
+        agent: agent
+            .parse()
+            .map_err(|_| StoreError::Unreadable("agent of a circuit"))?,
+        run: run
+            .parse()
+            .map_err(|_| StoreError::Unreadable("run of a circuit"))?,
+        words: row.try_get("words")?,
+        closed: closed_at.is_some(),
+    })
+}

@@ -1,0 +1,172 @@
+//! Credentials, one a line.
+
+use jiff::Timestamp;
+use parallax_proto::v1;
+use serde::Serialize;
+
+use super::canvas::{Canvas, Tone};
+use super::grid::{Cell, Grid, Row};
+use super::{text, words};
+
+/// A credential; its secret is nowhere but at the agents.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Credential {
+    name: String,
+    host: String,
+    user: String,
+    mechanism: Option<String>,
+    generation: String,
+    set_by: String,
+    set_at: Timestamp,
+    sealed_to: Vec<String>,
+    unable: Vec<Unable>,
+    circuit: Option<Circuit>,
+}
+
+/// An agent that can't use it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Unable {
+    agent: String,
+    why: String,
+}
+
+/// That a server rejected it, and that it is not tried any more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Circuit {
+    opened_at: Timestamp,
+    agent: String,
+    run_id: String,
+    fault: String,
+}
+
+impl TryFrom<v1::CredentialInfo> for Credential {
+    type Error = jiff::Error;
+
+    fn try_from(wire: v1::CredentialInfo) -> Result<Self, jiff::Error> {
+        let circuit = wire.circuit.map(|circuit| {
+            Ok::<_, jiff::Error>(Circuit {
+                opened_at: Timestamp::from_microsecond(circuit.opened_at_us)?,
+                agent: circuit.agent,
+                run_id: circuit.run_id,
+                fault: circuit.words,
+            })
+        });
+        let unable = wire.unable.into_iter().map(|unable| Unable {
+            agent: unable.agent,
+            why: unable.why,
+        });
+        Ok(Self {
+            name: wire.name,
+            host: wire.host,
+            user: wire.user,
+            mechanism: (!wire.mechanism.is_empty()).then_some(wire.mechanism),
+            generation: wire.generation,
+            set_by: wire.set_by,
+            set_at: Timestamp::from_microsecond(wire.set_at_us)?,
+            sealed_to: wire.sealed_to,
+            unable: unable.collect(),
+            circuit: circuit.transpose()?,
+        })
+    }
+}
+
+/// Every credential, and who can use it.
+pub(crate) fn table(credentials: &[Credential], now: Timestamp, canvas: Canvas) -> String {
+    if credentials.is_empty() {
+        return "no credential is kept; see `ctl credential set --help`\n".to_owned();
+    }
+    let mut grid = Grid::headed(&[
+        "NAME",
+        "TARGET",
+        "USER",
+        "SET",
+        "SEALED TO",
+        "CAN'T USE IT",
+        "STATE",
+    ]);
+    for credential in credentials {
+        let unable: Vec<_> = credential
+            .unable
+            .iter()
+            .map(|unable| format!("{} ({})", unable.agent, unable.why))
+            .collect();
+        let (state, tone) = state(credential);
+        grid.push(Row::Cells(vec![
+            Cell::left(words::safe(&credential.name), Tone::Strong),
+            Cell::left(words::safe(&credential.host), Tone::Plain),
+            Cell::left(words::safe(&credential.user), Tone::Plain),
+            Cell::left(set(credential, now), Tone::Plain),
+            Cell::left(list(&credential.sealed_to), Tone::Plain),
+            Cell::left(list(&unable), Tone::Plain),
+            Cell::left(state, tone),
+        ]));
+    }
+    text(&grid.lines(canvas))
+}
+
+fn state(credential: &Credential) -> (String, Tone) {
+    match &credential.circuit {
+        None => ("good".to_owned(), Tone::Good),
+        Some(circuit) => (
+            format!(
+                "not tried: {} for {} on {}",
+                words::safe(&circuit.fault),
+                words::safe(&circuit.agent),
+                words::moment(circuit.opened_at)
+            ),
+            Tone::Bad,
+        ),
+    }
+}
+
+fn set(credential: &Credential, now: Timestamp) -> String {
+    let ago = words::span(now.as_second() - credential.set_at.as_second());
+    match credential.set_by.rsplit_once('/') {
+        Some((_, name)) => format!("{ago} ago by {}", words::safe(name)),
+        None => format!("{ago} ago"),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "-".to_owned(),
+        names => words::safe(&names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_use_it_and_what_keeps_it_from_being_tried_is_in_its_line() {
+        let wire = v1::CredentialInfo {
+            name: "probe".into(),
+            host: "imap.example.org".into(),
+            user: "anna".into(),
+            set_by: "spiffe://parallax.internal/operator/ada".into(),
+            sealed_to: vec!["fra-1".into()],
+            unable: vec![v1::UnableAgent {
+                agent: "nyc-2".into(),
+                why: "not sealed to it".into(),
+            }],
+            circuit: Some(v1::Circuit {
+                agent: "fra-1".into(),
+                words: "credentials_rejected".into(),
+                ..v1::Circuit::default()
+            }),
+            ..v1::CredentialInfo::default()
+        };
+        let credential = Credential::try_from(wire).expect("reads");
+        let now = Timestamp::from_second(3600).expect("a time");
+        let shown = table(&[credential], now, Canvas::PLAIN);
+        for part in [
+            "fra-1",
+            "nyc-2 (not sealed to it)",
+            "not tried: credentials_rejected",
+            "by ada",
+        ] {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Credentials that are kept, and an account that is protected from those who ask again and again.
+
+use parallax_tests::answer::Answer;
+use parallax_tests::dovecot::{PASSWORD, USER};
+use parallax_tests::host;
+use parallax_tests::site::TARGET;
+use parallax_tests::world::World;
+
+use crate::{BRIEF, HEALTHY, PARTIAL, UNKNOWN};
+
+const AMS: &str = "edge-ams";
+const FRA: &str = "edge-fra";
+const WRONG: &str = "wrong-1-password";
+
+fn world() -> Option<World> {
+    host::lab_can_run().then(|| World::new(&[AMS, FRA]).unwrap())
+}
+
+#[test]
+fn a_credential_is_for_one_host_and_for_those_agents_to_which_it_is_sealed() {
+    let Some(world) = world() else { return };
+    set(&world, PASSWORD, &["--from", AMS]).expect_status(0);
+    let document = probe(&world, &[]).expect_status(PARTIAL).document();
+    assert_eq!(document.with_outcome("ok"), [AMS], "{document}");
+    let note = document.vantage(FRA).note().map(str::to_owned).unwrap();
+    assert!(
+        note.contains("ctl credential set probe --add --from edge-fra"),
+        "{note}"
+    );
+
+    let listed = world.ctl(&["credential", "-o", "json"]).unwrap().json();
+    assert_eq!(listed[0]["sealed_to"], serde_json::json!([AMS]), "{listed}");
+    assert_eq!(listed[0]["unable"][0]["agent"], FRA, "{listed}");
+    let elsewhere = world
+        .ctl(&["probe", "mail.lab.example", "--credential", "probe"])
+        .unwrap()
+        .expect_status(UNKNOWN);
+    assert!(
+        elsewhere.stderr.contains("is for imap.lab.example"),
+        "{elsewhere}"
+    );
+
+    let other_user = [
+        "credential",
+        "set",
+        "probe",
+        "--add",
+        "--target",
+        TARGET,
+        "--user",
+        "bert",
+        "--password-stdin",
+    ];
+    let answer = world.start_ctl(&other_user, PASSWORD).unwrap().answer().unwrap();
+    assert!(answer.stderr.contains("not for what you say"), "{answer}");
+    set(&world, PASSWORD, &["--add", "--from", FRA]).expect_status(0);
+    probe(&world, &[]).expect_status(HEALTHY);
+    world
+        .ctl(&["credential", "remove", "probe"])
+        .unwrap()
+        .expect_status(0);
+    probe(&world, &[]).expect_status(UNKNOWN);
+}
+
+#[test]
+fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
+    let Some(world) = world() else { return };
+    set(&world, WRONG, &[]).expect_status(0);
+    let document = probe(&world, &[]).document();
+    assert_eq!(
+        document.first_finding().kind(),
+        "credentials_rejected",
+        "{document}"
+    );
+    for _ in 0..2 {
+        let document = probe(&world, &[]).document();
+        assert!(
+            document.to_string().contains("ctl credential retry probe"),
+            "{document}"
+        );
+    }
+    assert_eq!(world.site.dovecot.refused_passwords(), 1);
+    let list = world.ctl(&["credential"]).unwrap();
+    assert!(list.stdout.contains("not tried: credentials_rejected"), "{list}");
+
+    world
+        .ctl(&["credential", "retry", "probe"])
+        .unwrap()
+        .expect_status(0);
+    probe(&world, &[]);
+    assert_eq!(world.site.dovecot.refused_passwords(), 2);
+    probe(&world, &["--retry-login"]);
+    assert_eq!(world.site.dovecot.refused_passwords(), 2, "once in ten minutes");
+    set(&world, PASSWORD, &[]).expect_status(0);
+    assert_let_in(&probe(&world, &[]));
+}
+
+#[test]
+fn a_typed_password_that_is_rejected_is_sent_once_by_all_agents_and_across_restarts() {
+    let Some(mut world) = world() else { return };
+    let kind = |answer: Answer| answer.document().first_finding().kind().to_owned();
+    assert_eq!(kind(typed(&world, WRONG, "all")), "credentials_rejected");
+    assert_eq!(kind(typed(&world, WRONG, "all")), "credentials_rejected");
+    for name in [AMS, FRA] {
+        world.kill_agent(name).unwrap();
+    }
+    world.kill_collector();
+    world.start_collector().unwrap();
+    for name in [AMS, FRA] {
+        world.start_agent(name).unwrap();
+    }
+    world.wait_for_agents(&[AMS, FRA]).unwrap();
+    assert_eq!(kind(typed(&world, WRONG, "all")), "credentials_rejected");
+    for name in [AMS, FRA] {
+        typed(&world, WRONG, name);
+    }
+    assert_eq!(world.site.dovecot.refused_passwords(), 1);
+    assert_let_in(&typed(&world, PASSWORD, "all"));
+}
+
+/// However long the server makes an address wait from which it was sent a wrong password.
+fn assert_let_in(answer: &Answer) {
+    let document = answer.document();
+    assert_eq!(document.with_outcome("ok"), [AMS, FRA], "{document}");
+}
+
+fn set(world: &World, secret: &str, extra: &[&str]) -> Answer {
+    let usual = [
+        "credential",
+        "set",
+        "probe",
+        "--target",
+        TARGET,
+        "--user",
+        USER,
+        "--password-stdin",
+    ];
+    let args = [&usual[..], extra].concat();
+    world.start_ctl(&args, secret).unwrap().answer().unwrap()
+}
+
+fn probe(world: &World, extra: &[&str]) -> Answer {
+    world
+        .probe(&[&BRIEF[..], &["--credential", "probe"], extra].concat())
+        .unwrap()
+}
+
+fn typed(world: &World, secret: &str, from: &str) -> Answer {
+    let usual = [
+        "probe",
+        TARGET,
+        "-o",
+        "json",
+        "--user",
+        USER,
+        "--password-stdin",
+        "--from",
+        from,
+    ];
+    let args = [&usual[..], &BRIEF].concat();
+    world.start_ctl(&args, secret).unwrap().answer().unwrap()
+}
