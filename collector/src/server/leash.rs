@@ -61,3 +61,45 @@ impl Leash {
         self.left = self.left.saturating_sub(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::server::Places;
+    use crate::source::Source;
+
+    fn leash(places: &Arc<Places>) -> Leash {
+        let place = places.take(Source::of([192, 0, 2, 1].into()));
+        Leash::new(place, Arc::new(Metrics::new()))
+    }
+
+    fn is_over(leash: &mut Leash) -> bool {
+        leash.is_over(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_stays_for_twenty_seconds() {
+        let mut leash = leash(&Places::new(1));
+        tokio::time::advance(LIFE - Duration::from_millis(10)).await;
+        assert!(!is_over(&mut leash));
+        tokio::time::advance(Duration::from_millis(20)).await;
+        assert!(is_over(&mut leash));
+        assert_eq!(leash.metrics.drops()["connections_refused_stranger_time"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_says_so_much_and_gives_way_to_another() {
+        let places = Places::new(2);
+        let (mut first, mut second) = (leash(&places), leash(&places));
+        second.said(BYTES - 1);
+        assert!(!is_over(&mut second));
+        second.said(1);
+        assert!(is_over(&mut second) && is_over(&mut second));
+        assert_eq!(second.metrics.drops()["connections_refused_stranger_bytes"], 1);
+        assert!(!is_over(&mut first));
+        let _third = leash(&places);
+        assert!(is_over(&mut first));
+    }
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use parallax_model::identity::Role;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::tls::{config, get, joined, token};
@@ -81,5 +81,40 @@ async fn an_identity_has_so_many_connections_and_no_more() {
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    collector.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_shows_no_certificate_is_cut_after_a_few_bytes() {
+    let data = tempfile::tempdir().unwrap();
+    let collector = Collector::start(&config(data.path())).await.unwrap();
+    let connector = super::page::tls(data.path(), None, b"h2");
+    let mut stranger = connector
+        .connect("127.0.0.1".try_into().unwrap(), from(3, &collector).await)
+        .await
+        .unwrap();
+    // The preface of HTTP/2 and empty settings (RFC 9113, section 3.4), then pings without end.
+    stranger
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    stranger.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let mut said = 0;
+    let mut heard = [0; 4096];
+    let cut = async {
+        loop {
+            if stranger.write_all(&ping).await.is_err() || stranger.flush().await.is_err() {
+                return;
+            }
+            said += ping.len();
+            match stranger.read(&mut heard).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), cut).await.unwrap();
+    assert!((60_000..70_000).contains(&said), "{said}");
     collector.shutdown().await;
 }

@@ -44,13 +44,13 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str, hea
 }
 
 /// A client that believes the collector's CA as any other would, and shows `identity`'s certificate if given.
-fn tls(data: &Path, identity: Option<&Path>) -> TlsConnector {
+pub(super) fn tls(data: &Path, identity: Option<&Path>, speaks: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for anchor in CertificateDer::pem_file_iter(data.join("ca.pem")).unwrap() {
         roots.add(anchor.unwrap()).unwrap();
     }
     let builder = ClientConfig::builder().with_root_certificates(roots);
-    let config = match identity {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(directory) => {
             let chain = CertificateDer::pem_file_iter(directory.join("cert.pem")).unwrap();
@@ -60,6 +60,7 @@ fn tls(data: &Path, identity: Option<&Path>) -> TlsConnector {
                 .unwrap()
         }
     };
+    config.alpn_protocols = vec![speaks.to_vec()];
     TlsConnector::from(Arc::new(config))
 }
 
@@ -108,7 +109,7 @@ async fn off_loopback_it_takes_tls_and_a_token() {
             "{closed}"
         );
     }
-    let connector = tls(data.path(), None);
+    let connector = tls(data.path(), None, b"http/1.1");
     let secured = async || {
         let name = "127.0.0.1".try_into().unwrap();
         connector.connect(name, dial(&collector).await).await.unwrap()
@@ -130,7 +131,7 @@ async fn a_persons_certificate_does_instead_of_a_token_and_an_agents_does_not() 
         let identity = joined(&collector, &token, name).await.unwrap();
         let home = data.path().join(name);
         identity.save(&home).unwrap();
-        let connector = tls(data.path(), Some(&home));
+        let connector = tls(data.path(), Some(&home), b"http/1.1");
         let stream = connector
             .connect("127.0.0.1".try_into().unwrap(), dial(&collector).await)
             .await
