@@ -3,6 +3,7 @@
 mod selection;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +11,8 @@ use parallax_model::run::{AgentState, AgentSummary, Rejected};
 use parallax_model::vantage::{AgentName, Labels};
 
 pub(crate) use selection::{Choice, Selection};
+
+use crate::source::Source;
 
 /// How often either side of a link gives a sign of life.
 pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
@@ -299,6 +302,12 @@ impl Agent {
             None if self.certificate_ends.is_some_and(|ends| ends <= now) => AgentState::Expired,
             None => AgentState::Lost,
         }
+    }
+
+    /// Where its link comes from; nowhere in the same process.
+    pub(crate) fn source(&self) -> Option<Source> {
+        let peer: SocketAddr = self.link.as_ref()?.peer.parse().ok()?;
+        Some(Source::of(peer.ip()))
     }
 
     /// Round trip of its link, as far as it was measured.

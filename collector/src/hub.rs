@@ -224,6 +224,7 @@ impl Hub {
                     choice: choice.clone(),
                     capabilities: agent.introduction.capabilities.clone(),
                     rtt: agent.rtt(),
+                    source: agent.source(),
                 })
             })
             .collect();

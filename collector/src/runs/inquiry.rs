@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::StageEnded;
 use crate::agents::Choice;
+use crate::source::Source;
 use crate::store::Account;
 
 /// A question, as it was asked.
@@ -135,6 +136,8 @@ pub(crate) struct Participant {
     pub(crate) capabilities: BTreeSet<String>,
     /// Round trip of its link, if measured.
     pub(crate) rtt: Option<Duration>,
+    /// Where its link comes from.
+    pub(crate) source: Option<Source>,
 }
 
 /// What whoever asked is told while the run goes on.

@@ -29,7 +29,7 @@ use super::login_gate::{LoginAnswer, LoginGate, LoginNews};
 use super::order::{PROBE, SEALED_CREDENTIAL};
 use super::{Effect, Order, OrderEnd, Report, StageEnded};
 use captures::Captures;
-use common_start::common_start;
+use common_start::Starts;
 use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
 use open::{Open, OpenOrders};
 use records::Records;
@@ -114,14 +114,14 @@ impl Run {
                 &choice.why,
             ));
         }
-        let start_at = common_start(&cast.participants, now);
+        let mut starts = Starts::of(&cast.participants, now);
         for participant in cast.participants {
             let agent = participant.choice.agent;
             match self.obstacle(&agent, &participant.capabilities) {
                 Some(note) => {
                     effects.extend(self.unseen(&agent, VantageOutcome::Refused, Reason::Unsupported, &note));
                 }
-                None => effects.extend(self.order_probe(agent, start_at, now)),
+                None => effects.extend(self.order_probe(agent, starts.next(participant.source), now)),
             }
         }
         effects.extend(self.go_on(now));

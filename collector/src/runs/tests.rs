@@ -73,6 +73,7 @@ fn participant(agent: &str) -> Participant {
             .map(str::to_owned)
             .into(),
         rtt: Some(Duration::from_millis(30)),
+        source: None,
     }
 }
 
