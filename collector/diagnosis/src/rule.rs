@@ -4,9 +4,9 @@
 use crate::candidate::Candidate;
 use crate::matrix::Matrix;
 use crate::rules::{
-    agent, answers, auth, backends, banned, certificate, clock, content, cut, dns, expiry, flows, forged,
-    greeting, half_answers, handshake, history, hold, keys, latency, limits, local, mailbox, midway, mtu,
-    names, not_tls, proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
+    agent, alpn, answers, auth, backends, banned, certificate, clock, content, cut, dns, expiry, flows,
+    forged, greeting, half_answers, handshake, history, hold, keys, latency, limits, local, mailbox, midway,
+    mtu, names, not_tls, proxies, proxy, quality, reach, resolver, session, starttls, status, sync, tamper,
 };
 
 /// From what was seen to what it could be.
@@ -52,6 +52,8 @@ pub(crate) const RULES: &[Rule] = &[
     cut::in_the_handshake,
     names::filtered,
     names::injected,
+    alpn::refused,
+    alpn::filtered,
     flows::some_broken,
     limits::at_once,
     limits::chance,

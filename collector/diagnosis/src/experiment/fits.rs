@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::Family;
 use parallax_model::stage::StageName;
 use parallax_model::target::{Endpoint, IMAP_PORT, IMAPS_PORT, Security};
@@ -10,6 +11,7 @@ use parallax_model::target::{Endpoint, IMAP_PORT, IMAPS_PORT, Security};
 use crate::matrix::{CellId, Matrix};
 use crate::overlay::trace;
 use crate::symptom::Reach;
+use crate::varied::{self, Varied};
 
 /// A refusal within this time waited for nothing.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -35,6 +37,13 @@ pub(super) fn reset(matrix: &Matrix, id: CellId) -> bool {
 
 pub(super) fn connected(matrix: &Matrix, id: CellId) -> bool {
     matrix.cell(id).reach == Reach::Connected
+}
+
+/// Whether the hello fails with another name in it, or with none, as it did with the right one.
+pub(super) fn whatever_its_name(matrix: &Matrix, id: CellId) -> bool {
+    [ExperimentKind::OtherSni, ExperimentKind::NoSni]
+        .into_iter()
+        .any(|kind| varied::with(matrix, id, kind) == Varied::Same)
 }
 
 pub(super) fn failed_at(matrix: &Matrix, id: CellId) -> Option<StageName> {

@@ -6,7 +6,7 @@ use parallax_model::finding::FindingKind;
 use super::fits::{
     another_key_beside, connected, has_another_source, may_be_chance, no_sign_of_life, other_family,
     other_port_unasked, refused_at_once, reset, silent_on_the_control_port, some_work, stalled_early,
-    stalled_late, unreached, untraced,
+    stalled_late, unreached, untraced, whatever_its_name,
 };
 use crate::matrix::{CellId, Matrix};
 
@@ -112,6 +112,19 @@ pub(super) const TESTS: &[Test] = &[
         told_apart_by: "the same handshake without a server name",
         at: At::Failing,
         fits: connected,
+    },
+    Test {
+        one: HANDSHAKE,
+        other: &[
+            Is::SniFiltered,
+            Is::MtuBlackHole,
+            Is::ResetInjected,
+            Is::SourceBanned,
+        ],
+        kind: Do::NoAlpn,
+        told_apart_by: "the same handshake with no protocol offered",
+        at: At::Failing,
+        fits: whatever_its_name,
     },
     Test {
         one: STALLED,

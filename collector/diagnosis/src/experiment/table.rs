@@ -12,6 +12,7 @@ use super::rows::{ASK_WHOSE, At, PLACES, TESTS, Test, WHOSE};
 use super::standing::PER_TROUBLE;
 use crate::candidate::Candidate;
 use crate::matrix::{CellId, Matrix};
+use crate::rules::alpn;
 use crate::symptom::Reach;
 
 use ExperimentKind as Do;
@@ -80,7 +81,11 @@ pub(super) fn wishes(matrix: &Matrix, chosen: &[Candidate]) -> Vec<Experiment> {
             wishes.extend(places(matrix, cells, Do::PathControl, unreached));
             wishes
         });
-    parting.chain(placing).chain(whose).collect()
+    let refused = chosen.iter().flat_map(|candidate| {
+        let cells = cells(matrix, candidate);
+        places(matrix, &cells, Do::NoAlpn, alpn::refuses)
+    });
+    parting.chain(placing).chain(whose).chain(refused).collect()
 }
 
 fn unplaced(candidate: &Candidate) -> bool {

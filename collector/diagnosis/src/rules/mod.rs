@@ -1,6 +1,7 @@
 //! What is known about faults, one subject a file.
 
 pub(crate) mod agent;
+pub(crate) mod alpn;
 pub(crate) mod answers;
 pub(crate) mod auth;
 pub(crate) mod backends;

@@ -481,6 +481,7 @@ fn handshake(setting: &Setting, line: &Line, here: bool) -> TlsEvidence {
         verified: !failed,
         chain: chain.unwrap_or_default(),
         bytes_received: line.number("received").unwrap_or(0),
+        alert: line.text("alert"),
         first_bytes: line.options.get("bytes").map(|text| {
             text.replace('_', " ")
                 .bytes()
