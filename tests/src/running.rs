@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::answer::Answer;
 use crate::namespace::Namespace;
@@ -44,6 +46,12 @@ impl Running {
             started,
             files,
         })
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        kill(pid, signal).with_context(|| format!("send {signal} to {}", self.command))
     }
 
     /// Waits for the end. A command that does not end within a minute is killed, and that is an error.

@@ -1,0 +1,143 @@
+//! Who may come in, for how long, and what is written down about it.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use parallax_tests::host;
+use parallax_tests::running::Running;
+use parallax_tests::wait;
+use parallax_tests::world::World;
+use serde_json::Value;
+
+/// Within it a removal has taken effect.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// The least that a certificate can live.
+const LIFETIME: &str = "60s";
+
+/// Longer than a certificate of that life.
+const A_LIFE: Duration = Duration::from_secs(90);
+
+fn small_world() -> Option<World> {
+    host::lab_can_run().then(|| World::new(&["edge-one"]).unwrap())
+}
+
+#[test]
+fn removal_of_a_live_agent_takes_less_than_a_second() {
+    let Some(world) = small_world() else { return };
+    let begun = Instant::now();
+    world
+        .ctl(&["agents", "remove", "edge-one"])
+        .unwrap()
+        .expect_status(0);
+    wait::until("the agent to hear of it", AT_ONCE, || {
+        Ok(world.logs().contains("turns this agent away").then_some(()))
+    })
+    .unwrap();
+    assert!(begun.elapsed() < AT_ONCE * 2, "{:?} with ctl", begun.elapsed());
+    world.wait_for_agents(&[]).unwrap();
+}
+
+#[test]
+fn a_revoked_token_takes_along_who_joined_with_it_and_the_log_says_so() {
+    let Some(world) = small_world() else { return };
+    let made = world
+        .ctl(&[
+            "token",
+            "create",
+            "--role",
+            "agent",
+            "--name-pattern",
+            "se*",
+            "--label",
+            "tier=test",
+        ])
+        .unwrap();
+    let token = made.stdout.trim().to_owned();
+    let _second = start(&world, "second", &["--token", &token, "--label", "tier=own"]);
+    world.wait_for_agents(&["edge-one", "second"]).unwrap();
+    assert_eq!(agent(&world, "second")["labels"]["tier"], "test");
+
+    let tokens = world.ctl(&["token", "list", "-o", "json"]).unwrap().json();
+    let listed = tokens.as_array().unwrap().iter();
+    let ids: Vec<_> = listed.filter(|token| token["names"] == "se*").collect();
+    let [one] = ids.as_slice() else { panic!("{tokens}") };
+    let id = one["id"].as_str().unwrap();
+    let said = world.ctl(&["token", "revoke", id]).unwrap();
+    assert!(
+        said.stdout.contains("agent/second, which joined with it, is out"),
+        "{said}"
+    );
+    world.wait_for_agents(&["edge-one"]).unwrap();
+
+    let log = world
+        .ctl(&["audit", "--call", "RevokeToken", "-o", "json"])
+        .unwrap()
+        .json();
+    assert_eq!(log[0]["result"], "done", "{log}");
+    assert_eq!(log[0]["subject"], id, "{log}");
+    assert_eq!(log[0]["role"], "admin", "{log}");
+    let verified = world.ctl(&["audit", "--verify"]).unwrap();
+    assert_eq!(verified.status, Some(0), "{verified}");
+    assert!(verified.stdout.contains("is what was written"), "{verified}");
+}
+
+/// With certificates of a minute: the collector is away when one is due, and then the agent sleeps past its end.
+#[test]
+fn renewal_across_a_restart_and_a_sleep_needs_no_token() {
+    let Some(mut world) = small_world() else { return };
+    world.kill_collector();
+    let terms = format!("certificate_lifetime = {LIFETIME:?}\n");
+    std::fs::write(world.configuration_of("collector"), terms).unwrap();
+    world.start_collector().unwrap();
+    world.wait_for_agents(&["edge-one"]).unwrap();
+    let token = world.create_token("agent", &["--name", "sleeper"]).unwrap();
+    let sleeper = start(&world, "sleeper", &["--token", &token]);
+    world.wait_for_agents(&["edge-one", "sleeper"]).unwrap();
+    let first = ends(&world);
+
+    world.kill_collector();
+    let due = first - jiff::SignedDuration::from_secs(20);
+    wait::until("the renewal to be due", A_LIFE, || {
+        Ok((jiff::Timestamp::now() > due).then_some(()))
+    })
+    .unwrap();
+    world.start_collector().unwrap();
+    world.wait_for_agents(&["edge-one", "sleeper"]).unwrap();
+    let second = wait::until("the renewal", A_LIFE, || {
+        let now = ends(&world);
+        Ok((now > first).then_some(now))
+    })
+    .unwrap();
+
+    sleeper.signal(Signal::SIGSTOP).unwrap();
+    wait::until("the end of the certificate", A_LIFE, || {
+        let over = second + jiff::SignedDuration::from_secs(2);
+        Ok((jiff::Timestamp::now() > over).then_some(()))
+    })
+    .unwrap();
+    sleeper.signal(Signal::SIGCONT).unwrap();
+    wait::until("the agent to come back", A_LIFE, || {
+        let back = agent(&world, "sleeper");
+        Ok((back["state"] == "connected" && ends(&world) > second).then_some(()))
+    })
+    .unwrap();
+}
+
+fn start(world: &World, name: &str, extra: &[&str]) -> Running {
+    let mut command = world.agent_command(name);
+    command.args(extra);
+    let host = &world.site.vantage("edge-one").unwrap().host;
+    world.start(host, &command).unwrap()
+}
+
+fn agent(world: &World, name: &str) -> Value {
+    let answer = world.ctl(&["agents", "show", name, "-o", "json"]).unwrap();
+    assert_eq!(answer.status, Some(0), "{answer}");
+    answer.json()
+}
+
+fn ends(world: &World) -> jiff::Timestamp {
+    let agent = agent(world, "sleeper");
+    agent["certificate_ends"].as_str().unwrap().parse().unwrap()
+}
