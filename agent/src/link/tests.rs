@@ -97,7 +97,6 @@ impl Opened {
             telemetry: false,
             heartbeat_interval_ms: interval_ms,
             heartbeat_timeout_ms: timeout_ms,
-            ..v1::Welcome::default()
         }));
         (self, hello)
     }

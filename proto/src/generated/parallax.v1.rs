@@ -1999,7 +1999,7 @@ pub struct Hello {
     #[prost(string, tag = "5")]
     pub instance_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {
     /// Version of the collector's program.
     #[prost(string, tag = "1")]
@@ -2013,12 +2013,6 @@ pub struct Welcome {
     /// How long without one until the link counts as lost, in milliseconds.
     #[prost(uint32, tag = "4")]
     pub heartbeat_timeout_ms: u32,
-    /// All labels of the agent as they count at the collector.
-    #[prost(map = "string, string", tag = "5")]
-    pub labels: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
 }
 /// Sign of life in both directions, and the measure of round trip and clock offset. The agent sends with its
 /// times; the collector answers with the same sequence and its own.

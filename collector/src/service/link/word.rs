@@ -20,7 +20,6 @@ pub(super) fn welcome(telemetry: bool) -> v1::Welcome {
         telemetry,
         heartbeat_interval_ms: milliseconds(HEARTBEAT_INTERVAL),
         heartbeat_timeout_ms: milliseconds(HEARTBEAT_TIMEOUT),
-        ..v1::Welcome::default()
     }
 }
 
