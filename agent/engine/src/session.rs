@@ -3,7 +3,10 @@
 //! The session sequences and keeps time; what is said in a stage stands in that stage's own exchange.
 
 mod config;
+mod course;
 mod dialogue;
+mod ending;
+mod loss;
 mod overdue;
 mod wait;
 
@@ -14,14 +17,14 @@ use std::time::Duration;
 
 use parallax_model::evidence::{ConnectEvidence, Evidence};
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::fault::{Fault, FaultKind, ImapFault, TcpFault, TlsFault};
+use parallax_model::fault::{FaultKind, TlsFault};
 use parallax_model::observation::{Attempt, AttemptOutcome};
 use parallax_model::stage::{Outcome, StageName};
 use parallax_model::target::Endpoint;
 
 use crate::action::{Action, Connection, NameShown};
 use crate::event::{Event, HandshakeFacts};
-use crate::exchange::{self, Exchange, LoginRequest, Lost, Part, out_of_time, seconds};
+use crate::exchange::{Exchange, Lost, out_of_time};
 use crate::handshake::{judge, wall};
 use crate::imap::redact::Concealed;
 use crate::partner::Told;
@@ -205,98 +208,9 @@ impl Session {
         self.wire.tick(self.now);
     }
 
-    /// Begins the next stage, or says why it does not begin.
-    fn advance(&mut self) {
-        let Some(name) = self.ahead.pop_front() else {
-            self.say_farewell("the session is over");
-            if self.connected {
-                self.ready.push_back(Action::Close);
-            }
-            self.state = State::Over;
-            return;
-        };
-        self.timeline.begin(name, self.now);
-        let failed = self.timeline.failed();
-        if name == StageName::Logout {
-            return self.leave(failed);
-        }
-        if failed || self.wire.ended() {
-            return self.end_stage(Outcome::NotReached);
-        }
-        if self.now >= self.config.deadline {
-            let what = format!("{name} with {}", self.wire.peer);
-            return self.end_stage(Outcome::Failed(out_of_time(&what, Duration::ZERO)));
-        }
-        if let Some(reply) = self.wire.bye.clone() {
-            return self.end_stage(Outcome::Failed(Lost::Bye(reply).fault(&self.wire)));
-        }
-        if name == StageName::Connect {
-            let wait = self.wait(Awaited::Connection, self.config.budgets.connect);
-            return self.ready.push_back(Action::Connect {
-                dial: self.config.dial,
-                until: wait.until,
-            });
-        }
-        self.begin(name);
-    }
-
-    /// Leaves as a server likes it, wherever it still listens.
-    fn leave(&mut self, failed: bool) {
-        let over = self.now >= self.config.deadline;
-        match self.wire.bye.clone() {
-            Some(reply) if !failed && !self.wire.ended() => {
-                self.end_stage(Outcome::Failed(Lost::Bye(reply).fault(&self.wire)));
-            }
-            _ if over || !self.wire.usable() => self.end_stage(Outcome::NotReached),
-            _ => self.begin(StageName::Logout),
-        }
-    }
-
-    fn begin(&mut self, name: StageName) {
-        let mut exchange = exchange::of(name, self.login_request(name), self.part());
-        let turn = exchange.begin(&mut self.wire);
-        self.exchange = Some(exchange);
-        self.follow(turn);
-    }
-
-    fn part(&self) -> Part {
-        Part {
-            sync: self.config.sync.clone(),
-            hold: self.config.hold,
-            began: self.config.wall,
-            experiment: self.config.experiment,
-            reference: self.config.reference.clone(),
-            seed: self.config.seed,
-        }
-    }
-
-    fn login_request(&mut self, name: StageName) -> LoginRequest {
-        if name != StageName::Authenticate {
-            return LoginRequest::default();
-        }
-        LoginRequest {
-            credential: self.config.login.take(),
-            mechanism: self.config.mechanism,
-            nonce: self.config.nonce,
-            host: self.config.reference.to_string(),
-            for_the_mailbox: self.config.plan.has(StageName::Select),
-        }
-    }
-
     fn connected(&mut self, evidence: ConnectEvidence) {
         self.connected = true;
         self.end_stage_with(Outcome::Ok, Some(Evidence::Connect(evidence)));
-    }
-
-    fn not_connected(&mut self, fault: Fault, evidence: ConnectEvidence, wait: Wait) {
-        let timed_out = fault.kind == FaultKind::Tcp(TcpFault::TimedOut);
-        let fault = match wait.in_vain(self.now, &self.config.budgets) {
-            Lost::OutOfTime(waited) if timed_out => {
-                out_of_time(&format!("connect to {}", self.wire.peer), waited)
-            }
-            _ => fault,
-        };
-        self.end_stage_with(Outcome::Failed(fault), Some(Evidence::Connect(evidence)));
     }
 
     fn secured(&mut self, mut facts: HandshakeFacts, wait: Wait) {
@@ -358,145 +272,6 @@ impl Session {
         }
     }
 
-    fn late(&mut self, wait: Wait) {
-        if wait.what == Awaited::Rest
-            && let Some(exchange) = &mut self.exchange
-        {
-            let turn = exchange.rested(&mut self.wire);
-            return self.follow(turn);
-        }
-        let lost = wait.in_vain(self.now, &self.config.budgets);
-        let further = match &mut self.exchange {
-            Some(exchange) if wait.what == Awaited::Bytes => exchange.silent(&lost, &mut self.wire),
-            Some(_) | None => None,
-        };
-        match further {
-            Some(turn) => self.follow(turn),
-            None => self.lost(lost, wait),
-        }
-    }
-
-    /// The connection is of no further use.
-    fn lost(&mut self, lost: Lost, wait: Wait) {
-        match wait.what {
-            Awaited::Connection => self.never_connected(&lost),
-            Awaited::Login if matches!(lost, Lost::Late(_) | Lost::OutOfTime(_)) => {
-                self.end_stage(Outcome::Skipped("no leave to log in came in time".to_owned()));
-            }
-            Awaited::Login | Awaited::Handshake | Awaited::Sent | Awaited::Bytes | Awaited::Rest => {
-                self.break_off(lost);
-            }
-        }
-    }
-
-    fn never_connected(&mut self, lost: &Lost) {
-        let what = format!("connect to {}", self.wire.peer);
-        let fault = match lost {
-            Lost::Broken(fault) => fault.clone(),
-            Lost::OutOfTime(waited) => out_of_time(&what, *waited),
-            Lost::Late(waited) => Fault::new(
-                FaultKind::Tcp(TcpFault::TimedOut),
-                format!("{what}: no answer in {}", seconds(*waited)),
-            ),
-            Lost::Closed | Lost::TooMuch(_) | Lost::Drip(_) | Lost::Bye(_) => {
-                Fault::new(FaultKind::Tcp(TcpFault::ConnectionClosed), what)
-            }
-        };
-        let evidence = tried(self.wire.peer);
-        self.end_stage_with(Outcome::Failed(fault), Some(Evidence::Connect(evidence)));
-    }
-
-    fn break_off(&mut self, lost: Lost) {
-        let outcome = match &mut self.exchange {
-            Some(exchange) => exchange.lost(lost, &self.wire),
-            None => Outcome::Failed(lost.fault(&self.wire)),
-        };
-        self.wire.note("the dialogue breaks off");
-        self.wire.end();
-        self.end_stage(outcome);
-    }
-
-    fn end_stage(&mut self, outcome: Outcome) {
-        let evidence = match &mut self.exchange {
-            Some(exchange) => exchange.evidence(&self.wire),
-            None => None,
-        };
-        self.end_stage_with(outcome, evidence);
-    }
-
-    fn end_stage_with(&mut self, outcome: Outcome, evidence: Option<Evidence>) {
-        self.exchange = None;
-        self.state = State::Between;
-        let name = self.timeline.running();
-        let outcome = self.seen_again(outcome);
-        if let Some(reason) = self.end_of_watch(name, &outcome) {
-            self.say_farewell(&reason);
-        }
-        if let Some(stage) = self.timeline.end(outcome, evidence, self.now) {
-            self.ready.push_back(Action::Report(stage));
-        }
-    }
-
-    /// Why nothing more is to be expected of this session by the other one, if that is so.
-    fn end_of_watch(&self, name: Option<StageName>, outcome: &Outcome) -> Option<String> {
-        let watches = matches!(self.config.sync, Some(SyncPart::Watcher { .. }));
-        let needed = matches!(
-            name,
-            Some(StageName::Authenticate | StageName::Select | StageName::Idle)
-        );
-        match outcome {
-            Outcome::Failed(fault) => Some(fault.message.clone()),
-            Outcome::Skipped(reason) if watches && needed => Some(reason.clone()),
-            Outcome::Ok | Outcome::Degraded(_) | Outcome::Skipped(_) | Outcome::NotReached => None,
-        }
-    }
-
-    /// What the session knows of a stage beyond its exchange.
-    fn seen_again(&mut self, outcome: Outcome) -> Outcome {
-        let name = self.timeline.running();
-        match outcome {
-            // Servers close on whoever failed; that is no second fault.
-            Outcome::Failed(_) if name == Some(StageName::Logout) && self.timeline.failed() => {
-                Outcome::NotReached
-            }
-            Outcome::Ok => match self.worth_a_look(name) {
-                Some((kind, what)) => Outcome::Degraded(Fault::new(FaultKind::Imap(kind), what)),
-                None => Outcome::Ok,
-            },
-            outcome => outcome,
-        }
-    }
-
-    /// What an operator must see of a stage that worked.
-    fn worth_a_look(&mut self, name: Option<StageName>) -> Option<(ImapFault, String)> {
-        let peer = self.wire.peer;
-        let garbled = self.wire.garbled.take();
-        if std::mem::take(&mut self.wire.proxied) {
-            let what = format!(
-                "{peer} took a PROXY header for a command: the balancer sends one, the server expects none"
-            );
-            return Some((ImapFault::ProxyProtocol, what));
-        }
-        if let Some(keyword) = self.wire.smuggled.take() {
-            let what = format!(
-                "{peer} sends mailbox data before a login ({keyword}): somebody on the way may have put it there"
-            );
-            return Some((ImapFault::ProtocolError, what));
-        }
-        if let Some(line) = garbled {
-            let what = format!("{peer} sends lines that are no IMAP: \"{line}\"");
-            return Some((ImapFault::ProtocolError, what));
-        }
-        let took = self.slow(name)?;
-        Some((ImapFault::Slow, format!("{peer} took {}", seconds(took))))
-    }
-
-    fn slow(&self, name: Option<StageName>) -> Option<Duration> {
-        let took = self.timeline.elapsed(self.now);
-        let judged = matches!(name, Some(StageName::Greeting | StageName::Authenticate));
-        (judged && took >= self.config.budgets.patience).then_some(took)
-    }
-
     fn wait(&mut self, what: Awaited, budget: Duration) -> Wait {
         let wait = Wait::new(what, self.now, budget, self.config.deadline);
         self.state = State::Waiting(wait);
@@ -517,20 +292,6 @@ impl Session {
             attempt.transcript = self.wire.transcript().lines();
         }
         attempt
-    }
-}
-
-/// A connection of which nothing is known but where it was to go.
-const fn tried(peer: SocketAddr) -> ConnectEvidence {
-    ConnectEvidence {
-        peer,
-        local: None,
-        errno: None,
-        icmp: None,
-        interface: None,
-        syn_retransmits: None,
-        mss: None,
-        on_link: None,
     }
 }
 

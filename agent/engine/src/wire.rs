@@ -1,31 +1,25 @@
 //! The connection as a dialogue: commands out, replies in, and what is known of the other side.
 
+mod heard;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use parallax_model::evidence::ImapReply;
-use parallax_model::text::{escape, from_wire};
+use parallax_model::text::from_wire;
 
 use crate::handshake::Verified;
 use crate::imap::limits::{DRIP_BYTES, FRAMES_PER_COMMAND, FRAMES_PER_LIST};
 use crate::imap::namespace::Namespaces;
 use crate::imap::redact::Concealed;
 use crate::imap::{
-    Capabilities, Command, DataLine, Frame, Framer, LimitExceeded, Limits, Outgoing, Reply, Status,
-    StatusLine, Tag, Tags,
+    Capabilities, Command, Frame, Framer, LimitExceeded, Limits, Outgoing, StatusLine, Tag, Tags,
 };
 use crate::own::Own;
 use crate::partner::Partner;
 use crate::transcript::Transcript;
 
-/// Characters shown of a line that is no IMAP.
-const GARBLED: usize = 64;
-
-/// Mailbox data, which no server sends before a login: somebody on the way put it there.
-const AFTER_LOGIN: [&str; 11] = [
-    "EXISTS", "RECENT", "EXPUNGE", "VANISHED", "FETCH", "FLAGS", "LIST", "LSUB", "STATUS", "SEARCH",
-    "ESEARCH",
-];
+pub(crate) use heard::Heard;
 
 /// What protects the connection.
 #[derive(Debug)]
@@ -36,21 +30,6 @@ pub(crate) enum Channel {
     Unverified,
     /// TLS with the host that was asked for.
     Verified(Verified),
-}
-
-/// One reply of the server, told apart.
-#[derive(Debug)]
-pub(crate) enum Heard<'f> {
-    /// The tagged reply to the command that was sent.
-    Reply(StatusLine<'f>),
-    /// An untagged status line.
-    Status(StatusLine<'f>),
-    /// An untagged line of data.
-    Data(&'f Frame, DataLine<'f>),
-    /// The server waits for more of the command.
-    Plus,
-    /// Nothing that belongs here: no IMAP, or the reply to a command that was not sent.
-    Strange,
 }
 
 /// A connection.
@@ -263,53 +242,6 @@ impl Wire {
         })
     }
 
-    /// Tells a reply apart, and remembers what it says of the connection.
-    pub(crate) fn tell_apart<'f>(&mut self, frame: &'f Frame) -> Heard<'f> {
-        match Reply::of(frame) {
-            Reply::Tagged { tag, line } => {
-                if self.command.as_ref().is_some_and(|command| command.tag().is(tag)) {
-                    self.command = None;
-                    Heard::Reply(line)
-                } else {
-                    self.smuggled_answered |= self
-                        .smuggled_tag
-                        .as_ref()
-                        .is_some_and(|smuggled| smuggled.is(tag));
-                    // Nobody tags a command so; a balancer's header has been answered (the PROXY protocol,
-                    // version 1, begins with this word).
-                    self.proxied |= tag == b"PROXY";
-                    self.note("a reply to no command of this session, ignored");
-                    Heard::Strange
-                }
-            }
-            Reply::Status(line) => {
-                if line.status == Status::Bye {
-                    self.bye = Some(self.evidence(&line));
-                }
-                Heard::Status(line)
-            }
-            Reply::Data(line) => {
-                self.check_data(&line);
-                Heard::Data(frame, line)
-            }
-            Reply::Continuation(text) => {
-                self.challenge = text.to_vec();
-                Heard::Plus
-            }
-            Reply::Other => {
-                self.note("no line of IMAP, ignored");
-                // An empty line more than there should be misleads nobody.
-                if !frame.content().is_empty() {
-                    let line = frame.without_literals();
-                    let shown = self.transcript.redactor().redact(&line);
-                    self.garbled
-                        .get_or_insert_with(|| escape(shown.trim_ascii_end(), GARBLED));
-                }
-                Heard::Strange
-            }
-        }
-    }
-
     /// A status line as evidence, without what this session conceals.
     pub(crate) fn evidence(&self, line: &StatusLine<'_>) -> ImapReply {
         line.evidence(self.transcript.redactor())
@@ -366,17 +298,6 @@ impl Wire {
             _ => Some((self.now, bytes, frames)),
         };
     }
-
-    fn check_data(&mut self, line: &DataLine<'_>) {
-        let logs_in = matches!(self.asking, "LOGIN" | "AUTHENTICATE");
-        if self.logged_in || logs_in {
-            return;
-        }
-        if let Some(keyword) = AFTER_LOGIN.into_iter().find(|keyword| line.is(keyword)) {
-            self.note("mailbox data before a login");
-            self.smuggled = Some(keyword);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -405,20 +326,5 @@ mod tests {
             assert_eq!(wire.next_frame(), Ok(None));
             assert!(!wire.drips(time), "{second}");
         }
-    }
-
-    #[test]
-    fn a_stale_tag_is_not_the_answer() {
-        let mut wire = wire();
-        let tag = wire.tag();
-        wire.ask(Command::noop(tag));
-        wire.received(b"zzzz0001 NO stale\r\naaaa0001 OK done\r\n");
-        let heard = |wire: &mut Wire| {
-            let frame = wire.next_frame().expect("in limits").expect("a frame");
-            format!("{:?}", wire.tell_apart(&frame))
-        };
-        assert_eq!(heard(&mut wire), "Strange");
-        assert!(!wire.usable());
-        assert!(heard(&mut wire).starts_with("Reply"));
     }
 }

@@ -8,8 +8,9 @@ use parallax_model::fault::{Fault, FaultKind, TcpFault, TlsFault};
 use parallax_model::observation::Attempt;
 use parallax_model::stage::{Outcome, Stage, StageName};
 
+use super::loss::tried;
 use super::wait::Awaited;
-use super::{Session, State, tried};
+use super::{Session, State};
 use crate::exchange::{Lost, seconds};
 
 impl Session {
