@@ -1,16 +1,20 @@
 //! Which targets this agent may touch. Nothing that the collector says lifts it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, SocketAddr};
 
-use parallax_model::experiment::ExperimentKind;
+use parallax_model::experiment::{CONTROL_PORT, ExperimentKind};
 use parallax_model::target::Host;
 use serde::{Deserialize, Serialize};
 
+mod meaning;
 mod network;
 mod rule;
+mod seen;
 
+use meaning::{all_meant, meant};
 pub use network::Network;
 pub use rule::Rule;
+pub(crate) use seen::Seen;
 
 /// What an agent's configuration says under `[policy]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,16 +52,14 @@ pub enum PolicyError {
     Network(String),
 }
 
+/// Where resolvers answer (RFC 1035 section 4.2).
+const DNS_PORT: u16 = 53;
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
             allow: vec![Rule::anything_at(&[143, 993])],
-            deny: vec![
-                Network::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
-                Network::new(Ipv6Addr::LOCALHOST.into(), 128),
-                Network::new(Ipv4Addr::new(169, 254, 0, 0).into(), 16),
-                Network::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10),
-            ],
+            deny: network::never_a_mail_server(),
             experiments: true,
             capture: false,
         }
@@ -103,8 +105,17 @@ impl Policy {
         }
     }
 
-    /// Whether a follow-up may touch a port. What asks for the way to an allowed target is bound to no port: a control
-    /// port may be any, and so may the one to which packets are sent that are not to arrive.
+    /// Whether a rule speaks of the host by a name, and not of everything: it speaks only of those addresses that this
+    /// agent itself was given for the name.
+    pub(crate) fn goes_by_name(&self, host: &Host) -> bool {
+        self.allow
+            .iter()
+            .any(|rule| rule.names_some() && rule.names(host))
+    }
+
+    /// Whether a follow-up may touch a port. A way is traced to the ports that a probe may touch. Beside those there is
+    /// the one control port, nearly everywhere closed, and a port of datagrams that are not to arrive; what goes there
+    /// goes to no other port, whatever an order says.
     pub fn admits_experiment(
         &self,
         kind: ExperimentKind,
@@ -112,12 +123,17 @@ impl Policy {
         address: IpAddr,
         port: u16,
     ) -> Result<(), Forbidden> {
-        if kind != ExperimentKind::ControlPort && !kind.is_path() {
-            return self.admits(host, address, port);
+        let beside = match kind {
+            ExperimentKind::PathControl | ExperimentKind::PathUdp | ExperimentKind::PathSize => true,
+            ExperimentKind::ControlPort => port == CONTROL_PORT,
+            _ => false,
+        };
+        if kind.is_path() || beside {
+            self.denied(address)?;
+            self.experimental()?;
         }
-        self.denied(address)?;
-        if !self.experiments {
-            return Err(Forbidden("this agent's policy has experiments = false".into()));
+        if !beside {
+            return self.admits(host, address, port);
         }
         if self.allow.iter().any(|rule| rule.covers(host, meant(address))) {
             Ok(())
@@ -128,10 +144,25 @@ impl Policy {
         }
     }
 
-    /// Whether a follow-up may ask a resolver, which somebody else names, for the addresses of a host.
-    pub(crate) fn admits_resolver(&self, host: &Host, port: u16, resolver: IpAddr) -> Result<(), Forbidden> {
-        self.admits_target(host, port)?;
-        self.denied(resolver)?;
+    /// Whether a resolver that somebody else names may be asked. One of this host's `own` is asked anyway.
+    pub(crate) fn admits_resolver(&self, resolver: SocketAddr, own: &[SocketAddr]) -> Result<(), Forbidden> {
+        if own.contains(&resolver) {
+            return Ok(());
+        }
+        let (address, port) = (resolver.ip(), resolver.port());
+        self.denied(address)?;
+        self.experimental()?;
+        if port == DNS_PORT {
+            return Ok(());
+        }
+        self.admits(&Host::Address(address), address, port).map_err(|_| {
+            Forbidden(format!(
+                "this agent's policy allows resolvers at port {DNS_PORT} and not {resolver}"
+            ))
+        })
+    }
+
+    fn experimental(&self) -> Result<(), Forbidden> {
         if self.experiments {
             Ok(())
         } else {
@@ -140,23 +171,14 @@ impl Policy {
     }
 
     fn denied(&self, address: IpAddr) -> Result<(), Forbidden> {
-        let meant = meant(address);
-        match self.deny.iter().find(|network| network.contains(meant)) {
+        let all = all_meant(address);
+        let has_some = |network: &&Network| all.iter().any(|one| network.contains(*one));
+        match self.deny.iter().find(has_some) {
             Some(network) => Err(Forbidden(format!(
                 "{address} is in {network}, which this agent's policy denies"
             ))),
             None => Ok(()),
         }
-    }
-}
-
-/// The address that is really reached: an IPv4 address in IPv6 clothes (RFC 4291 section 2.5.5.2) is an IPv4
-/// address, and to Linux the unspecified address is this host.
-fn meant(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        other => other,
     }
 }
 

@@ -28,7 +28,7 @@ use crate::login_gate::LoginGate;
 use crate::network::LocalNetwork;
 use crate::order::{Order, Refusal};
 use crate::partner::Heard;
-use crate::policy::Policy;
+use crate::policy::{Policy, Seen};
 use crate::report::{OfAttempt, Reports};
 use crate::runner::attempts::Errand;
 use crate::runner::reflex::Reflex;
@@ -58,6 +58,8 @@ pub(crate) struct Runner {
     pub(crate) trust: Trust,
     pub(crate) files: Files,
     pub(crate) sealing_key: SealingKey,
+    /// What names came to here.
+    seen: Seen,
     /// Which secrets servers turned down.
     circuit: Arc<Circuit>,
     /// How long each wait of a session may be.
@@ -100,6 +102,7 @@ impl Runner {
             trust,
             files: Files::default(),
             sealing_key,
+            seen: Seen::default(),
             circuit: Arc::new(Circuit::in_memory()),
             budgets: Budgets::default(),
             network: LocalNetwork::default(),
@@ -125,12 +128,10 @@ impl Runner {
     /// Takes an order in, or says why not. What the policy says of addresses shows only when they are known.
     pub(crate) fn admit(&self, order: &Order) -> Result<Permit, Refusal> {
         let target = &order.spec.target;
-        if order.experiments.is_empty() {
-            for endpoint in &target.endpoints {
-                self.policy
-                    .admits_target(&target.host, endpoint.port)
-                    .map_err(|forbidden| Refusal::new(Reason::Policy, forbidden.to_string()))?;
-            }
+        for endpoint in &target.endpoints {
+            self.policy
+                .admits_target(&target.host, endpoint.port)
+                .map_err(|forbidden| Refusal::new(Reason::Policy, forbidden.to_string()))?;
         }
         let full = |_| {
             Refusal::new(
@@ -281,7 +282,8 @@ impl Probe<'_> {
         let spec = &self.order.spec;
         let resolved = self.resolve().await;
         let (errands, note) = self.errands(&resolved.addresses)?;
-        let note = joined(self.remarks(&resolved.stage).into_iter().chain(note));
+        let remarks = self.remarks(&resolved.stage).into_iter();
+        let note = joined(remarks.chain(resolved.left_out.clone()).chain(note));
         let errands: Vec<Errand> = match &resolved.stage.evidence {
             Some(Evidence::Resolve(facts)) => errands
                 .into_iter()
@@ -353,7 +355,8 @@ impl Probe<'_> {
         let mut notes = Vec::new();
         for &address in addresses.iter().take(ADDRESSES) {
             for &endpoint in &target.endpoints {
-                match self.runner.policy.admits(&target.host, address, endpoint.port) {
+                let host = self.host_at(address);
+                match self.runner.policy.admits(&host, address, endpoint.port) {
                     Ok(()) => errands.push(Errand::requested(address, endpoint, &self.order.spec)),
                     Err(forbidden) => notes.push(forbidden.to_string()),
                 }

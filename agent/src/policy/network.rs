@@ -1,7 +1,7 @@
 //! A network by its prefix.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,27 @@ impl Network {
         let host_bits = width - u32::from(self.prefix);
         mine.checked_shr(host_bits).unwrap_or(0) == other.checked_shr(host_bits).unwrap_or(0)
     }
+}
+
+/// This host and its link, what several clouds tell their machines in confidence, and what is nobody's own address.
+pub(super) fn never_a_mail_server() -> Vec<Network> {
+    let v4 = |octets: [u8; 4], prefix| Network::new(Ipv4Addr::from(octets).into(), prefix);
+    let v6 = |segments: [u16; 8], prefix| Network::new(Ipv6Addr::from(segments).into(), prefix);
+    vec![
+        v4([127, 0, 0, 0], 8),
+        v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
+        v4([169, 254, 0, 0], 16),
+        v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+        v4([0, 0, 0, 0], 8),
+        v4([100, 100, 100, 200], 32),
+        v4([168, 63, 129, 16], 32),
+        v4([192, 0, 0, 192], 32),
+        v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+        v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
+        v4([224, 0, 0, 0], 4),
+        v4([255, 255, 255, 255], 32),
+        v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+    ]
 }
 
 impl FromStr for Network {

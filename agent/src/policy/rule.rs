@@ -53,6 +53,11 @@ impl Rule {
         }
     }
 
+    /// Whether it is of some names, and not of all.
+    pub(super) fn names_some(&self) -> bool {
+        matches!(&self.hosts, Hosts::Named(glob) if glob != "*")
+    }
+
     pub(super) const fn is_of_addresses(&self) -> bool {
         matches!(self.hosts, Hosts::Within(_))
     }

@@ -90,12 +90,114 @@ fn the_way_to_an_allowed_target_is_traced_with_experiments_and_to_no_other() {
         ExperimentKind::PathUdp,
     ] {
         let way = |policy: &Policy, at: &str| policy.admits_experiment(kind, &mail, address(at), 33_434);
-        assert!(way(&policy, "192.0.2.1").is_ok());
+        assert_eq!(way(&policy, "192.0.2.1").is_ok(), kind != ExperimentKind::Path);
+        assert!(
+            policy
+                .admits_experiment(kind, &mail, address("192.0.2.1"), 993)
+                .is_ok()
+        );
         assert!(way(&policy, "10.0.0.1").is_err());
         policy.experiments = false;
         assert!(way(&policy, "192.0.2.1").is_err());
         policy.experiments = true;
     }
+}
+
+#[test]
+fn no_kind_of_experiment_touches_a_port_that_no_rule_names() {
+    let policy = Policy::default();
+    let mail = host("imap.example.org");
+    for kind in ExperimentKind::ALL.iter().copied() {
+        let beside = matches!(
+            kind,
+            ExperimentKind::PathControl | ExperimentKind::PathUdp | ExperimentKind::PathSize
+        );
+        let admits = |at: &str, port| policy.admits_experiment(kind, &mail, address(at), port).is_ok();
+        for port in [22, 25, 80, 5432, 33_434, 65_535] {
+            assert_eq!(admits("192.0.2.1", port), beside, "{kind} {port}");
+        }
+        assert_eq!(
+            admits("192.0.2.1", CONTROL_PORT),
+            beside || kind == ExperimentKind::ControlPort,
+            "{kind}"
+        );
+        for inside in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
+        ] {
+            for port in [CONTROL_PORT, 143, 993] {
+                assert!(!admits(inside, port), "{kind} {inside} {port}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_clouds_tell_their_machines_is_nobodys_to_ask() {
+    let policy = Policy::default();
+    for secret in [
+        "169.254.169.254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "::ffff:100.100.100.200",
+        "2002:a83f:8110::1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "ff02::1",
+    ] {
+        assert!(
+            policy
+                .admits(&host("imap.example.org"), address(secret), 993)
+                .is_err(),
+            "{secret}"
+        );
+    }
+    for ordinary in ["10.0.0.1", "192.168.1.1", "fd00::1", "64:ff9b::c000:201"] {
+        assert!(
+            policy
+                .admits(&host("imap.example.org"), address(ordinary), 993)
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn a_resolver_that_an_order_names_is_at_its_port_and_not_on_this_host_unless_it_is_its_own() {
+    let policy = Policy::default();
+    let own = ["127.0.0.53:53".parse().unwrap()];
+    let asks = |resolver: &str| policy.admits_resolver(resolver.parse().unwrap(), &own).is_ok();
+    assert!(asks("192.0.2.53:53") && asks("[2001:db8::53]:53") && asks("127.0.0.53:53"));
+    for forbidden in [
+        "127.0.0.1:53",
+        "127.0.0.53:5353",
+        "169.254.169.253:53",
+        "[64:ff9b::a9fe:a9fe]:53",
+        "192.0.2.53:161",
+        "192.0.2.53:11211",
+    ] {
+        assert!(!asks(forbidden), "{forbidden}");
+    }
+    let anything = Policy::allow_all();
+    assert!(
+        anything
+            .admits_resolver("127.0.0.1:5353".parse().unwrap(), &[])
+            .is_ok()
+    );
+    let strict = Policy {
+        experiments: false,
+        ..Policy::default()
+    };
+    assert!(
+        strict
+            .admits_resolver("192.0.2.53:53".parse().unwrap(), &own)
+            .is_err()
+    );
+    assert!(strict.admits_resolver(own[0], &own).is_ok());
 }
 
 #[test]

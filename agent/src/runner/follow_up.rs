@@ -33,6 +33,7 @@ impl Probe<'_> {
     /// question before it.
     pub(super) async fn follow_ups(&self) -> Result<Observation, Refusal> {
         let mut round = Round::default();
+        self.look_up_own().await;
         for experiment in &self.order.experiments {
             if let Err(reason) = self.take_in(experiment, &mut round) {
                 round.left_out.push(reason);
@@ -78,10 +79,7 @@ impl Probe<'_> {
                     .variation
                     .resolver
                     .ok_or("other_resolver names no resolver")?;
-                let host = &self.order.spec.target.host;
-                self.runner
-                    .policy
-                    .admits_resolver(host, endpoint.port, resolver.ip())
+                self.may_ask(resolver)
                     .map_err(|forbidden| forbidden.to_string())?;
                 round.resolver = Some(resolver);
                 return Ok(());
@@ -99,7 +97,7 @@ impl Probe<'_> {
         let spec = &self.order.spec;
         self.runner
             .policy
-            .admits_experiment(kind, &spec.target.host, address, endpoint.port)
+            .admits_experiment(kind, &self.host_at(address), address, endpoint.port)
             .map_err(|forbidden| forbidden.to_string())?;
         if kind.is_path() {
             round.ways.push(experiment.clone());

@@ -222,10 +222,10 @@ impl<'a> Reflex<'a> {
             return;
         }
         let kind = aim.experiment.unwrap_or(ExperimentKind::Path);
-        let host = &self.probe.order.spec.target.host;
+        let host = self.probe.host_at(address);
         let policy = &self.probe.runner.policy;
         if policy
-            .admits_experiment(kind, host, address, aim.target.port())
+            .admits_experiment(kind, &host, address, aim.target.port())
             .is_err()
         {
             return self.give_up(aim, PathEnd::Policy);

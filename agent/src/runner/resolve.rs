@@ -1,22 +1,26 @@
 //! The name of a target becomes addresses, and what else DNS says of it where that was asked for.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use parallax_engine::resolve::{self, Asked, Other, Source};
 use parallax_model::evidence::{DnsQuery, Evidence};
-use parallax_model::spec::Examination;
+use parallax_model::spec::{Examination, FamilyChoice};
 use parallax_model::stage::Stage;
 use parallax_model::target::Host;
 use tokio::time::Instant;
 
 use crate::driver::dns::{Found, Seconds};
+use crate::policy::Forbidden;
 use crate::runner::Probe;
 
 /// What the name of a target came to.
 pub(super) struct Resolved {
     pub(super) stage: Stage,
     pub(super) addresses: Vec<IpAddr>,
+    /// Why the resolver that the order names was not asked.
+    pub(super) left_out: Option<String>,
     /// What may still come after the answers.
     seconds: Seconds,
 }
@@ -35,7 +39,16 @@ impl Resolved {
 impl Probe<'_> {
     /// All questions are put at once; the stage takes as long as the addresses do.
     pub(super) async fn resolve(&self) -> Resolved {
-        let resolved = self.compared_with(self.order.spec.options.resolver).await;
+        let asked = self.order.spec.options.resolver;
+        let (resolver, left_out) = match asked.map(|resolver| self.may_ask(resolver)) {
+            Some(Err(forbidden)) => (None, Some(forbidden.to_string())),
+            None | Some(Ok(())) => (asked, None),
+        };
+        self.look_up_own().await;
+        let resolved = Resolved {
+            left_out,
+            ..self.compared_with(resolver).await
+        };
         self.reports.stage(None, Box::new(resolved.stage.clone()));
         resolved
     }
@@ -44,6 +57,59 @@ impl Probe<'_> {
     pub(super) async fn ask_again(&self, resolver: Option<SocketAddr>) -> Option<Stage> {
         let resolved = self.compared_with(Some(resolver?)).await;
         Some(resolved.at_last(true).await)
+    }
+
+    /// Whether the policy lets this agent ask a resolver that the order names.
+    pub(super) fn may_ask(&self, resolver: SocketAddr) -> Result<(), Forbidden> {
+        let own = self.runner.files.configuration().resolvers;
+        self.runner.policy.admits_resolver(resolver, &own)
+    }
+
+    /// As whom the policy knows an address: by the host's name where a look-up of this agent's own led there, and by
+    /// itself where only the order says so.
+    pub(super) fn host_at(&self, address: IpAddr) -> Cow<'_, Host> {
+        let host = &self.order.spec.target.host;
+        match host {
+            Host::Name(name)
+                if self.runner.policy.goes_by_name(host)
+                    && !self.runner.seen.has(name, address, Instant::now()) =>
+            {
+                Cow::Owned(Host::Address(address))
+            }
+            _ => Cow::Borrowed(host),
+        }
+    }
+
+    /// Looks the host up where the policy knows it by its name and the order brings the addresses.
+    pub(super) async fn look_up_own(&self) {
+        let spec = &self.order.spec;
+        let brought: Vec<IpAddr> = self.order.experiments.iter().map(|one| one.address).collect();
+        let brought = brought.iter().chain(&spec.addresses);
+        let Host::Name(name) = &spec.target.host else {
+            return;
+        };
+        if !self.runner.policy.goes_by_name(&spec.target.host)
+            || brought
+                .into_iter()
+                .all(|&address| self.runner.seen.has(name, address, Instant::now()))
+        {
+            return;
+        }
+        let until = self.around.began + self.deadline.min(OWN);
+        let found = self.runner.files.look_up(name, FamilyChoice::Any, until).await;
+        self.remember(name, &found);
+    }
+
+    fn remember(&self, name: &str, found: &Found) {
+        let addresses: Vec<IpAddr> = match &found.source {
+            Source::Hosts(addresses) => addresses.clone(),
+            Source::Dns => {
+                let queries = found.queries.iter();
+                queries.flat_map(|query| query.addresses.clone()).collect()
+            }
+            Source::Forced | Source::Literal => return,
+        };
+        self.runner.seen.keep(name, addresses, Instant::now());
     }
 
     async fn compared_with(&self, resolver: Option<SocketAddr>) -> Resolved {
@@ -70,6 +136,7 @@ impl Probe<'_> {
         Resolved {
             stage,
             addresses,
+            left_out: None,
             seconds: found.seconds,
         }
     }
@@ -85,7 +152,11 @@ impl Probe<'_> {
     async fn look_up(&self, until: Instant) -> Found {
         let spec = &self.order.spec;
         match (Source::given(spec), &spec.target.host) {
-            (None, Host::Name(name)) => self.runner.files.look_up(name, spec.family, until).await,
+            (None, Host::Name(name)) => {
+                let found = self.runner.files.look_up(name, spec.family, until).await;
+                self.remember(name, &found);
+                found
+            }
             (given, _) => Found {
                 source: given.unwrap_or(Source::Literal),
                 queries: Vec::new(),
@@ -134,5 +205,7 @@ impl Probe<'_> {
     }
 }
 
+/// For a look-up whose answer only the policy needs.
+const OWN: Duration = Duration::from_secs(3);
 /// For all questions beside those for addresses.
 const FURTHER: Duration = Duration::from_secs(4);

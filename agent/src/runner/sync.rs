@@ -21,7 +21,7 @@ use crate::order::Refusal;
 use crate::partner::{Heard, Part, Partner, Word};
 use crate::runner::attempts::{Errand, Job};
 use crate::runner::resolve::Resolved;
-use crate::runner::{Probe, attempts};
+use crate::runner::{Probe, attempts, joined};
 
 /// Attempts of one writer that are watched: as many addresses as a probe tries, at two endpoints.
 const WATCHED: usize = 32;
@@ -116,6 +116,7 @@ impl Probe<'_> {
         let Resolved {
             stage: resolve,
             addresses,
+            left_out,
             ..
         } = self.resolve().await;
         if let Some(fault) = resolve.outcome.fault().filter(|_| resolve.failed()) {
@@ -127,7 +128,7 @@ impl Probe<'_> {
         let attempts = self.join_writers(heard, &places).await;
         Ok(Observation {
             resolve: Some(resolve),
-            note,
+            note: joined(left_out.into_iter().chain(note)),
             ..self.observation(VantageOutcome::Ok, attempts)
         })
     }

@@ -182,6 +182,69 @@ async fn the_default_policy_refuses_this_host_and_other_ports() {
 }
 
 #[tokio::test]
+async fn a_rule_for_a_name_is_no_fence_around_an_address_that_an_order_claims_for_it() {
+    let server = mail_server(Arc::default()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let policy = Policy {
+        allow: vec![format!("*.lab.example:{}", server.port()).parse().unwrap()],
+        ..Policy::allow_all()
+    };
+    let mut runner = runner(policy);
+    runner.files.hosts = directory.path().join("hosts");
+    runner.files.resolv_conf = directory.path().join("resolv.conf");
+    std::fs::write(&runner.files.hosts, "192.0.2.1 imap.lab.example\n").unwrap();
+    let asked = order(&format!("imap.lab.example:{}", server.port()), Depth::Greeting);
+    let mut claimed = asked.clone();
+    claimed.spec.addresses = vec![server.ip()];
+    let mut traced = asked.clone();
+    traced.experiments = vec![Experiment {
+        kind: ExperimentKind::Repeat,
+        agent: "fra-1".parse().unwrap(),
+        address: server.ip(),
+        endpoint: asked.spec.target.endpoints[0],
+        variation: parallax_model::experiment::Variation::default(),
+    }];
+    for order in [&claimed, &traced] {
+        let refusal = run(&runner, order).await.unwrap_err();
+        assert_eq!(refusal.reason, Reason::Policy);
+    }
+    std::fs::write(&runner.files.hosts, format!("{} imap.lab.example\n", server.ip())).unwrap();
+    for order in [&claimed, &traced, &asked] {
+        let observation = run(&runner, order).await.unwrap();
+        assert_eq!(observation.attempts.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_that_the_policy_forbids_is_not_asked_and_that_is_said() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut runner = runner(Policy::default());
+    runner.files.hosts = directory.path().join("hosts");
+    runner.files.resolv_conf = directory.path().join("resolv.conf");
+    std::fs::write(&runner.files.resolv_conf, "nameserver 127.0.0.9\n").unwrap();
+    let mut order = order("imap.lab.example:143", Depth::Connect);
+    order.spec.options.resolver = Some(silent.local_addr().unwrap());
+    let observation = run(&runner, &order).await.unwrap();
+    assert!(observation.note.unwrap().contains("127.0.0.0/8"));
+    assert!(silent.try_recv(&mut [0; 512]).is_err(), "a question arrived");
+}
+
+#[tokio::test]
+async fn a_round_of_experiments_is_for_a_target_that_the_policy_allows() {
+    let mut order = order("imap.lab.example:5432", Depth::Greeting);
+    order.experiments = vec![Experiment {
+        kind: ExperimentKind::PathUdp,
+        agent: "fra-1".parse().unwrap(),
+        address: "192.0.2.1".parse().unwrap(),
+        endpoint: order.spec.target.endpoints[0],
+        variation: parallax_model::experiment::Variation::default(),
+    }];
+    let refused = runner(Policy::default()).admit(&order).unwrap_err();
+    assert_eq!(refused.reason, Reason::Policy);
+}
+
+#[tokio::test]
 async fn without_a_permit_left_an_order_is_refused_as_overload() {
     let runner = runner(Policy::allow_all());
     let order = order("127.0.0.1:143", Depth::Connect);
