@@ -20,6 +20,7 @@ mod mailbox;
 mod names;
 mod products;
 mod reach;
+mod rogue;
 mod service;
 mod traces;
 

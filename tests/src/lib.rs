@@ -32,6 +32,7 @@ pub mod programs;
 pub mod queue;
 pub mod recording;
 pub mod relay;
+pub mod rogue;
 pub mod running;
 pub mod site;
 pub mod sniff;
