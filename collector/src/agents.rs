@@ -84,6 +84,8 @@ pub(crate) struct Link {
 pub(crate) struct Superseded {
     /// The link to cut.
     pub(crate) link: LinkId,
+    /// Where it comes from.
+    pub(crate) peer: String,
     /// Whether the newer one is the same process again.
     pub(crate) same_process: bool,
 }
@@ -160,6 +162,7 @@ impl Agents {
         let superseded = self.known.get(&name).and_then(|agent| {
             agent.link.as_ref().map(|link| Superseded {
                 link: link.id,
+                peer: link.peer.clone(),
                 same_process: agent.introduction.instance == introduction.instance,
             })
         });
@@ -371,6 +374,7 @@ mod tests {
             second,
             Some(Superseded {
                 link: LinkId(1),
+                peer: "p".into(),
                 same_process: false
             })
         );

@@ -157,6 +157,10 @@ impl Hub {
                 "another process of the same name"
             };
             warn!(agent = %name, %peer, "a newer connection, of {who}, replaces the older one");
+            if !old.same_process {
+                let why = "another process with the same identity took its place".to_owned();
+                self.agents.turned_away(&name, old.peer, why, Timestamp::now());
+            }
             self.close(old.link, ToAgent::Superseded, "superseded");
             let effects = self
                 .runs

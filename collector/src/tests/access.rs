@@ -8,10 +8,12 @@ use parallax_identity::{Authority, Dialer, Identity, LocalKey, renew};
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_proto::v1;
 use parallax_proto::v1::access_client::AccessClient;
+use parallax_proto::v1::agent_link_client::AgentLinkClient;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -19,6 +21,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
+use super::fake::{FakeAgent, collector, identity, operator};
 use super::tls::{address, config, joined, token};
 use crate::Collector;
 use crate::config::{Config, Terms};
@@ -271,4 +274,39 @@ async fn call(collector: &Collector, tls: Arc<ClientConfig>, path: &'static str)
         Code::Unknown | Code::Unavailable | Code::Cancelled if status.metadata().is_empty() => Met::Nothing,
         _ => Met::Service,
     }
+}
+
+#[tokio::test]
+async fn an_identity_that_two_processes_use_shows_as_a_conflict() {
+    let (collector, connector) = collector().await;
+    let mut older = FakeAgent::connect(&connector, "fra-1").await;
+    let hello = v1::Hello {
+        instance_id: "another process".into(),
+        ..v1::Hello::default()
+    };
+    let message = v1::AgentMessage {
+        message: Some(v1::agent_message::Message::Hello(hello)),
+    };
+    let channel = connector.channel(identity(Role::Agent, "fra-1"));
+    let words = tokio_stream::iter([message]).chain(tokio_stream::pending());
+    let mut newer = AgentLinkClient::new(channel)
+        .open(words)
+        .await
+        .unwrap()
+        .into_inner();
+    newer.message().await.unwrap();
+    assert_eq!(older.next().await.unwrap_err().code(), Code::Aborted);
+    let request = v1::ListAgentsRequest {};
+    let listed = operator(&connector, Role::Viewer)
+        .list_agents(request)
+        .await
+        .unwrap();
+    let agent = &listed.into_inner().agents[0];
+    let rejected = agent.rejected.as_ref().unwrap();
+    assert_eq!(
+        (agent.state.as_str(), rejected.count),
+        ("conflict", 1),
+        "{agent:?}"
+    );
+    collector.shutdown().await;
 }
