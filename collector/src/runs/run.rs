@@ -2,48 +2,39 @@
 
 mod captures;
 mod common_start;
+mod conclusion;
 mod early;
 mod follow_up;
+mod login;
 mod open;
+mod orders;
 mod records;
 mod vantage;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
 use parallax_diagnosis::Question;
-use parallax_model::credential::Mechanism;
 use parallax_model::experiment::Experiment;
-use parallax_model::finding::Conclusion;
 use parallax_model::observation::{Observation, Reason, VantageOutcome};
-use parallax_model::run::{RUN_SCHEMA, RunDocument, RunRef, RunTarget};
 use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
-use super::inquiry::{Cast, Happening, Inquiry, LoginSettled};
-use super::login_gate::{LoginAnswer, LoginGate, LoginNews};
-use super::order::{PROBE, SEALED_CREDENTIAL};
-use super::{Effect, Order, OrderEnd, Report, StageEnded};
+use super::inquiry::{Cast, Happening, Inquiry};
+use super::login_gate::LoginGate;
+use super::{Effect, OrderEnd, Report, StageEnded};
 use captures::Captures;
 use common_start::Starts;
 use follow_up::{FOLLOW_UP_AT_MOST, FOLLOW_UP_ROUNDS};
-use open::{Open, OpenOrders};
+use open::OpenOrders;
 use records::Records;
 use vantage::Vantage;
 use watch::Watches;
 
 /// How long after a probe's own time its answer may still come.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How long after a rejection a typed secret is taken for the rejected one, where nobody can tell.
-const MAY_BE_THE_SAME: SignedDuration = SignedDuration::from_mins(15);
-
-/// How long an agent may take to say that it has an order; it says so before it does anything.
-const TO_ACCEPT: Duration = Duration::from_secs(5);
 
 /// A live run.
 #[derive(Debug)]
@@ -241,85 +232,6 @@ impl Run {
             .collect()
     }
 
-    /// Why an agent can't be given the probe.
-    fn obstacle(&self, agent: &AgentName, capabilities: &BTreeSet<String>) -> Option<String> {
-        if !capabilities.contains(PROBE) {
-            return Some("the agent does not know how to probe".to_owned());
-        }
-        let login = self.inquiry.spec.login.as_ref()?;
-        if !capabilities.contains(SEALED_CREDENTIAL) {
-            return Some("the agent does not take sealed secrets".to_owned());
-        }
-        // With EXTERNAL the certificate is the secret (RFC 4422 appendix A).
-        let by_certificate = login.mechanism == Some(Mechanism::External)
-            && self.inquiry.client_identities.contains_key(agent);
-        if !by_certificate && !self.inquiry.secrets.contains_key(agent) {
-            let past = &self.inquiry.past;
-            let account = past
-                .account
-                .as_ref()
-                .filter(|account| !account.credential.is_empty());
-            return Some(account.map_or_else(
-                || "the secret was not sealed to this agent; it may have come after the question".to_owned(),
-                |account| {
-                    let name = &account.credential;
-                    format!(
-                        "the credential {name} is not sealed to this agent: ctl credential set {name} --add --from {agent}"
-                    )
-                },
-            ));
-        }
-        None
-    }
-
-    fn order_probe(&mut self, agent: AgentName, start_at: Option<Instant>, now: Instant) -> Vec<Effect> {
-        let order = Order {
-            start_at,
-            ..self.order_for(agent.clone())
-        };
-        let id = order.id;
-        let past = &self.inquiry.past;
-        if past
-            .seen_rejected
-            .as_ref()
-            .is_some_and(|seen| seen.agent == agent)
-        {
-            self.gate.wait_for(id);
-        }
-        let mut effects = vec![self.send(order, 0, now)];
-        effects.extend(self.order_watch(&agent, id, now));
-        effects
-    }
-
-    /// What was asked, for one agent.
-    fn order_for(&self, agent: AgentName) -> Order {
-        Order {
-            id: Uuid::now_v7(),
-            run: self.inquiry.run_id,
-            spec: Arc::clone(&self.inquiry.spec),
-            start_at: None,
-            budget: first_round(&self.inquiry.spec),
-            experiments: Vec::new(),
-            secret: self.inquiry.secrets.get(&agent).cloned(),
-            client_identity: self.inquiry.client_identities.get(&agent).cloned(),
-            retry_login: self.inquiry.past.retry,
-            watches: None,
-            agent,
-        }
-    }
-
-    fn send(&mut self, order: Order, round: u32, now: Instant) -> Effect {
-        let open = Open {
-            agent: order.agent.clone(),
-            round,
-            until: now + order.budget,
-            accept_by: now + TO_ACCEPT.min(order.budget),
-            accepted: false,
-        };
-        self.open.insert(order.id, open);
-        Effect::Send(Box::new(order))
-    }
-
     fn stage_ended(&mut self, agent: &AgentName, order: Uuid, ended: Box<StageEnded>) -> Vec<Effect> {
         let answers = self.gate.stage(order, agent.as_str(), &ended.stage);
         let mut effects = self.answer(answers);
@@ -329,61 +241,6 @@ impl Run {
             ended,
         }));
         effects
-    }
-
-    /// A login that was not reported as it ended is read from the whole.
-    fn settle_login(&mut self, agent: &AgentName, order: Uuid, observation: &Observation) -> Vec<Effect> {
-        let stages = observation.attempts.iter().flat_map(|attempt| &attempt.stages);
-        let answers: Vec<_> = stages
-            .flat_map(|stage| self.gate.stage(order, agent.as_str(), stage))
-            .collect();
-        let mut effects = self.answer(answers);
-        effects.extend(self.login_settled(agent));
-        effects
-    }
-
-    /// What the server said of the secret, where that is news for later runs.
-    fn login_settled(&mut self, agent: &AgentName) -> Option<Effect> {
-        let rejected = match self.gate.news()? {
-            LoginNews::Accepted if !self.inquiry.past.had_circuit => return None,
-            LoginNews::Accepted => None,
-            LoginNews::Rejected(how) => Some(how),
-        };
-        Some(Effect::Settled(Box::new(LoginSettled {
-            run: self.inquiry.run_id,
-            agent: agent.clone(),
-            account: self.inquiry.past.account.clone()?,
-            rejected,
-        })))
-    }
-
-    /// A secret of the account was turned down before, and it may be this one.
-    fn consider_the_past(&mut self, cast: &Cast) {
-        let past = &self.inquiry.past;
-        if let Some(reason) = &past.withheld {
-            self.gate.withhold(reason.clone());
-        }
-        let Some(seen) = past.seen_rejected.as_ref().filter(|_| !past.retry) else {
-            return;
-        };
-        let asked = cast.participants.iter().any(|one| one.choice.agent == seen.agent);
-        if !asked && self.inquiry.started_at.duration_since(seen.at) < MAY_BE_THE_SAME {
-            let (agent, at) = (&seen.agent, seen.at);
-            self.gate.withhold(format!(
-                "a secret of this user was rejected for {agent} on {at:.0}, and {agent}, which could tell whether this is the \
-                 same, is not asked: ask it too, or use --retry-login"
-            ));
-        }
-    }
-
-    fn answer(&self, answers: Vec<(Uuid, LoginAnswer)>) -> Vec<Effect> {
-        answers
-            .into_iter()
-            .filter_map(|(order, answer)| {
-                let agent = self.open.holder(order)?.clone();
-                Some(Effect::Answer { agent, order, answer })
-            })
-            .collect()
     }
 
     fn end(&mut self, order: Uuid, end: OrderEnd, why: &str) -> Vec<Effect> {
@@ -426,70 +283,5 @@ impl Run {
             run: self.inquiry.run_id,
             happening,
         }
-    }
-
-    /// When no order is open any more: the next round of experiments, or the answer. Before, where all that is open
-    /// waits in vain, a round of those that need not wait for it.
-    fn go_on(&mut self, now: Instant) -> Vec<Effect> {
-        if !self.open.is_empty() {
-            return self.go_on_early(now);
-        }
-        let observations = self.observations();
-        let before = self.inquiry.before_of(&observations);
-        let good = before.as_ref().map_or(&[][..], |(_, good)| good);
-        let (conclusion, wishes) = if self.may_ask_more() {
-            parallax_diagnosis::judge(&self.question, &observations, good)
-        } else {
-            let conclusion = parallax_diagnosis::conclude(&self.question, &observations, good);
-            (conclusion, Vec::new())
-        };
-        self.records.over(self.round, &conclusion.findings);
-        let experiments = self.possible(wishes);
-        if experiments.is_empty() {
-            return vec![self.concluded(observations, before, conclusion, now)];
-        }
-        self.order_experiments(experiments, conclusion.findings, now)
-    }
-
-    fn observations(&self) -> Vec<Observation> {
-        self.vantages
-            .values()
-            .filter_map(|vantage| vantage.observation.clone())
-            .collect()
-    }
-
-    fn concluded(
-        &self,
-        observations: Vec<Observation>,
-        before: Option<(RunRef, Vec<Observation>)>,
-        conclusion: Conclusion,
-        now: Instant,
-    ) -> Effect {
-        let Conclusion {
-            verdict,
-            summary,
-            findings,
-            clients,
-        } = conclusion;
-        Effect::Concluded(Box::new(RunDocument {
-            schema: RUN_SCHEMA.to_owned(),
-            run_id: self.inquiry.run_id,
-            trace_id: self.inquiry.trace_id.clone(),
-            target: RunTarget::from(&self.inquiry.spec.target),
-            depth: self.inquiry.spec.depth,
-            started_at: self.inquiry.started_at,
-            duration: now.saturating_duration_since(self.started),
-            compared_with: before.as_ref().map(|(run, _)| *run),
-            changes: before
-                .map(|(_, before)| parallax_diagnosis::changes(&before, &observations))
-                .unwrap_or_default(),
-            experiments: self.records.all(),
-            captures: self.captures.all(),
-            vantages: observations,
-            verdict,
-            summary,
-            findings,
-            clients,
-        }))
     }
 }
