@@ -21,7 +21,6 @@ impl From<Observation> for v1::Observation {
             resolve: observation.resolve.map(Into::into),
             attempts: all(observation.attempts),
             network: (observation.network != NetworkFacts::default()).then(|| observation.network.into()),
-            refusals: Vec::new(),
         }
     }
 }

@@ -994,25 +994,6 @@ pub struct Observation {
     pub attempts: ::prost::alloc::vec::Vec<Attempt>,
     #[prost(message, optional, tag = "9")]
     pub network: ::core::option::Option<NetworkFacts>,
-    /// What the agent's policy kept it from doing.
-    #[prost(message, repeated, tag = "10")]
-    pub refusals: ::prost::alloc::vec::Vec<Refused>,
-}
-/// Something that an agent's policy does not allow.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Refused {
-    /// `target`, `address`, `port`, `resolver`, ...
-    #[prost(string, tag = "1")]
-    pub what: ::prost::alloc::string::String,
-    /// IP address in text, empty where none is meant.
-    #[prost(string, tag = "2")]
-    pub address: ::prost::alloc::string::String,
-    /// 0 where none is meant.
-    #[prost(uint32, tag = "3")]
-    pub port: u32,
-    /// The rule that forbids it, as the policy writes it.
-    #[prost(string, tag = "4")]
-    pub rule: ::prost::alloc::string::String,
 }
 /// What a vantage point saw of the network beneath its attempts.
 #[derive(Clone, PartialEq, ::prost::Message)]
