@@ -31,6 +31,8 @@ pub struct Judged {
     pub wrongly_blamed: bool,
     /// Whether nothing was believed.
     pub inconclusive: bool,
+    /// Whether verdict and exit status are right, where they must be certain ones.
+    pub verdict: Option<bool>,
     /// From the question to the verdict.
     pub took: Duration,
     /// What was said, for whoever looks for the reason.
@@ -52,6 +54,7 @@ impl Judged {
             hop: None,
             wrongly_blamed: false,
             inconclusive: false,
+            verdict: None,
             took,
             said: said(document),
         };
@@ -85,6 +88,13 @@ impl Judged {
         self.kind && self.scope
     }
 
+    /// Holds the verdict of `document` and the status with which it came against `verdict`.
+    #[must_use]
+    pub fn with_verdict(mut self, verdict: Option<&str>, document: &Document, status: Option<i32>) -> Self {
+        self.verdict = verdict.map(|verdict| document.verdict() == verdict && status == exit_status(verdict));
+        self
+    }
+
     fn hold_against(&mut self, says: &Says, findings: &[Finding<'_>]) {
         let mut of_kind = findings
             .iter()
@@ -114,6 +124,13 @@ impl Judged {
             self.hop = Some(right && self.hop != Some(false));
         }
     }
+}
+
+fn exit_status(verdict: &str) -> Option<i32> {
+    ["healthy", "partial", "down", "inconclusive"]
+        .into_iter()
+        .zip(0..)
+        .find_map(|(one, status)| (one == verdict).then_some(status))
 }
 
 impl Affected {
@@ -239,6 +256,7 @@ pub fn report(all: &[Judged]) -> Value {
                 "right_router": judged.hop,
                 "wrongly_blamed": judged.wrongly_blamed,
                 "inconclusive": judged.inconclusive,
+                "right_verdict": judged.verdict,
                 "seconds": judged.took.as_secs_f64(),
                 "said": judged.said,
             })

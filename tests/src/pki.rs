@@ -39,6 +39,8 @@ pub enum Leaf {
     NotYet,
     /// Good, without its intermediate.
     Alone,
+    /// Good, for every name of the domain.
+    Wildcard,
     /// Valid for another name.
     WrongName,
     /// Signed by its own key.
@@ -104,6 +106,11 @@ impl Pki {
                 self.chain(&params, &key, &self.intermediate)?
             }
             Leaf::Alone => self.leaf_params()?.signed_by(&key, &self.intermediate)?.pem(),
+            Leaf::Wildcard => {
+                let domain = self.names[0].split_once('.').map_or("", |(_, domain)| domain);
+                let params = params(&format!("*.{domain}"), 90)?;
+                self.chain(&params, &key, &self.intermediate)?
+            }
             Leaf::WrongName => {
                 self.chain(&params("mail.elsewhere.example", 90)?, &key, &self.intermediate)?
             }

@@ -1,6 +1,7 @@
 //! Somebody in between who passes on what both sides say, or most of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +16,8 @@ use crate::namespace::Namespace;
 pub enum Relaying {
     /// He passes it on.
     Everything,
+    /// He passes it on, and takes his time before he begins.
+    Late,
     /// He passes it on without the offer of STARTTLS.
     WithoutStarttls,
     /// He writes over the offer of STARTTLS, letter by letter.
@@ -23,6 +26,7 @@ pub enum Relaying {
 
 const OFFER: &[u8] = b" STARTTLS";
 const BLOT: &[u8] = b" XXXXXXXX";
+const LATE: Duration = Duration::from_secs(3);
 
 /// Serves `port`, in the place of the server at `target`.
 pub fn serve(namespace: &Namespace, port: u16, target: SocketAddr, relaying: Relaying) -> Result<Background> {
@@ -33,6 +37,9 @@ pub fn serve(namespace: &Namespace, port: u16, target: SocketAddr, relaying: Rel
 
 /// It ends with the first side that ends.
 async fn converse(client: TcpStream, target: SocketAddr, relaying: Relaying) -> std::io::Result<()> {
+    if relaying == Relaying::Late {
+        tokio::time::sleep(LATE).await;
+    }
     let server = TcpStream::connect(target).await?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
@@ -49,7 +56,7 @@ async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, relaying: Rela
             return to.shutdown().await;
         }
         let said = match relaying {
-            Relaying::Everything => buffer[..heard].to_vec(),
+            Relaying::Everything | Relaying::Late => buffer[..heard].to_vec(),
             Relaying::WithoutStarttls => replaced(&buffer[..heard], OFFER, b""),
             Relaying::StarttlsBlotted => replaced(&buffer[..heard], OFFER, BLOT),
         };

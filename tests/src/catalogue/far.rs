@@ -25,6 +25,8 @@ pub struct Case {
     pub ask: &'static [&'static str],
     /// What is wrong.
     pub troubles: &'static [Trouble],
+    /// The verdict, where it must be this one.
+    pub verdict: Option<&'static str>,
 }
 
 impl Case {
@@ -47,11 +49,17 @@ impl Case {
             },
             ask: &["imap.far.example", "--from", "all"],
             troubles,
+            verdict: None,
         }
     }
 
     pub(super) const fn asked(mut self, ask: &'static [&'static str]) -> Self {
         self.ask = ask;
+        self
+    }
+
+    pub(super) const fn verdict(mut self, verdict: &'static str) -> Self {
+        self.verdict = Some(verdict);
         self
     }
 
@@ -110,7 +118,7 @@ pub(super) const SITE: &[&str] = &["site_edge", "service"];
 
 const GW_FR: &[&str] = &["172.20.1.1", "2001:db8:1::1"];
 const GW_NO: &[&str] = &["2001:db8:2::1"];
-const ISP_FR: &[&str] = &["172.21.1.2", "2001:db8:f1::2"];
+pub(super) const ISP_FR: &[&str] = &["172.21.1.2", "2001:db8:f1::2"];
 pub(super) const ISP_EU: &[&str] = &["172.21.2.2", "172.21.3.2", "2001:db8:f2::2", "2001:db8:f3::2"];
 const IX: &[&str] = &["172.22.1.2", "172.22.2.2", "2001:db8:e1::2", "2001:db8:e2::2"];
 const BEFORE_IX: &[&str] = &[
