@@ -50,6 +50,7 @@ pub(crate) const RULES: &[Rule] = &[
     banned::other_source_passes,
     mtu::black_hole,
     cut::in_the_handshake,
+    cut::reset_behind_the_handshake,
     names::filtered,
     names::injected,
     alpn::refused,

@@ -286,6 +286,7 @@ pub(super) const WHOSE: &[FindingKind] = &[
     Is::CertificateSelfSigned,
     Is::StarttlsMissing,
     Is::WrongService,
+    Is::SourceBanned,
 ];
 
 /// Most vantage points that ask whose answer it is.

@@ -29,3 +29,9 @@ pub(crate) fn only_inside_connects(matrix: &Matrix, id: CellId) -> bool {
         .peekable();
     connecting.peek().is_some() && connecting.all(|other| inside(matrix, other))
 }
+
+/// Whether those who are served all stand beside the host.
+pub(crate) fn only_inside_is_served(matrix: &Matrix, id: CellId) -> bool {
+    let mut served = matrix.beside(id).filter(|&other| matrix.served(other)).peekable();
+    served.peek().is_some() && served.all(|other| inside(matrix, other)) && !inside(matrix, id)
+}

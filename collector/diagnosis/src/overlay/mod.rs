@@ -22,7 +22,7 @@ use crate::symptom::Reach;
 
 pub(crate) use answerer::{Answerer, answerer, answers_now, in_front, reaches_the_host};
 pub(crate) use hello::{hello, ladder};
-pub(crate) use inside::{inside, only_inside_connects, silent_inside};
+pub(crate) use inside::{inside, only_inside_connects, only_inside_is_served, silent_inside};
 
 /// Where on the way something happens to the packets of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -50,8 +50,11 @@ pub(crate) fn odd_addresses(matrix: &Matrix) -> Vec<OddAddress> {
             let serving: Vec<IpAddr> = addresses
                 .iter()
                 .copied()
-                .filter(|&other| Family::of(other) == Family::of(address))
                 .filter(|&other| serves(matrix, other))
+                .filter(|&other| {
+                    Family::of(other) == Family::of(address)
+                        || only_there(matrix, &given, address, &addresses)
+                })
                 .filter(|&other| !matrix.given(other).iter().any(|vantage| given.contains(vantage)))
                 .collect();
             let odd = given.len() < asked.len() && !serving.is_empty() && !serves(matrix, address);
@@ -62,6 +65,20 @@ pub(crate) fn odd_addresses(matrix: &Matrix) -> Vec<OddAddress> {
             })
         })
         .collect()
+}
+
+/// Whether an address is all that these were given, while others were given another one of its family.
+fn only_there(matrix: &Matrix, given: &[usize], address: IpAddr, addresses: &BTreeSet<IpAddr>) -> bool {
+    let alone = given.iter().all(|&vantage| {
+        let facts = matrix.vantage(vantage).resolve();
+        facts.is_some_and(|facts| facts.addresses == [address])
+    });
+    let differs = |&other: &IpAddr| {
+        other != address
+            && Family::of(other) == Family::of(address)
+            && matrix.given(other).iter().any(|vantage| !given.contains(vantage))
+    };
+    alone && addresses.iter().any(differs)
 }
 
 /// Whether anybody is served at an address, when he asks for it or is made to try it.

@@ -11,7 +11,7 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
-use crate::overlay;
+use crate::overlay::{self, Answerer};
 use crate::product::Look;
 use crate::symptom::Reach;
 use crate::varied::{self, Varied};
@@ -19,12 +19,14 @@ use crate::words;
 
 /// Claim: the server itself turns away these sources, again when asked again, and serves others at the same
 /// address.
-/// Disproved by: the repeated attempt getting through, or others being turned away as well.
+/// Disproved by: the repeated attempt getting through, others being turned away as well, or somebody who answers from nearer
+/// than the server.
 pub(crate) fn source(matrix: &Matrix) -> Vec<Candidate> {
     let cells: Vec<CellId> = matrix
         .cells()
         .filter(|&id| turned_away(matrix, id) && turned_away_again(matrix, id))
         .filter(|&id| matrix.beside(id).any(|other| matrix.served(other)))
+        .filter(|&id| !matches!(overlay::answerer(matrix, id), Answerer::Nearer(_)))
         .collect();
     let troubles = matrix.troubles_of_all(&cells);
     if troubles.is_empty() {

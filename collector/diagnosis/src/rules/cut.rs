@@ -1,7 +1,8 @@
 //! Flows that die after so many bytes.
 
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::finding::FindingKind;
+use parallax_model::fault::{FaultKind, ImapFault, TcpFault};
+use parallax_model::finding::{FindingKind, Segment};
 use parallax_model::stage::{Stage, StageName};
 
 use crate::candidate::Candidate;
@@ -9,9 +10,12 @@ use crate::command;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{Cell, CellId, Matrix};
+use crate::overlay;
 use crate::symptom::{self, Reach, Stall};
-use crate::varied;
+use crate::varied::{self, Varied};
 use crate::words;
+
+const CAPTURED: &str = "a packet capture on the mail host: whether it sends the reset";
 
 /// Claim: a flow is dropped once it has carried so many bytes: the answer to the hello begins and stands still with nothing
 /// out of order, what is sent is no more acknowledged either, and with small segments it stands still as well.
@@ -69,6 +73,64 @@ pub(crate) fn in_the_handshake(matrix: &Matrix) -> Vec<Candidate> {
             ),
         ]);
     vec![found]
+}
+
+/// Claim: the handshake is done, and what is sent next is answered with a reset, again when it is repeated, for those who come
+/// over the network, while who stands beside the host is served: a device on the way resets the flow.
+/// Disproved by: a session beside the host that ends the same way, or a repetition that goes on.
+pub(crate) fn reset_behind_the_handshake(matrix: &Matrix) -> Vec<Candidate> {
+    let cells: Vec<CellId> = matrix
+        .cells()
+        .filter(|&id| reset_late(matrix.cell(id)) && overlay::only_inside_is_served(matrix, id))
+        .filter(|&id| !varied::heals_by_itself(matrix, id))
+        .collect();
+    let troubles = matrix.troubles_of_all(&cells);
+    let again = |&id: &CellId| {
+        [
+            ExperimentKind::Serial,
+            ExperimentKind::Later,
+            ExperimentKind::Repeat,
+        ]
+        .into_iter()
+        .any(|kind| varied::with(matrix, id, kind) == Varied::Same)
+    };
+    let Some(&first) = cells.iter().find(|id| again(id)) else {
+        return Vec::new();
+    };
+    let extent = Extent::of(matrix, &troubles);
+    let attempt = matrix.cell(first).attempt;
+    let found = Candidate::new(matrix, FindingKind::FlowCut, 0.72, troubles.iter().copied())
+        .segment(Segment::Unknown)
+        .summary(format!(
+            "connections of {} with {} are reset behind the handshake: who stands beside the host is served",
+            words::list(&matrix.names(&extent.affected)),
+            matrix.host()
+        ))
+        .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
+        .because(super::session::spared(matrix, &extent, StageName::Greeting))
+        .told_apart_by("whether it always ends after the same number of bytes")
+        .or(FindingKind::ClosedBeforeGreeting, 0.12, CAPTURED)
+        .or(FindingKind::ResetInjected, 0.1, CAPTURED)
+        .next([command::on(
+            &attempt.address.to_string(),
+            &command::capture(attempt.address, attempt.endpoint.port),
+        )]);
+    vec![found]
+}
+
+/// Whether TLS was there, and the session ended with a reset before it was greeted.
+fn reset_late(cell: &Cell) -> bool {
+    let fault = cell
+        .attempt
+        .failed_stage()
+        .and_then(|stage| stage.outcome.fault());
+    let reset = fault.is_some_and(|fault| {
+        matches!(
+            fault.kind,
+            FaultKind::Imap(ImapFault::ConnectionReset) | FaultKind::Tcp(TcpFault::ConnectionReset)
+        )
+    });
+    reset && cell.passed(StageName::Tls) && !cell.passed(StageName::Greeting)
 }
 
 /// Whether a handshake stood still after some bytes, in both directions and with none out of order.

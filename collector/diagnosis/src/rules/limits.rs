@@ -35,7 +35,8 @@ const SERIAL: &str =
 pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
     let limited = |id: &CellId| {
         let alone_it_works = varied::with(matrix, *id, ExperimentKind::Serial) == Varied::Cured
-            || matrix.cell(*id).reach == Reach::Reset && overlay::answers_now(matrix, *id);
+            || matrix.cell(*id).reach == Reach::Reset
+                && (overlay::answers_now(matrix, *id) || opens_to_all_but_at_once(matrix, *id));
         let port = matrix.cell(*id).attempt.endpoint.port;
         alone_it_works && matrix.connects_otherwise(*id) && !flows::known(matrix, port)
     };
@@ -72,6 +73,20 @@ pub(crate) fn at_once(matrix: &Matrix) -> Vec<Candidate> {
             )
     });
     by_reset.into_iter().chain(by_silence).chain(by_time).collect()
+}
+
+/// Whether several vantage points were all refused at once, and one of them, or from its other address, was let in later: a
+/// ban of them all would stay, and a port that is closed would too.
+pub(crate) fn opens_to_all_but_at_once(matrix: &Matrix, id: CellId) -> bool {
+    let mut column: Vec<CellId> = matrix.beside(id).chain([id]).collect();
+    column.retain(|&other| !matches!(matrix.cell(other).reach, Reach::Local(_) | Reach::Untried));
+    let refused = |&other: &CellId| matrix.cell(other).reach == Reach::Reset;
+    let opens = |&other: &CellId| {
+        overlay::answers_now(matrix, other)
+            || varied::attempts(matrix, other, ExperimentKind::OtherSource)
+                .any(|cell| cell.reach == Reach::Connected)
+    };
+    column.len() > 1 && column.iter().all(refused) && column.iter().any(opens)
 }
 
 /// Whether a refusal was repeated at once, and no more after a while.

@@ -8,7 +8,7 @@ use crate::candidate::Candidate;
 use crate::command;
 use crate::extent::Extent;
 use crate::fact;
-use crate::matrix::{CellId, Matrix};
+use crate::matrix::{Cell, CellId, Matrix};
 use crate::overlay::{self, trace};
 use crate::symptom::{self, Reach, Stall};
 use crate::varied::{self, Varied};
@@ -19,7 +19,8 @@ const LARGE: u16 = 1300;
 
 /// Claim: a session stands still because its large packets vanish: with small segments the same session goes on, or a
 /// hello of more than one packet stands still where the ordinary one does not.
-/// Disproved by: small segments that stand still as well, or the same session going on when it is merely repeated.
+/// Disproved by: small segments that stand still as well, the same session going on when it is merely repeated, or a
+/// certificate that comes in segments of the usual size.
 pub(crate) fn black_hole(matrix: &Matrix) -> Vec<Candidate> {
     let by_small = cells(matrix, cured_by_small_segments);
     let by_large = cells(matrix, |matrix, id| {
@@ -51,6 +52,15 @@ fn cells(matrix: &Matrix, fits: impl Fn(&Matrix, CellId) -> bool) -> Vec<CellId>
 fn cured_by_small_segments(matrix: &Matrix, id: CellId) -> bool {
     varied::with(matrix, id, ExperimentKind::SmallMss) == Varied::Cured
         && !varied::heals_by_itself(matrix, id)
+        && !large_ones_arrive(matrix, id)
+}
+
+/// Whether a certificate arrived where nothing but the name was varied: it takes packets as large as those of the first.
+fn large_ones_arrive(matrix: &Matrix, id: CellId) -> bool {
+    let arrived = |cell: &Cell| cell.handshake().is_some_and(|(_, facts)| !facts.chain.is_empty());
+    [ExperimentKind::OtherSni, ExperimentKind::NoSni]
+        .into_iter()
+        .all(|kind| varied::attempts(matrix, id, kind).any(arrived))
 }
 
 fn stalls_with_a_large_hello(matrix: &Matrix, id: CellId) -> bool {

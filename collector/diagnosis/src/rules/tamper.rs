@@ -8,12 +8,13 @@ use parallax_model::finding::FindingKind;
 use parallax_model::stage::StageName;
 
 use super::certificate::{is_certificate, is_trust};
+use super::hello::{End, Lost};
 use super::not_tls;
 use crate::candidate::Candidate;
 use crate::extent::Extent;
 use crate::fact;
 use crate::matrix::{CellId, Matrix};
-use crate::overlay;
+use crate::overlay::{self, Answerer};
 use crate::trouble::TroubleId;
 use crate::words;
 
@@ -78,7 +79,8 @@ fn interception(matrix: &Matrix, cells: &[CellId]) -> Candidate {
     .next(super::session::by_hand(matrix, &troubles))
 }
 
-/// Claim: at one address, another service answers these vantage points, while others get the right one.
+/// Claim: at one address, another service answers these vantage points, while others get the right one: by what it says, or by
+/// where it closes.
 /// Disproved by: the right service from the same vantage point on another connection (then a balancer has one
 /// wrong backend).
 pub(crate) fn redirected(matrix: &Matrix) -> Vec<Candidate> {
@@ -133,7 +135,17 @@ fn answered_by_another(matrix: &Matrix, id: CellId) -> bool {
     let misnamed = matrix.kinds_of(id).any(is_misnamed) && other_key_beside(matrix, id);
     let greets_itself = not_tls::says_bye(matrix, id);
     let right_beside = matrix.beside(id).any(|other| matrix.served(other));
-    (foreign || misnamed) && right_beside && !greets_itself
+    let nearer = closed_unasked(matrix, id) && matches!(overlay::answerer(matrix, id), Answerer::Nearer(_));
+    (foreign || misnamed || nearer) && right_beside && !greets_itself
+}
+
+/// Whether the connection was closed before anything was said on it.
+fn closed_unasked(matrix: &Matrix, id: CellId) -> bool {
+    Lost::of(matrix, id).is_some_and(|lost| lost.end == End::Closed)
+        || matrix
+            .kinds_of(id)
+            .any(|kind| kind == FaultKind::Imap(ImapFault::ConnectionClosed))
+            && !matrix.cell(id).passed(StageName::Greeting)
 }
 
 /// Who puts a certificate in makes it out to the right name; who is somebody else does not.

@@ -12,7 +12,7 @@ use crate::fact;
 use crate::matrix::CellId;
 use crate::overlay::{self, Answerer, Place};
 use crate::product::Look;
-use crate::rules::flows;
+use crate::rules::{flows, limits};
 
 const SERVICE: Look = Look::new("systemctl status dovecot; doveconf service/imap-login")
     .courier("systemctl status 'courier-imap*'; grep -E '^(PORT|SSLPORT|ADDRESS)' /etc/courier/imapd*")
@@ -30,7 +30,7 @@ const ON_THE_HOST: Duration = Duration::from_micros(300);
 /// Claim: a reset that comes from nearer than the host, by its hop, its time to live or its time, is somebody else's;
 /// one from as far as the host is the host's own; where others do connect, somebody refuses in its name. Without any
 /// of these it is likely the host that says that nothing listens, and no more than that.
-/// Disproved by: a connection (then it is not closed), or a reset from as far away as the host's own.
+/// Disproved by: a connection, or a SYN-ACK in a trace (then it is not closed), or a reset from as far away as the host's own.
 pub(super) fn claims(view: &View) -> Vec<Claim> {
     if !view.reset.is_empty() && flows::known(view.matrix, view.endpoint.port) {
         return vec![some_backends(view)];
@@ -308,7 +308,12 @@ fn by_another(view: &View, near: Nearness, from_the_host: bool) -> Claim {
 fn closed(view: &View, own: Option<bool>) -> Claim {
     let affected = vantages(&view.reset).len();
     let from_the_host = own.is_some();
+    let opens = |&id: &CellId| {
+        overlay::answers_now(view.matrix, id) || limits::opens_to_all_but_at_once(view.matrix, id)
+    };
     let confidence = match (own, affected, view.matrix.single()) {
+        // Something listens there: it was seen to open.
+        _ if view.reset.iter().any(opens) => 0.2,
         (Some(true), 1, _) => 0.85,
         (Some(true), _, _) => 0.93,
         (Some(false), 1, _) => 0.7,
