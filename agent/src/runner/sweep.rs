@@ -61,7 +61,6 @@ impl Tracer {
                         .iter()
                         .filter_map(|pass| Some(pass.get(at)?.answer.clone().reply()))
                         .collect(),
-                    leaf: None,
                 }
             }));
             if alike(&flows) {

@@ -245,9 +245,6 @@ pub struct Flow {
     pub source_port: u16,
     /// What came back, in each pass.
     pub replies: Vec<HopReply>,
-    /// The beginning of the SHA-256 of the certificate that was shown, 16 hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leaf: Option<String>,
 }
 
 /// How an agent's own control target answered: whether its network works at all.

@@ -146,7 +146,6 @@ impl From<Flow> for v1::Flow {
         Self {
             source_port: flow.source_port.into(),
             replies: texts(flow.replies),
-            leaf: flow.leaf,
         }
     }
 }
@@ -158,7 +157,6 @@ impl TryFrom<v1::Flow> for Flow {
         Ok(Self {
             source_port: narrow("source_port", wire.source_port)?,
             replies: wire.replies.iter().map(|text| reply(text)).collect(),
-            leaf: wire.leaf,
         })
     }
 }

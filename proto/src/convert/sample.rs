@@ -243,7 +243,6 @@ fn network() -> NetworkFacts {
             flows: vec![Flow {
                 source_port: 40_016,
                 replies: vec![HopReply::SynAck, HopReply::None],
-                leaf: Some("00112233aabbccdd".into()),
             }],
         }],
         source_addresses: vec![v4(), v6()],

@@ -1083,9 +1083,6 @@ pub struct Flow {
     /// As in Hop, one for each pass.
     #[prost(string, repeated, tag = "2")]
     pub replies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// 16 hexadecimal digits of the certificate's SHA-256.
-    #[prost(string, optional, tag = "3")]
-    pub leaf: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// The agent's own control target.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

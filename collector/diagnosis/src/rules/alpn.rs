@@ -34,13 +34,14 @@ pub(crate) fn refused(matrix: &Matrix) -> Vec<Candidate> {
     let refusals: Vec<CellId> = matrix.cells().filter(|&id| refuses(matrix, id)).collect();
     let port = |id: CellId| matrix.cell(id).attempt.endpoint.port;
     let takes = |&id: &CellId| varied::attempts(matrix, id, ExperimentKind::NoAlpn).any(completes);
-    // The one that was tried speaks for all that are refused alike.
+    // The one that was tried speaks for all that are refused alike and were not tried.
     let Some(tried) = refusals.iter().copied().find(takes) else {
         return Vec::new();
     };
     let others = refusals
         .into_iter()
-        .filter(|&id| id != tried && port(id) == port(tried));
+        .filter(|&id| id != tried && port(id) == port(tried))
+        .filter(|id| takes(id) || varied::with(matrix, *id, ExperimentKind::NoAlpn) == Varied::Unknown);
     let cells: Vec<CellId> = std::iter::once(tried).chain(others).collect();
     let found = candidate(matrix, FindingKind::TlsHandshakeFailed, 0.97, &cells);
     let found = found.map(|(found, extent)| {

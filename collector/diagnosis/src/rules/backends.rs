@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Segment};
-use parallax_model::path::Sweep;
 
 use super::certificate::is_certificate;
 use crate::candidate::Candidate;
@@ -100,23 +99,7 @@ fn shown_both(matrix: &Matrix, id: CellId) -> bool {
         ExperimentKind::Serial,
         ExperimentKind::Later,
     ];
-    let attempt = matrix.cell(id).attempt;
-    let sweeps = &matrix.vantage(id.vantage).seen.network.sweeps;
     again
         .into_iter()
         .any(|kind| varied::attempts(matrix, id, kind).any(right))
-        || sweeps
-            .iter()
-            .filter(|sweep| sweep.address == attempt.address && sweep.port == attempt.endpoint.port)
-            .any(|sweep| shows_others(sweep, &leaf.sha256))
-}
-
-/// Whether a sweep saw this certificate and another.
-fn shows_others(sweep: &Sweep, leaf: &str) -> bool {
-    let seen: BTreeSet<&str> = sweep
-        .flows
-        .iter()
-        .filter_map(|flow| flow.leaf.as_deref())
-        .collect();
-    seen.len() > 1 && seen.iter().any(|&seen| leaf.starts_with(seen))
 }

@@ -390,11 +390,7 @@ fn network() -> impl Strategy<Value = NetworkFacts> {
         flows: flows
             .into_iter()
             .zip(40_000..)
-            .map(|(replies, source_port)| Flow {
-                source_port,
-                replies,
-                leaf: None,
-            })
+            .map(|(replies, source_port)| Flow { source_port, replies })
             .collect(),
     });
     let control = prop::option::of(prop::option::of(fault())).prop_map(|tried| {

@@ -61,18 +61,15 @@ fn control(text: &str) -> ControlFacts {
     }
 }
 
-/// `sa/sa */* rst/rst@leaf`: each flow with its answer in both passes.
+/// `sa/sa */* rst/rst`: each flow with its answer in both passes.
 fn sweep(place: SocketAddr, text: &str) -> Sweep {
-    let flows = text.split_whitespace().zip(40_000..).map(|(flow, source_port)| {
-        let (replies, leaf) = flow
-            .split_once('@')
-            .map_or((flow, None), |(replies, leaf)| (replies, Some(leaf)));
-        Flow {
+    let flows = text
+        .split_whitespace()
+        .zip(40_000..)
+        .map(|(replies, source_port)| Flow {
             source_port,
             replies: replies.split('/').map(answer).collect(),
-            leaf: leaf.map(str::to_owned),
-        }
-    });
+        });
     Sweep {
         address: place.ip(),
         port: place.port(),
