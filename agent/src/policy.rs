@@ -114,7 +114,7 @@ impl Policy {
     }
 
     /// Whether a follow-up may touch a port. A way is traced to the ports that a probe may touch. Beside those there is
-    /// the one control port, nearly everywhere closed, and a port of datagrams that are not to arrive; what goes there
+    /// the one control port, nearly everywhere closed, whose answer is the host's own, and a port of datagrams that are not to arrive; what goes there
     /// goes to no other port, whatever an order says.
     pub fn admits_experiment(
         &self,
@@ -125,7 +125,7 @@ impl Policy {
     ) -> Result<(), Forbidden> {
         let beside = match kind {
             ExperimentKind::PathControl | ExperimentKind::PathUdp | ExperimentKind::PathSize => true,
-            ExperimentKind::ControlPort => port == CONTROL_PORT,
+            ExperimentKind::ControlPort | ExperimentKind::AnswerTtl => port == CONTROL_PORT,
             _ => false,
         };
         if kind.is_path() || beside {
