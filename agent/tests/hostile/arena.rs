@@ -137,7 +137,8 @@ fn spec(attack: &Attack, server: SocketAddr, pki: &Pki) -> ProbeSpec {
         addresses: vec![server.ip()],
         timeout: TIMEOUT,
         login: (attack.depth >= Depth::Login).then(|| LoginSpec {
-            user: "probe".to_owned(),
+            // What one server turns down is not sent again for that user, and the next is to see a login.
+            user: format!("probe-{}", server.port()),
             mechanism: None,
         }),
         anchors: vec![pki.anchor()],
