@@ -13,6 +13,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::circuit::Circuit;
+use crate::credentials::LocalCredentials;
 use crate::driver::tls::{AnchorError, Trust, read_anchors};
 use crate::identity::{self, Keeper, NoIdentity, Wanted};
 use crate::link::{Link, Road};
@@ -48,6 +49,8 @@ pub struct AgentOptions {
     pub policy: Policy,
     /// Where it stands in its own network.
     pub network: LocalNetwork,
+    /// What it logs in with by itself.
+    pub credentials: LocalCredentials,
     /// Probes at a time; an order beyond is refused.
     pub max_probes: usize,
 }
@@ -110,6 +113,9 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     };
     let name = identity.spiffe().name.clone();
     let sealing_key = SealingKey::load_or_create(&options.state_dir.join(SEALING_KEY_FILE))?;
+    if let Err(error) = options.credentials.check() {
+        tracing::warn!(%error, "a login with it is refused until it can be read");
+    }
     let circuit = Circuit::load(&options.state_dir).map_err(AgentError::Circuit)?;
     let dialer =
         Dialer::new(options.collector, &identity).map_err(|error| AgentError::Tls(error.to_string()))?;
@@ -123,7 +129,8 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         options.max_probes,
     )
     .within(options.network)
-    .remembering(circuit);
+    .remembering(circuit)
+    .holding(options.credentials);
     let link = Link {
         telemetry: telemetry.clone(),
         road: Road::Dial(dialer.clone()),

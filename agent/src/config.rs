@@ -12,6 +12,7 @@ use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
 use crate::agent::{AgentOptions, DEFAULT_PROBES};
+use crate::credentials::LocalCredentials;
 use crate::network::LocalNetwork;
 use crate::policy::Policy;
 
@@ -49,6 +50,9 @@ pub struct Config {
     pub policy: Policy,
     /// Where the agent stands in its own network.
     pub network: LocalNetwork,
+    /// What it logs in with by itself.
+    #[serde(skip_serializing_if = "LocalCredentials::is_empty")]
+    pub credentials: LocalCredentials,
 }
 
 impl Config {
@@ -106,6 +110,7 @@ impl Config {
             labels,
             policy: file.policy,
             network,
+            credentials: file.credentials,
         })
     }
 
@@ -115,6 +120,15 @@ impl Config {
     /// When a path is not text.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string_pretty(self).map_err(|error| ConfigError::Unprintable(error.to_string()))
+    }
+
+    /// Whether each secret of its own can be read now.
+    ///
+    /// # Errors
+    /// For the first that can't.
+    pub fn check_credentials(&self) -> Result<(), ConfigError> {
+        let readable = self.credentials.check();
+        readable.map_err(|error| ConfigError::wrong("credentials", &error))
     }
 
     /// What the agent is run with.
@@ -137,6 +151,7 @@ impl Config {
             ca_files: self.ca_files,
             policy: self.policy,
             network: self.network,
+            credentials: self.credentials,
             max_probes: self.max_probes,
         })
     }

@@ -9,6 +9,7 @@ mod capture;
 mod circuit;
 mod clock;
 pub mod config;
+mod credentials;
 pub mod doctor;
 mod driver;
 mod identity;
@@ -24,6 +25,7 @@ mod runner;
 mod telemetry;
 
 pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, run, run_in_process};
+pub use credentials::{LocalCredentials, Unreadable};
 pub use identity::NoIdentity;
 pub use network::LocalNetwork;
 pub use parallax_engine::budgets::Budgets;

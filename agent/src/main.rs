@@ -40,7 +40,8 @@ fn main() -> ExitCode {
         return print(config.to_toml());
     }
     if args.check_config {
-        return match config.into_options(&args) {
+        let readable = config.check_credentials();
+        return match readable.and_then(|()| config.into_options(&args)) {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => complain(USAGE, &error.to_string()),
         };

@@ -22,6 +22,8 @@ pub(crate) struct Order {
     pub(crate) budget: Duration,
     pub(crate) experiments: Vec<Experiment>,
     pub(crate) secret: Option<SealedSecret>,
+    /// The credential of this agent's own to log in with, by name.
+    pub(crate) credential: Option<String>,
     pub(crate) client_identity: Option<SealedSecret>,
     /// Whether a secret that this agent saw rejected may be tried once more.
     pub(crate) retry_login: bool,
@@ -89,6 +91,7 @@ impl Order {
             budget: Duration::from_millis(wire.budget_ms.into()),
             experiments: experiments.collect::<Result<_, _>>()?,
             secret: wire.secret.map(SealedSecret::try_from).transpose()?,
+            credential: (!wire.credential.is_empty()).then_some(wire.credential),
             client_identity: wire.client_identity.map(SealedSecret::try_from).transpose()?,
             retry_login: wire.retry_login,
             watches: (!wire.watches.is_empty()).then_some(wire.watches),

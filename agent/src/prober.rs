@@ -84,6 +84,7 @@ impl Prober {
             spec,
             experiments: Vec::new(),
             secret,
+            credential: None,
             client_identity: None,
             retry_login: false,
             watches: None,

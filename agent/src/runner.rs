@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parallax_engine::budgets::Budgets;
 use parallax_identity::seal::SealingKey;
-use parallax_model::credential::{ClientIdentity, Credential, Mechanism, SealContext, SealedSecret, Secret};
+use parallax_model::credential::Credential;
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
@@ -19,7 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::capture::Recorder;
-use crate::circuit::{Circuit, Guarded};
+use crate::circuit::Circuit;
+use crate::credentials::LocalCredentials;
 use crate::driver::Surroundings;
 use crate::driver::dns::Files;
 use crate::driver::tcp;
@@ -32,6 +33,7 @@ use crate::policy::{Policy, Seen};
 use crate::report::{OfAttempt, Reports};
 use crate::runner::attempts::Errand;
 use crate::runner::reflex::Reflex;
+use crate::runner::secrets::Opened;
 
 mod aim;
 mod attempts;
@@ -41,6 +43,7 @@ mod further;
 mod path;
 mod reflex;
 mod resolve;
+mod secrets;
 mod so_far;
 mod sweep;
 mod sync;
@@ -62,6 +65,8 @@ pub(crate) struct Runner {
     seen: Seen,
     /// Which secrets servers turned down.
     circuit: Arc<Circuit>,
+    /// What it logs in with by itself.
+    pub(crate) credentials: LocalCredentials,
     /// How long each wait of a session may be.
     pub(crate) budgets: Budgets,
     /// Where this agent stands in its own network.
@@ -104,6 +109,7 @@ impl Runner {
             sealing_key,
             seen: Seen::default(),
             circuit: Arc::new(Circuit::in_memory()),
+            credentials: LocalCredentials::default(),
             budgets: Budgets::default(),
             network: LocalNetwork::default(),
             pace: path::Pace::default(),
@@ -125,6 +131,11 @@ impl Runner {
         }
     }
 
+    /// The same with credentials of its own.
+    pub(crate) fn holding(self, credentials: LocalCredentials) -> Self {
+        Self { credentials, ..self }
+    }
+
     /// Takes an order in, or says why not. What the policy says of addresses shows only when they are known.
     pub(crate) fn admit(&self, order: &Order) -> Result<Permit, Refusal> {
         let target = &order.spec.target;
@@ -133,6 +144,7 @@ impl Runner {
                 .admits_target(&target.host, endpoint.port)
                 .map_err(|forbidden| Refusal::new(Reason::Policy, forbidden.to_string()))?;
         }
+        self.admits_credential(order)?;
         let full = |_| {
             Refusal::new(
                 Reason::Overload,
@@ -169,7 +181,7 @@ impl Runner {
             began_at,
             around: Arc::new(Surroundings {
                 began,
-                trust: self.trust.with(&order.spec.anchors),
+                trust: self.trust_for(order),
                 gate: Arc::new(LoginGate::new(
                     reports.ask_leave(),
                     self.guard(order, credential.as_ref(), client.as_ref()),
@@ -202,64 +214,6 @@ impl Runner {
             began_at,
         })
     }
-
-    /// What an order logs in with. An order whose secrets were sealed for something else is refused before it touches
-    /// anything; one for experiments needs no login.
-    fn opened(&self, order: &Order) -> Result<Opened, Refusal> {
-        let open = |sealed: &Option<SealedSecret>| {
-            let opened = sealed.as_ref().map(|sealed| self.open(order, sealed));
-            opened.transpose()
-        };
-        let mut opened = Opened {
-            credential: None,
-            client: open(&order.client_identity)?,
-        };
-        let Some(login) = order.spec.login.as_ref().filter(|_| order.experiments.is_empty()) else {
-            return Ok(opened);
-        };
-        let secret = match open(&order.secret)? {
-            // With EXTERNAL (RFC 4422 appendix A) the certificate says it all, and there is no secret.
-            None if login.mechanism == Some(Mechanism::External) => Some(Secret::new(String::new())),
-            secret => secret,
-        };
-        opened.credential = secret.map(|secret| Credential {
-            user: login.user.clone(),
-            secret,
-        });
-        Ok(opened)
-    }
-
-    /// Opens a secret that was sealed for the order's host, user and trust anchors. Secrets are opened nowhere else, and
-    /// live as long as the probe.
-    fn open(&self, order: &Order, sealed: &SealedSecret) -> Result<Secret, Refusal> {
-        let host = order.spec.target.host.to_string();
-        let context = SealContext {
-            host: &host,
-            user: order.spec.login.as_ref().map_or("", |login| login.user.as_str()),
-            anchors: &order.spec.anchors,
-        };
-        self.sealing_key.open(&context, sealed).map_err(|error| {
-            tracing::warn!(order = %order.id, %error, "a secret of this order can not be opened");
-            Refusal::new(Reason::Unsupported, error.to_string())
-        })
-    }
-
-    fn guard(
-        &self,
-        order: &Order,
-        credential: Option<&Credential>,
-        client: Option<&ClientIdentity>,
-    ) -> Option<Guarded> {
-        let host = order.spec.target.host.to_string();
-        Some(self.circuit.guard(&host, credential?, client, order.retry_login))
-    }
-}
-
-/// Secrets of one order, in clear.
-struct Opened {
-    credential: Option<Credential>,
-    /// What is shown to the target where it asks for a certificate.
-    client: Option<ClientIdentity>,
 }
 
 /// A probe on its way.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use parallax_model::credential::LocalCredential;
 use parallax_model::run::{AgentState, AgentSummary, Rejected};
 use parallax_model::vantage::{AgentName, Labels};
 
@@ -40,6 +41,8 @@ pub(crate) struct Introduction {
     pub(crate) sealing_key: Vec<u8>,
     /// Tells a reconnect from a second process of the same name.
     pub(crate) instance: String,
+    /// Credentials that it keeps by itself.
+    pub(crate) local_credentials: Vec<LocalCredential>,
 }
 
 /// What an agent measured of its link.

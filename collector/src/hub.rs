@@ -132,6 +132,7 @@ impl Hub {
                 let views = self.agents.iter().map(|(name, agent)| AgentView {
                     summary: agent.summary(name, wall),
                     capabilities: agent.introduction.capabilities.clone(),
+                    local_credentials: agent.introduction.local_credentials.clone(),
                 });
                 let _ = reply.send(views.collect());
             }

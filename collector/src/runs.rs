@@ -21,7 +21,8 @@ use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
 pub(crate) use inquiry::{
-    Cast, Happening, Inquiry, LastGood, LoginPast, LoginSettled, Participant, SeenRejected, Watcher,
+    Cast, Happening, Inquiry, LastGood, LoginPast, LoginSettled, OwnCredential, Participant, SeenRejected,
+    Watcher,
 };
 pub(crate) use login_gate::LoginAnswer;
 pub(crate) use order::{Order, OrderEnd};

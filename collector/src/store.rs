@@ -22,7 +22,9 @@ use crate::runs::LastGood;
 pub(crate) use access::{
     AuditFilter, AuditRecord, CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord, token_id,
 };
-pub(crate) use credentials::{Account, CircuitRecord, CredentialRecord, KeptCredential, SealedCopy};
+pub(crate) use credentials::{
+    Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
+};
 pub(crate) use sqlite::Sqlite;
 
 /// SHA-256, of a token's secret or of a certificate.

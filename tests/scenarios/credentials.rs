@@ -1,9 +1,14 @@
 //! Credentials that are kept, and an account that is protected from those who ask again and again.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use parallax_tests::answer::Answer;
 use parallax_tests::dovecot::{PASSWORD, USER};
 use parallax_tests::host;
 use parallax_tests::site::TARGET;
+use parallax_tests::wait;
 use parallax_tests::world::World;
 
 use crate::{BRIEF, HEALTHY, PARTIAL, UNKNOWN};
@@ -96,6 +101,69 @@ fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
 }
 
 #[test]
+fn an_agent_logs_in_with_a_credential_of_its_own_and_others_are_told_as_unable() {
+    let Some(mut world) = world() else { return };
+    keep_at(&mut world, FRA, PASSWORD);
+    let list = world.ctl(&["credential", "-o", "json"]).unwrap().json();
+    assert_eq!(list[0]["source"], "agent edge-fra", "{list}");
+    assert_eq!(
+        (&list[0]["host"], &list[0]["user"]),
+        (&TARGET.into(), &USER.into()),
+        "{list}"
+    );
+    assert!(!list.to_string().contains(PASSWORD), "{list}");
+
+    let document = probe(&world, &[]).expect_status(PARTIAL).document();
+    assert_eq!(document.with_outcome("ok"), [FRA], "{document}");
+    let note = document.vantage(AMS).note().map(str::to_owned).unwrap();
+    assert!(note.contains("this agent keeps no credential probe"), "{note}");
+    let elsewhere = world
+        .ctl(&["probe", "mail.lab.example", "--credential", "probe"])
+        .unwrap()
+        .expect_status(UNKNOWN);
+    assert!(
+        elsewhere.stderr.contains("is for imap.lab.example"),
+        "{elsewhere}"
+    );
+
+    std::fs::write(secret_of(&world, FRA), WRONG).unwrap();
+    let document = probe(&world, &[]).document();
+    assert_eq!(
+        document.first_finding().kind(),
+        "credentials_rejected",
+        "{document}"
+    );
+    let document = probe(&world, &[]).document().to_string();
+    assert!(
+        document.contains("at the agents, then: ctl credential retry probe"),
+        "{document}"
+    );
+    assert_eq!(world.site.dovecot.refused_passwords(), 1);
+    std::fs::write(secret_of(&world, FRA), PASSWORD).unwrap();
+    world
+        .ctl(&["credential", "retry", "probe"])
+        .unwrap()
+        .expect_status(0);
+    let document = probe(&world, &[]).document();
+    assert_eq!(document.with_outcome("ok"), [FRA], "{document}");
+
+    set(&world, PASSWORD, &["--from", AMS]).expect_status(0);
+    let document = probe(&world, &[]).document();
+    assert_eq!(
+        document.with_outcome("ok"),
+        [AMS],
+        "a sealed one goes first: {document}"
+    );
+    let kept = world.collector_data().join("collector.db");
+    let database = std::fs::read(kept).unwrap();
+    assert!(
+        !database
+            .windows(PASSWORD.len())
+            .any(|part| part == PASSWORD.as_bytes())
+    );
+}
+
+#[test]
 fn a_typed_password_that_is_rejected_is_sent_once_by_all_agents_and_across_restarts() {
     let Some(mut world) = world() else { return };
     let kind = |answer: Answer| answer.document().first_finding().kind().to_owned();
@@ -122,6 +190,32 @@ fn a_typed_password_that_is_rejected_is_sent_once_by_all_agents_and_across_resta
 fn assert_let_in(answer: &Answer) {
     let document = answer.document();
     assert_eq!(document.with_outcome("ok"), [AMS, FRA], "{document}");
+}
+
+/// Starts an agent anew with a credential `probe` of its own.
+fn keep_at(world: &mut World, agent: &str, secret: &str) {
+    let path = secret_of(world, agent);
+    std::fs::write(&path, secret).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let configuration = format!(
+        "[[credentials]]\nname = \"probe\"\nhost = \"{TARGET}\"\nuser = \"{USER}\"\nfile = {path:?}\n"
+    );
+    std::fs::write(world.configuration_of(agent), configuration).unwrap();
+    world.kill_agent(agent).unwrap();
+    world.start_agent(agent).unwrap();
+    wait::until(
+        "the agent's credential in the list",
+        Duration::from_secs(20),
+        || {
+            let answer = world.ctl(&["credential"])?;
+            Ok(answer.stdout.contains("agent edge-fra").then_some(()))
+        },
+    )
+    .unwrap();
+}
+
+fn secret_of(world: &World, agent: &str) -> PathBuf {
+    world.state_of(agent).join("probe-secret")
 }
 
 fn set(world: &World, secret: &str, extra: &[&str]) -> Answer {

@@ -75,6 +75,7 @@ fn order(target: SocketAddr, security: Security, capture: CaptureChoice) -> Orde
         budget: Duration::from_secs(10),
         experiments: Vec::new(),
         secret: None,
+        credential: None,
         client_identity: None,
         retry_login: false,
         watches: None,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::credentials::LocalCredentials;
 use crate::policy::Policy;
 use parallax_telemetry::logs::LogFormat;
 
@@ -81,6 +82,7 @@ pub(super) struct File {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) policy: Policy,
     pub(super) network: NetworkTable,
+    pub(super) credentials: LocalCredentials,
 }
 
 /// What a file says under `[network]`.

@@ -42,6 +42,18 @@ experiments = false
 [network]
 source_addresses = ["10.1.0.3", "fd00:1::3"]
 control_target = "gateway.example:7144"
+
+[[credentials]]
+name = "probe"
+host = "imap.example.org"
+user = "probe@example.org"
+file = "/etc/parallax/probe-secret"
+
+[[credentials]]
+name = "token"
+host = "imap.example.com"
+user = "probe@example.com"
+systemd = "imap-token"
 "#;
 
 #[test]
@@ -53,6 +65,7 @@ fn what_is_printed_says_the_same_when_it_is_read_again() {
     assert_eq!(config.labels["site"], "fra");
     assert!(!config.policy.experiments);
     assert_eq!(config.network.source_addresses.len(), 2);
+    assert_eq!(config.credentials.told().count(), 2);
     assert_eq!(
         config.network.control_target.unwrap().to_string(),
         "gateway.example:7144"

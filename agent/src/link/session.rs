@@ -247,6 +247,7 @@ fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
         capabilities: Orders::capabilities(&runner.policy),
         labels: runner.labels.clone().into_iter().collect(),
         sealing_key: runner.sealing_key.public().to_vec(),
+        local_credentials: runner.credentials.told().map(Into::into).collect(),
         instance_id: instance.to_string(),
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parallax_identity::seal;
-use parallax_model::credential::Secret;
+use parallax_model::credential::{SealContext, Secret};
 use parallax_model::experiment::{CONTROL_PORT, Experiment};
 use parallax_model::fault::{DnsFault, FaultKind, TcpFault};
 use parallax_model::observation::AttemptOutcome;
@@ -41,6 +41,7 @@ pub(super) fn order(target: &str, depth: Depth) -> Order {
         budget: Duration::from_secs(10),
         experiments: Vec::new(),
         secret: None,
+        credential: None,
         client_identity: None,
         retry_login: false,
         watches: None,

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_model::credential::LocalCredential;
 use parallax_model::run::{AgentSummary, RunDocument};
 use parallax_model::selector::Selector;
 use parallax_model::vantage::{AgentName, Labels};
@@ -102,6 +103,8 @@ pub(super) struct Caller {
 pub(crate) struct AgentView {
     pub(crate) summary: AgentSummary,
     pub(crate) capabilities: BTreeSet<String>,
+    /// Credentials that it keeps by itself.
+    pub(crate) local_credentials: Vec<LocalCredential>,
 }
 
 /// The way to an agent. Dropping it ends the link.

@@ -31,6 +31,8 @@ pub(crate) struct Inquiry {
     pub(crate) follow_up: bool,
     /// The secret of the login, sealed to each agent that may get it.
     pub(crate) secrets: BTreeMap<AgentName, SealedSecret>,
+    /// What each agent is to log in with by itself instead.
+    pub(crate) own_credential: Option<OwnCredential>,
     /// Client certificates for the target, sealed likewise.
     pub(crate) client_identities: BTreeMap<AgentName, SealedSecret>,
     /// The target as it was seen when it last worked, where that is known.
@@ -56,6 +58,14 @@ impl Inquiry {
         }
         newest.map(|run| (run, before))
     }
+}
+
+/// A credential that agents keep by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnCredential {
+    pub(crate) name: String,
+    /// Those that keep one of this name for the host and the user of the question.
+    pub(crate) agents: BTreeSet<AgentName>,
 }
 
 /// What is known of a login before it is tried.

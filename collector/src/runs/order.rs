@@ -28,6 +28,8 @@ pub(crate) struct Order {
     pub(crate) experiments: Vec<Experiment>,
     /// The secret of the login, sealed to this agent.
     pub(crate) secret: Option<SealedSecret>,
+    /// The credential of the agent's own that it is to log in with, by name.
+    pub(crate) credential: Option<String>,
     /// A client certificate for the target, sealed to this agent.
     pub(crate) client_identity: Option<SealedSecret>,
     /// Whether a secret that the agent saw turned down is to be tried once more.

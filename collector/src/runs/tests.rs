@@ -50,6 +50,7 @@ fn inquiry() -> Inquiry {
         spec: Arc::new(spec()),
         follow_up: false,
         secrets: BTreeMap::new(),
+        own_credential: None,
         client_identities: BTreeMap::new(),
         before: None,
         past: LoginPast::default(),
@@ -347,6 +348,47 @@ fn an_agent_without_the_capability_is_not_asked() {
     let bench = ask(inquiry(), vec![unable], vec![]);
     assert!(bench.orders().is_empty());
     assert_eq!(bench.vantage("fra-1").reason, Some(Reason::Unsupported));
+}
+
+#[test]
+fn agents_that_keep_the_credential_are_told_its_name_and_the_others_are_unable() {
+    let spec = ProbeSpec {
+        login: Some(LoginSpec {
+            user: "anna".into(),
+            mechanism: None,
+        }),
+        ..spec()
+    };
+    let inquiry = Inquiry {
+        spec: Arc::new(spec),
+        own_credential: Some(OwnCredential {
+            name: "probe".into(),
+            agents: [name("fra-1")].into(),
+        }),
+        ..inquiry()
+    };
+    let mut bench = ask(inquiry, vec![participant("ams-1"), participant("fra-1")], vec![]);
+    let orders = bench.orders();
+    let [order] = orders.as_slice() else {
+        panic!("{orders:?}")
+    };
+    assert_eq!(order.agent, name("fra-1"));
+    assert_eq!(
+        (order.credential.as_deref(), &order.secret),
+        (Some("probe"), &None)
+    );
+    let refused = Report::Refused {
+        reason: Reason::Policy,
+        note: "for another host".into(),
+    };
+    bench.report("fra-1", refused);
+    let unable = bench.vantage("ams-1");
+    assert_eq!(unable.reason, Some(Reason::Unsupported));
+    let note = unable.note.as_deref().unwrap();
+    assert!(
+        note.starts_with("this agent keeps no credential probe for anna at"),
+        "{note}"
+    );
 }
 
 #[test]

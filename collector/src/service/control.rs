@@ -116,7 +116,7 @@ impl Control for ControlService {
         let metadata = request.metadata().clone();
         let mut question = Question::read(request.into_inner())?;
         self.check_watcher(&question).await?;
-        let past = login::prepare(self.0.store.as_ref(), &mut question).await?;
+        let past = login::prepare(&self.0, &mut question).await?;
         if question.dry_run {
             return self.dry_run(run_id, question).await;
         }
@@ -143,6 +143,7 @@ impl Control for ControlService {
             spec: Arc::new(question.spec),
             follow_up: question.follow_up,
             secrets: question.secrets,
+            own_credential: question.own_credential,
             client_identities: question.client_identities,
             started_at: Timestamp::now(),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use parallax_model::credential::{Mechanism, SealedSecret};
+use parallax_model::credential::{LocalCredential, Mechanism, SealedSecret};
 use parallax_model::text::escape_str;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Shared, peer};
 use crate::hub::AgentView;
-use crate::store::{Account, CircuitRecord, CredentialRecord, KeptCredential, SealedCopy};
+use crate::store::{Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy};
 
 /// Characters of a name, a host or a user.
 const NAME_AT_MOST: usize = 253;
@@ -64,6 +64,11 @@ impl Credentials for CredentialsService {
             let open = circuit.filter(|circuit| !circuit.closed);
             credentials.push(info(kept, open, &agents));
         }
+        for (agent, own) in own_credentials(&agents) {
+            let circuit = self.0.store.circuit(own_account(own)).await?;
+            let open = circuit.filter(|circuit| !circuit.closed);
+            credentials.push(own_info(agent, own, open));
+        }
         Ok(Response::new(v1::ListCredentialsResponse { credentials }))
     }
 
@@ -88,18 +93,37 @@ impl Credentials for CredentialsService {
     ) -> Result<Response<v1::CloseCircuitResponse>, Status> {
         let peer = peer(&request);
         let name = request.into_inner().credential;
-        let kept = self.0.store.credential(name.clone()).await?;
-        let kept = kept.ok_or_else(|| Status::not_found(format!("there is no credential {name}")))?;
+        let accounts = self.accounts(&name).await?;
         let by = peer.spiffe.as_ref().map(ToString::to_string).unwrap_or_default();
         let entry = self.0.audit.begin(&peer, "CloseCircuit", &name).await?;
-        let account = account(&kept.credential);
-        let closed = self.0.store.retry_login(account, by, Timestamp::now()).await?;
+        let mut closed = false;
+        for account in accounts {
+            closed |= self
+                .0
+                .store
+                .retry_login(account, by.clone(), Timestamp::now())
+                .await?;
+        }
         entry.end("done", if closed { "" } else { "none was open" }).await;
         Ok(Response::new(v1::CloseCircuitResponse { closed }))
     }
 }
 
 impl CredentialsService {
+    /// Whose secrets a name stands for: one that is kept here, else those that agents keep by themselves.
+    async fn accounts(&self, name: &str) -> Result<Vec<Account>, Status> {
+        if let Some(kept) = self.0.store.credential(name.to_owned()).await? {
+            return Ok(vec![account(&kept.credential)]);
+        }
+        let agents = self.0.hub.agents().await?;
+        let own = own_credentials(&agents).filter(|(_, own)| own.name == name);
+        let accounts: Vec<_> = own.map(|(_, own)| own_account(own)).collect();
+        if accounts.is_empty() {
+            return Err(Status::not_found(format!("there is no credential {name}")));
+        }
+        Ok(accounts)
+    }
+
     async fn read(&self, request: v1::SetCredentialRequest, by: String) -> Result<KeptCredential, Status> {
         let invalid = |field: &str, problem: &str| Status::invalid_argument(format!("{field}: {problem}"));
         for (field, text) in [
@@ -170,6 +194,36 @@ fn account(credential: &CredentialRecord) -> Account {
     }
 }
 
+fn own_credentials(agents: &[AgentView]) -> impl Iterator<Item = (&AgentName, &LocalCredential)> {
+    agents.iter().flat_map(|agent| {
+        agent
+            .local_credentials
+            .iter()
+            .map(|own| (&agent.summary.name, own))
+    })
+}
+
+fn own_account(own: &LocalCredential) -> Account {
+    Account {
+        host: own.host.clone(),
+        user: own.user.clone(),
+        credential: own.name.clone(),
+        generation: OWN_GENERATION.to_owned(),
+    }
+}
+
+fn own_info(agent: &AgentName, own: &LocalCredential, circuit: Option<CircuitRecord>) -> v1::CredentialInfo {
+    let LocalCredential { name, host, user } = own.clone();
+    v1::CredentialInfo {
+        name,
+        host,
+        user,
+        agent: agent.to_string(),
+        circuit: circuit.map(circuit_to_wire),
+        ..v1::CredentialInfo::default()
+    }
+}
+
 fn info(kept: KeptCredential, circuit: Option<CircuitRecord>, agents: &[AgentView]) -> v1::CredentialInfo {
     let KeptCredential { credential, copies } = kept;
     let (mut sealed_to, mut unable) = (Vec::new(), Vec::new());
@@ -199,14 +253,19 @@ fn info(kept: KeptCredential, circuit: Option<CircuitRecord>, agents: &[AgentVie
         set_at_us: credential.set_at.as_microsecond(),
         sealed_to,
         unable,
-        circuit: circuit.map(|circuit| v1::Circuit {
-            host: circuit.account.host,
-            user: circuit.account.user,
-            opened_at_us: circuit.opened_at.as_microsecond(),
-            agent: circuit.agent.to_string(),
-            run_id: circuit.run.to_string(),
-            words: circuit.words,
-        }),
+        circuit: circuit.map(circuit_to_wire),
         anchors_der: credential.anchors,
+        agent: String::new(),
+    }
+}
+
+fn circuit_to_wire(circuit: CircuitRecord) -> v1::Circuit {
+    v1::Circuit {
+        host: circuit.account.host,
+        user: circuit.account.user,
+        opened_at_us: circuit.opened_at.as_microsecond(),
+        agent: circuit.agent.to_string(),
+        run_id: circuit.run.to_string(),
+        words: circuit.words,
     }
 }

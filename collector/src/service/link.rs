@@ -44,6 +44,9 @@ const INTRODUCTION: Duration = Duration::from_secs(10);
 /// Bounds on what an agent says of itself.
 const LABELS_AT_MOST: usize = 64;
 const CAPABILITIES_AT_MOST: usize = 256;
+/// Credentials that an agent may keep by itself, and bytes of each name in them: 253 characters of four.
+const CREDENTIALS_AT_MOST: usize = 64;
+const CREDENTIAL_TEXT_AT_MOST: usize = 1012;
 const TEXT_AT_MOST: usize = 256;
 
 /// What one session says to another is a name or a reason; more bytes than this are neither.
@@ -301,7 +304,9 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
         && hello
             .capabilities
             .iter()
-            .all(|capability| capability.len() <= TEXT_AT_MOST);
+            .all(|capability| capability.len() <= TEXT_AT_MOST)
+        && hello.local_credentials.len() <= CREDENTIALS_AT_MOST
+        && hello.local_credentials.iter().all(fits_the_list);
     if !fits {
         return Err("the hello is larger than any agent's".to_owned());
     }
@@ -311,6 +316,14 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
         labels: parallax_proto::convert::labels("labels", hello.labels).map_err(|error| error.to_string())?,
         sealing_key: hello.sealing_key,
         instance: hello.instance_id,
+        local_credentials: hello.local_credentials.into_iter().map(Into::into).collect(),
+    })
+}
+
+/// What an agent says of a credential of its own is shown to people as it is.
+fn fits_the_list(local: &v1::LocalCredential) -> bool {
+    [&local.name, &local.host, &local.user].into_iter().all(|text| {
+        !text.is_empty() && text.len() <= CREDENTIAL_TEXT_AT_MOST && !text.chars().any(char::is_control)
     })
 }
 

@@ -5,6 +5,10 @@ use parallax_model::credential::SealedSecret;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
+/// In the place of a generation, for a credential that agents keep by themselves: whether its secret is another since,
+/// they alone could say.
+pub(crate) const OWN_GENERATION: &str = "own";
+
 /// A credential. Its secret is nowhere here but sealed to agents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CredentialRecord {

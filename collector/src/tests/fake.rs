@@ -59,6 +59,7 @@ impl FakeAgent {
             labels: [("site".to_owned(), name.to_owned())].into(),
             sealing_key: vec![1; 32],
             instance_id: format!("instance of {name}"),
+            local_credentials: Vec::new(),
         };
         sender.send(message(ToCollector::Hello(hello))).await.unwrap();
         let words = AgentLinkClient::new(channel)

@@ -94,7 +94,7 @@ async fn added_to(
     let known = credentials(client)
         .await?
         .into_iter()
-        .find(|known| known.name == *name);
+        .find(|known| known.name == *name && known.agent.is_empty());
     let known = known.ok_or_else(|| {
         Trouble::new(format!("there is no credential {name}")).hint("leave --add out to make one")
     })?;

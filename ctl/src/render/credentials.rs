@@ -14,10 +14,12 @@ pub(crate) struct Credential {
     name: String,
     host: String,
     user: String,
+    /// `collector`, or `agent NAME` that keeps it by itself; then nothing is known of who set it.
+    source: String,
     mechanism: Option<String>,
-    generation: String,
-    set_by: String,
-    set_at: Timestamp,
+    generation: Option<String>,
+    set_by: Option<String>,
+    set_at: Option<Timestamp>,
     sealed_to: Vec<String>,
     unable: Vec<Unable>,
     circuit: Option<Circuit>,
@@ -55,14 +57,23 @@ impl TryFrom<v1::CredentialInfo> for Credential {
             agent: unable.agent,
             why: unable.why,
         });
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        let kept_here = wire.agent.is_empty();
         Ok(Self {
             name: wire.name,
             host: wire.host,
             user: wire.user,
-            mechanism: (!wire.mechanism.is_empty()).then_some(wire.mechanism),
-            generation: wire.generation,
-            set_by: wire.set_by,
-            set_at: Timestamp::from_microsecond(wire.set_at_us)?,
+            source: if kept_here {
+                "collector".to_owned()
+            } else {
+                format!("agent {}", wire.agent)
+            },
+            mechanism: some(wire.mechanism),
+            generation: some(wire.generation),
+            set_by: some(wire.set_by),
+            set_at: kept_here
+                .then(|| Timestamp::from_microsecond(wire.set_at_us))
+                .transpose()?,
             sealed_to: wire.sealed_to,
             unable: unable.collect(),
             circuit: circuit.transpose()?,
@@ -79,6 +90,7 @@ pub(crate) fn table(credentials: &[Credential], now: Timestamp, canvas: Canvas) 
         "NAME",
         "TARGET",
         "USER",
+        "SOURCE",
         "SET",
         "SEALED TO",
         "CAN'T USE IT",
@@ -95,6 +107,7 @@ pub(crate) fn table(credentials: &[Credential], now: Timestamp, canvas: Canvas) 
             Cell::left(words::safe(&credential.name), Tone::Strong),
             Cell::left(words::safe(&credential.host), Tone::Plain),
             Cell::left(words::safe(&credential.user), Tone::Plain),
+            Cell::left(words::safe(&credential.source), Tone::Plain),
             Cell::left(set(credential, now), Tone::Plain),
             Cell::left(list(&credential.sealed_to), Tone::Plain),
             Cell::left(list(&unable), Tone::Plain),
@@ -120,8 +133,12 @@ fn state(credential: &Credential) -> (String, Tone) {
 }
 
 fn set(credential: &Credential, now: Timestamp) -> String {
-    let ago = words::span(now.as_second() - credential.set_at.as_second());
-    match credential.set_by.rsplit_once('/') {
+    let Some(at) = credential.set_at else {
+        return "-".to_owned();
+    };
+    let ago = words::span(now.as_second() - at.as_second());
+    let by = credential.set_by.as_deref().and_then(|by| by.rsplit_once('/'));
+    match by {
         Some((_, name)) => format!("{ago} ago by {}", words::safe(name)),
         None => format!("{ago} ago"),
     }
@@ -168,5 +185,18 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part}\n{shown}");
         }
+    }
+    #[test]
+    fn one_that_an_agent_keeps_by_itself_has_the_agent_for_its_source() {
+        let wire = v1::CredentialInfo {
+            name: "probe".into(),
+            agent: "fra-1".into(),
+            ..v1::CredentialInfo::default()
+        };
+        let credential = Credential::try_from(wire).expect("reads");
+        assert_eq!((&credential.set_at, &credential.set_by), (&None, &None));
+        let shown = table(&[credential], Timestamp::UNIX_EPOCH, Canvas::PLAIN);
+        assert!(shown.contains("agent fra-1"), "{shown}");
+        assert!(!shown.contains("ago"), "{shown}");
     }
 }

@@ -82,6 +82,17 @@ impl fmt::Debug for SealedSecret {
     }
 }
 
+/// A credential that an agent keeps by itself, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalCredential {
+    /// What it is called.
+    pub name: String,
+    /// The only host it is for.
+    pub host: String,
+    /// Whose it is.
+    pub user: String,
+}
+
 /// What a sealed secret is bound to: under anything else it does not open.
 ///
 /// Host and anchors together say to whom the secret may be sent: whoever could change the anchors under which the host

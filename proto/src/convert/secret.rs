@@ -1,4 +1,4 @@
-use parallax_model::credential::SealedSecret;
+use parallax_model::credential::{LocalCredential, SealedSecret};
 
 use super::error::WireError;
 use super::write::by_reference;
@@ -27,6 +27,20 @@ impl TryFrom<v1::SealedSecret> for SealedSecret {
             encapsulated_key: wire.encapsulated_key,
             ciphertext: wire.ciphertext,
         })
+    }
+}
+
+impl From<LocalCredential> for v1::LocalCredential {
+    fn from(local: LocalCredential) -> Self {
+        let LocalCredential { name, host, user } = local;
+        Self { name, host, user }
+    }
+}
+
+impl From<v1::LocalCredential> for LocalCredential {
+    fn from(wire: v1::LocalCredential) -> Self {
+        let v1::LocalCredential { name, host, user } = wire;
+        Self { name, host, user }
     }
 }
 

@@ -1976,6 +1976,19 @@ pub struct Hello {
     /// UUID of this process, new at every start: tells a reconnect from a second agent of the same name.
     #[prost(string, tag = "5")]
     pub instance_id: ::prost::alloc::string::String,
+    /// Credentials that the agent keeps by itself. Their secrets never leave it but for their host.
+    #[prost(message, repeated, tag = "6")]
+    pub local_credentials: ::prost::alloc::vec::Vec<LocalCredential>,
+}
+/// A credential in an agent's own configuration: what it is called, and the only host and user it is for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LocalCredential {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {
@@ -2060,6 +2073,10 @@ pub struct Order {
     /// Try the secret once more although a server refused it.
     #[prost(bool, tag = "12")]
     pub retry_login: bool,
+    /// If not empty, the login is with the credential of this name that the agent keeps by itself; then `secret` is absent,
+    /// and nobody's trust anchors count but the agent's own.
+    #[prost(string, tag = "13")]
+    pub credential: ::prost::alloc::string::String,
 }
 /// One session tells the other, of another order in the same run, where it is: the writer that it has done
 /// something, the watcher that it is ready or has seen something. The collector passes it on.
@@ -3847,6 +3864,9 @@ pub struct CredentialInfo {
     /// Trust anchors that its seal is bound to, DER: who adds a copy seals to the same.
     #[prost(bytes = "vec", repeated, tag = "11")]
     pub anchors_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The agent that keeps it by itself. Empty: it is kept here, sealed.
+    #[prost(string, tag = "12")]
+    pub agent: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnableAgent {

@@ -86,6 +86,12 @@ impl Trust {
         self.system.anchors.len()
     }
 
+    /// How many anchors were given.
+    #[cfg(test)]
+    pub(crate) fn given(&self) -> usize {
+        self.given.anchors.len()
+    }
+
     /// The same with more anchors given.
     pub(crate) fn with(&self, anchors: &[Vec<u8>]) -> Self {
         if anchors.is_empty() {

@@ -76,6 +76,7 @@ impl Run {
                 budget,
                 experiments,
                 secret: None,
+                credential: None,
                 client_identity: None,
                 retry_login: false,
                 watches: None,

@@ -23,6 +23,15 @@ impl Run {
             return Some("the agent does not know how to probe".to_owned());
         }
         let login = self.inquiry.spec.login.as_ref()?;
+        if let Some(own) = &self.inquiry.own_credential {
+            let (name, host) = (&own.name, &self.inquiry.spec.target.host);
+            return (!own.agents.contains(agent)).then(|| {
+                format!(
+                    "this agent keeps no credential {name} for {} at {host}",
+                    login.user
+                )
+            });
+        }
         if !capabilities.contains(SEALED_CREDENTIAL) {
             return Some("the agent does not take sealed secrets".to_owned());
         }
@@ -82,6 +91,7 @@ impl Run {
             budget: first_round(&self.inquiry.spec),
             experiments: Vec::new(),
             secret: self.inquiry.secrets.get(&agent).cloned(),
+            credential: self.inquiry.own_credential.as_ref().map(|own| own.name.clone()),
             client_identity: self.inquiry.client_identities.get(&agent).cloned(),
             retry_login: self.inquiry.past.retry,
             watches: None,

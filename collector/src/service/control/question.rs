@@ -11,6 +11,7 @@ use parallax_proto::v1;
 use tonic::Status;
 
 use super::name;
+use crate::runs::OwnCredential;
 
 /// Bounds on the time of a probe.
 const TIMEOUT_AT_LEAST: Duration = Duration::from_millis(100);
@@ -23,6 +24,8 @@ pub(super) struct Question {
     pub(super) limit: Option<usize>,
     pub(super) follow_up: bool,
     pub(super) secrets: BTreeMap<AgentName, SealedSecret>,
+    /// What agents are to log in with by themselves instead.
+    pub(super) own_credential: Option<OwnCredential>,
     pub(super) client_identities: BTreeMap<AgentName, SealedSecret>,
     pub(super) dry_run: bool,
     /// The credential to log in with, by name.
@@ -51,6 +54,7 @@ impl Question {
             limit: usize::try_from(request.limit).ok().filter(|&limit| limit > 0),
             follow_up: request.follow_up,
             secrets: sealed("secrets", request.secrets)?,
+            own_credential: None,
             client_identities: sealed("client_identities", request.client_identities)?,
             dry_run: request.dry_run,
             credential: (!request.credential.is_empty()).then_some(request.credential),

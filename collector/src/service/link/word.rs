@@ -96,6 +96,7 @@ fn order_to_wire(order: Order, clock: Clock, traceparent: String, tracestate: St
         traceparent,
         tracestate,
         secret: order.secret.map(Into::into),
+        credential: order.credential.unwrap_or_default(),
         client_identity: order.client_identity.map(Into::into),
         retry_login: order.retry_login,
         watches: order.watches.map(|order| order.to_string()).unwrap_or_default(),

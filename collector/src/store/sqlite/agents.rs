@@ -101,6 +101,7 @@ fn read(row: &SqliteRow) -> Result<AgentRecord, StoreError> {
                 .map_err(|_| StoreError::Unreadable("capability"))?,
             sealing_key: row.try_get("sealing_key")?,
             instance: String::new(),
+            local_credentials: Vec::new(),
         },
         last_seen: last_seen.map(read_time).transpose()?,
     })

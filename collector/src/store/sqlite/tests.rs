@@ -48,6 +48,7 @@ fn agent(name: &str) -> AgentRecord {
             capabilities: ["probe".to_owned()].into(),
             sealing_key: vec![1, 2, 3],
             instance: String::new(),
+            local_credentials: Vec::new(),
         },
         last_seen: Some(Timestamp::from_microsecond(1_700_000_000_000_000).unwrap()),
     }
