@@ -63,8 +63,35 @@ fn every_fault_of_the_catalogue_is_named_or_known_to_be_wrong() {
         std::fs::write(report_file(), format!("{:#}\n", accuracy::report(&judged))).unwrap();
     }
     let mut complaints: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
-    complaints.extend(judged.iter().filter_map(complaint));
+    complaints.extend(
+        judged
+            .iter()
+            .filter(|judged| complaint(judged).is_some())
+            .filter_map(alone),
+    );
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// Eight worlds on two processors are a busy host, on which a round trip or a neighbour's entry may be late. What is wrong
+/// there is asked once more with nothing beside it, and only what is wrong then too fails; the table keeps the first answer.
+fn alone(first: &Judged) -> Option<String> {
+    let id = first.row.id;
+    println!("{id} was wrong beside the others: once more, alone");
+    let usual = ROWS.iter().chain(FRESH_ROWS).find(|row| row.id == id);
+    let far = || {
+        FAR.iter()
+            .chain(UNSEEN)
+            .chain(FRESH)
+            .find(|case| case.row.id == id)
+    };
+    let second = match usual {
+        Some(row) => World::new(&VANTAGES).and_then(|mut world| run(&mut world, row)),
+        None => Far::new().and_then(|mut lab| run_far(&mut lab, far().context("a row of that id")?)),
+    };
+    match second {
+        Ok(second) => complaint(&second),
+        Err(error) => Some(format!("{id}: {error:#}")),
+    }
 }
 
 fn chosen<T>(all: impl Iterator<Item = &'static T>, id: fn(&T) -> &'static str) -> VecDeque<&'static T> {
