@@ -12,7 +12,6 @@ use crate::experiment::ExperimentKind;
 use crate::fault::Fault;
 use crate::kinds::kinds;
 use crate::millis;
-use crate::text;
 
 kinds! {
     /// What carries the probes of a path.
@@ -110,7 +109,13 @@ impl FromStr for HopReply {
 
     /// A newer peer's word is read as no answer, which claims the least.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = |name: &str| text::escape_str(name, CODE);
+        // Names of codes are plain words; whatever else a peer sends reads the same the second time.
+        let plain = |character: char| match character {
+            '\\' => '?',
+            _ if character.is_ascii_graphic() => character,
+            _ => '?',
+        };
+        let named = |name: &str| name.chars().take(CODE).map(plain).collect();
         Ok(match text {
             "time_exceeded" => Self::TimeExceeded,
             "syn_ack" => Self::SynAck,
@@ -316,5 +321,8 @@ mod tests {
             assert_eq!(reply.to_string().parse(), Ok(reply));
         }
         assert_eq!("telepathy".parse(), Ok(HopReply::None));
+        let Ok(damaged) = "unreachable:\0a\\b\u{202e}".parse::<HopReply>();
+        assert_eq!(damaged.to_string(), "unreachable:?a?b?");
+        assert_eq!(damaged.to_string().parse(), Ok(damaged));
     }
 }
