@@ -11,7 +11,7 @@ use parallax_tests::site::TARGET;
 use parallax_tests::wait;
 use parallax_tests::world::World;
 
-use crate::{BRIEF, HEALTHY, PARTIAL, UNKNOWN};
+use crate::{HEALTHY, PARTIAL, UNKNOWN};
 
 const AMS: &str = "edge-ams";
 const FRA: &str = "edge-fra";
@@ -20,6 +20,9 @@ const WRONG: &str = "wrong-1-password";
 fn world() -> Option<World> {
     host::lab_can_run().then(|| World::new(&[AMS, FRA]).unwrap())
 }
+
+/// Dovecot makes whoever failed before wait for the next answer, four seconds and two more.
+const PATIENT: [&str; 2] = ["--timeout", "20s"];
 
 #[test]
 fn a_credential_is_for_one_host_and_for_those_agents_to_which_it_is_sealed() {
@@ -235,7 +238,7 @@ fn set(world: &World, secret: &str, extra: &[&str]) -> Answer {
 
 fn probe(world: &World, extra: &[&str]) -> Answer {
     world
-        .probe(&[&BRIEF[..], &["--credential", "probe"], extra].concat())
+        .probe(&[&PATIENT[..], &["--credential", "probe"], extra].concat())
         .unwrap()
 }
 
@@ -251,6 +254,6 @@ fn typed(world: &World, secret: &str, from: &str) -> Answer {
         "--from",
         from,
     ];
-    let args = [&usual[..], &BRIEF].concat();
+    let args = [&usual[..], &PATIENT].concat();
     world.start_ctl(&args, secret).unwrap().answer().unwrap()
 }
