@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::finding::{FindingKind, Location, Segment};
-use parallax_model::path::{HopReply, Sweep};
+use parallax_model::path::{Flow, HopReply, Sweep};
 use parallax_model::stage::StageName;
 
 use crate::candidate::Candidate;
@@ -81,31 +81,22 @@ pub(crate) fn known(matrix: &Matrix, port: u16) -> bool {
 
 /// Whether a sweep of the same vantage point shows that no flow at all gets through: then it is not the flow.
 pub(crate) fn none_opens(matrix: &Matrix, id: CellId) -> bool {
-    let attempt = matrix.cell(id).attempt;
-    let mut sweeps = matrix.vantage(id.vantage).seen.network.sweeps.iter();
-    sweeps.any(|sweep| {
-        sweep.address == attempt.address
-            && sweep.port == attempt.endpoint.port
-            && sweep.flows.len() >= FLOWS
-            && !sweep
-                .flows
-                .iter()
-                .any(|flow| flow.replies.contains(&HopReply::SynAck))
-    })
+    let opens_some = |flow: &Flow| flow.replies.contains(&HopReply::SynAck);
+    sweeps(matrix, id).any(|sweep| !sweep.flows.iter().any(opens_some))
 }
 
 /// Whether every source port of a sweep got through, each time.
 fn all_open(matrix: &Matrix, id: CellId) -> bool {
+    let always_opens = |flow: &Flow| flow.replies.iter().all(|reply| *reply == HopReply::SynAck);
+    sweeps(matrix, id).any(|sweep| sweep.flows.iter().all(always_opens))
+}
+
+/// The sweeps of enough flows that a vantage point made of the place where an attempt went.
+fn sweeps<'a>(matrix: &Matrix<'a>, id: CellId) -> impl Iterator<Item = &'a Sweep> {
     let attempt = matrix.cell(id).attempt;
-    let mut sweeps = matrix.vantage(id.vantage).seen.network.sweeps.iter();
-    sweeps.any(|sweep| {
-        sweep.address == attempt.address
-            && sweep.port == attempt.endpoint.port
-            && sweep.flows.len() >= FLOWS
-            && sweep
-                .flows
-                .iter()
-                .all(|flow| flow.replies.iter().all(|reply| *reply == HopReply::SynAck))
+    let made = matrix.vantage(id.vantage).seen.network.sweeps.iter();
+    made.filter(move |sweep| {
+        sweep.address == attempt.address && sweep.port == attempt.endpoint.port && sweep.flows.len() >= FLOWS
     })
 }
 
