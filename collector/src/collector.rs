@@ -26,6 +26,7 @@ use crate::hub::{self, HubHandle, Recorder};
 use crate::identity::Admission;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::outside;
 use crate::peer::Peer;
 use crate::relay::Relay;
 use crate::server::{self, Acceptor, Connection};
@@ -108,6 +109,9 @@ impl Collector {
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         parts.helpers.push(tokio::spawn(acceptor.run(connections)));
         parts.helpers.push(tokio::spawn(page.serve(parts.shared.clone())));
+        parts
+            .helpers
+            .push(tokio::spawn(outside::watch(parts.shared.clone())));
         Ok(Self {
             listen_addr,
             http_addr,

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
-pub use args::{Args, Command, ServeArgs, TokenArgs, TokenCommand};
+pub use args::{Args, Command, ListArgs, ListFormat, RevokeArgs, ServeArgs, TokenArgs, TokenCommand};
 pub use certificates::Terms;
 pub use file::ConfigError;
 pub use limits::Limits;

@@ -32,6 +32,19 @@ impl DataDir {
         })
     }
 
+    /// One in which a collector has worked: nothing is made.
+    pub(crate) fn existing(path: &Path) -> Result<Self, StartError> {
+        match std::fs::metadata(path.join(DATABASE)) {
+            Ok(_) => Ok(Self {
+                path: path.to_owned(),
+            }),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                Err(StartError::NoCollector(path.to_owned()))
+            }
+            Err(source) => Err(Self::problem(path, source)),
+        }
+    }
+
     /// Claims it for one collector, until the file is dropped or the process ends.
     pub(crate) fn claim(&self) -> Result<File, StartError> {
         let lock = File::create(self.path.join(LOCK)).map_err(|source| Self::problem(&self.path, source))?;
@@ -42,17 +55,22 @@ impl DataDir {
         }
     }
 
+    /// Its database; also beside a collector that works in it.
+    pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, StartError> {
+        let file = self.path.join(DATABASE);
+        let store = Sqlite::open(&file).await.map_err(|error| StartError::Store {
+            path: file,
+            problem: error.to_string(),
+        })?;
+        Ok(Arc::new(store))
+    }
+
     /// Its database and its certificate authority; also beside a collector that works in it.
     pub(crate) async fn admission(
         &self,
         terms: Terms,
     ) -> Result<(Arc<dyn Store>, Arc<Admission>), StartError> {
-        let file = self.path.join(DATABASE);
-        let store: Arc<dyn Store> =
-            Arc::new(Sqlite::open(&file).await.map_err(|error| StartError::Store {
-                path: file,
-                problem: error.to_string(),
-            })?);
+        let store = self.store().await?;
         let admission = Admission::open(&self.path, Arc::clone(&store), terms)
             .map_err(|error| StartError::Identity(error.to_string()))?;
         Ok((store, Arc::new(admission)))

@@ -18,6 +18,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// No collector has ever worked in the directory.
+    #[error("{} holds no collector's database: give --data-dir as to `serve`", .0.display())]
+    NoCollector(PathBuf),
     /// The database can't be used.
     #[error("{}: {problem}", path.display())]
     Store {

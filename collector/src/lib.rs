@@ -14,6 +14,7 @@ mod hub;
 mod identity;
 mod limits;
 mod metrics;
+mod outside;
 mod peer;
 mod relay;
 mod runs;

@@ -7,7 +7,9 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parallax_collector::Collector;
-use parallax_collector::config::{Args, Command, Config, ServeArgs, TokenArgs, TokenCommand};
+use parallax_collector::config::{
+    Args, Command, Config, ListArgs, ListFormat, RevokeArgs, ServeArgs, TokenArgs, TokenCommand,
+};
 use parallax_collector::config::{ConfigError, default_data_dir};
 use parallax_collector::token::{self, TokenOptions};
 use parallax_telemetry::logs::{FilterError, LogFormat};
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
             Err(error) => complain(USAGE, &error.to_string()),
             Ok(config) => runtime.block_on(serve(&args, config)),
         },
-        Command::Token(TokenCommand::Create(args)) => runtime.block_on(create_token(args)),
+        Command::Token(command) => runtime.block_on(tokens(command)),
     }
 }
 
@@ -68,6 +70,34 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
     }
     collector.shutdown().await;
     ExitCode::SUCCESS
+}
+
+async fn tokens(command: TokenCommand) -> ExitCode {
+    match command {
+        TokenCommand::Create(args) => create_token(args).await,
+        TokenCommand::List(args) => match list_tokens(args).await {
+            Ok(text) => print(Ok(text)),
+            Err(error) => complain(FAILED, &format!("token list: {error:#}")),
+        },
+        TokenCommand::Revoke(args) => revoke_token(args).await,
+    }
+}
+
+async fn list_tokens(args: ListArgs) -> anyhow::Result<String> {
+    let data_dir = args.data_dir.unwrap_or_else(default_data_dir);
+    let tokens = token::list(&data_dir).await?;
+    Ok(match args.output {
+        ListFormat::Table => tokens.table(jiff::Timestamp::now()),
+        ListFormat::Json => tokens.json()?,
+    })
+}
+
+async fn revoke_token(args: RevokeArgs) -> ExitCode {
+    let data_dir = args.data_dir.unwrap_or_else(default_data_dir);
+    match token::revoke(&data_dir, &args.id, args.keep_joined).await {
+        Ok(revoked) => print(Ok(format!("{revoked}\n"))),
+        Err(error) => complain(USAGE, &format!("token revoke: {error:#}")),
+    }
 }
 
 async fn create_token(args: TokenArgs) -> ExitCode {

@@ -12,7 +12,7 @@ use crate::store::Sha256;
 pub struct Peer {
     /// The identity in its certificate; none for a joiner.
     pub spiffe: Option<SpiffeId>,
-    /// Where it comes from; none inside the process.
+    /// Where it comes from; none inside the process, or on the collector's host beside it.
     pub address: Option<SocketAddr>,
     /// SHA-256 of its certificate; none for a joiner and inside the process.
     pub certificate: Option<Sha256>,
@@ -41,7 +41,10 @@ impl Peer {
 
     /// Where it comes from, for people.
     pub fn place(&self) -> String {
-        self.address
-            .map_or_else(|| "in process".to_owned(), |address| address.to_string())
+        match (self.address, &self.spiffe) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(_)) => "in process".to_owned(),
+            (None, None) => "the collector's host".to_owned(),
+        }
     }
 }

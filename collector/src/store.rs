@@ -20,7 +20,8 @@ use crate::agents::Introduction;
 use crate::runs::LastGood;
 
 pub(crate) use access::{
-    AuditFilter, AuditRecord, CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord, token_id,
+    AuditFilter, AuditRecord, Called, CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord,
+    token_id,
 };
 pub(crate) use credentials::{
     Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
@@ -101,6 +102,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn token(&self, hash: Sha256) -> Answer<'_, Option<TokenRecord>>;
     /// Every token that was made, newest first.
     fn tokens(&self) -> Answer<'_, Vec<TokenRecord>>;
+    /// The token of that name.
+    fn token_called(&self, id: String) -> Answer<'_, Called>;
     /// Counts one use and keeps the certificate bought with it, or does neither. Whether it `replaces` somebody who
     /// has the name already is the caller's to say.
     fn spend_token(
@@ -132,6 +135,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn standing(&self, sha256: Sha256) -> Answer<'_, Standing>;
     /// Everybody who was let in, as far as they are remembered.
     fn identities(&self, now: Timestamp) -> Answer<'_, Vec<KnownIdentity>>;
+    /// Who was taken out since then and has not come back, by SPIFFE URI, and when.
+    fn removed_since(&self, since: Timestamp) -> Answer<'_, Vec<(String, Timestamp)>>;
     /// Takes somebody out, with every certificate; `false` when there is nobody of that identity.
     fn remove_identity(&self, spiffe_id: String, now: Timestamp) -> Answer<'_, bool>;
 

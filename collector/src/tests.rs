@@ -5,6 +5,7 @@ mod attack;
 mod captures;
 mod fake;
 mod flood;
+mod host;
 mod login;
 mod page;
 mod runs;

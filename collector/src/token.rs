@@ -1,16 +1,24 @@
-//! `parallax-collector token create`: how the first agent and the first operator get in.
+//! `parallax-collector token create|list|revoke`: how the first agent and the first operator get in, on the
+//! collector's own host, whether or not the collector runs.
+
+mod list;
 
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parallax_model::identity::Role;
+use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::token::{JoinToken, TokenNames};
 use parallax_model::vantage::Labels;
 
+use crate::audit::Audit;
 use crate::config::Terms;
 use crate::data_dir::DataDir;
 use crate::identity::TokenWish;
+use crate::peer::Peer;
+use crate::store::Called;
+
+pub use list::Listed;
 
 /// What a token is to be good for.
 #[derive(Debug, Clone)]
@@ -27,6 +35,14 @@ pub struct TokenOptions {
     pub ttl: Duration,
     /// How often.
     pub uses: u32,
+}
+
+/// A token that was made worthless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    id: String,
+    removed: Vec<String>,
+    keep_joined: bool,
 }
 
 /// Makes a token in a data directory, whether or not a collector works in it.
@@ -46,4 +62,64 @@ pub async fn create(data_dir: &Path, options: TokenOptions) -> anyhow::Result<Jo
         by: None,
     };
     admission.create_token(wish, Timestamp::now()).await
+}
+
+/// Every token of a data directory, newest first.
+///
+/// # Errors
+/// When there is no collector's database in it, or that can't be read.
+pub async fn list(data_dir: &Path) -> anyhow::Result<Listed> {
+    let store = DataDir::existing(data_dir)?.store().await?;
+    let tokens = store.tokens().await?;
+    store.close().await?;
+    Ok(Listed::of(tokens))
+}
+
+/// Makes a token worthless and takes out who joined with it. A collector that runs cuts those off within a second.
+///
+/// # Errors
+/// When there is no token of that name, or the database can't be used.
+pub async fn revoke(data_dir: &Path, id: &str, keep_joined: bool) -> anyhow::Result<Revoked> {
+    let store = DataDir::existing(data_dir)?.store().await?;
+    let hash = match store.token_called(id.to_owned()).await? {
+        Called::One(token) => token.hash,
+        none_or_several => anyhow::bail!(none_or_several.problem(id)),
+    };
+    let entry = Audit::new(store.clone())
+        .begin(&Peer::default(), "RevokeToken", id)
+        .await?;
+    let removed = store.revoke_token(hash, keep_joined, Timestamp::now()).await?;
+    let removed = removed.unwrap_or_default();
+    entry.end("done", &removed.join(" ")).await;
+    store.close().await?;
+    Ok(Revoked {
+        id: id.to_owned(),
+        removed,
+        keep_joined,
+    })
+}
+
+impl std::fmt::Display for Revoked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let out: Vec<String> = self.removed.iter().map(|id| short(id)).collect();
+        write!(f, "revoked {}; ", self.id)?;
+        match out.as_slice() {
+            _ if self.keep_joined => f.write_str("those who joined with it stay"),
+            [] => f.write_str("nobody had joined with it"),
+            [one] => write!(f, "{one}, which joined with it, is out"),
+            many => write!(
+                f,
+                "{} identities that joined with it are out ({})",
+                many.len(),
+                many.join(", ")
+            ),
+        }
+    }
+}
+
+/// `agent/fra-1`.
+fn short(spiffe_id: &str) -> String {
+    spiffe_id
+        .parse::<SpiffeId>()
+        .map_or_else(|_| spiffe_id.to_owned(), |id| format!("{}/{}", id.role, id.name))
 }

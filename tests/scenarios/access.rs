@@ -82,6 +82,48 @@ fn a_revoked_token_takes_along_who_joined_with_it_and_the_log_says_so() {
     assert!(verified.stdout.contains("is what was written"), "{verified}");
 }
 
+#[test]
+fn on_the_collectors_host_tokens_are_told_of_and_taken_back_in_the_words_of_ctl() {
+    let Some(world) = small_world() else { return };
+    world
+        .create_token("viewer", &["--name-pattern", "x-*", "--uses", "12"])
+        .unwrap();
+    let on_host = |words: &[&str]| {
+        let mut command = world.programs().collector();
+        command.arg("token").args(words);
+        command.arg("--data-dir").arg(world.collector_data());
+        let answer = world.run(&world.site.lab.control, &command).unwrap();
+        answer.expect_status(0)
+    };
+    for words in [&["list"][..], &["list", "-o", "json"]] {
+        let by_ctl = world.ctl(&[&["token"], words].concat()).unwrap().expect_status(0);
+        assert_eq!(on_host(words).stdout, by_ctl.stdout);
+    }
+    let tokens = world.ctl(&["token", "list", "-o", "json"]).unwrap().json();
+    let of_agents = tokens
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|token| token["role"] == "agent");
+    let id = of_agents.unwrap()["id"].as_str().unwrap();
+    let revoked = on_host(&["revoke", id]).stdout;
+    assert_eq!(
+        revoked,
+        format!("revoked {id}; agent/edge-one, which joined with it, is out\n")
+    );
+    world.wait_for_agents(&[]).unwrap();
+    let by_ctl = world
+        .ctl(&["token", "revoke", id])
+        .unwrap()
+        .expect_status(0)
+        .stdout;
+    assert_eq!(
+        on_host(&["revoke", id]).stdout,
+        by_ctl,
+        "a second time it says the same"
+    );
+}
+
 /// With certificates of a minute: the collector is away when one is due, and then the agent sleeps past its end.
 #[test]
 fn renewal_across_a_restart_and_a_sleep_needs_no_token() {

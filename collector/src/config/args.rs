@@ -24,7 +24,7 @@ pub struct Args {
 pub enum Command {
     /// Run the collector
     Serve(ServeArgs),
-    /// Make join tokens, on the collector's own host
+    /// Join tokens, on the collector's own host: create, list, revoke
     #[command(subcommand)]
     Token(TokenCommand),
 }
@@ -34,6 +34,10 @@ pub enum Command {
 pub enum TokenCommand {
     /// Print a new join token, and nothing else
     Create(TokenArgs),
+    /// Every token that was made, newest first
+    List(ListArgs),
+    /// Make a token worthless and take out, at once, those who joined with it
+    Revoke(RevokeArgs),
 }
 
 /// How the collector is to run.
@@ -134,6 +138,47 @@ pub struct TokenArgs {
     /// How often it can be used
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub uses: u32,
+}
+
+/// How tokens are listed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ListArgs {
+    /// The collector's data directory
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// table or json
+    #[arg(
+        short,
+        long,
+        env = "PARALLAX_LIST_OUTPUT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    pub output: ListFormat,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ListFormat {
+    /// For a person
+    #[default]
+    Table,
+    /// For a program
+    Json,
+}
+
+/// Which token is taken back.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RevokeArgs {
+    /// Its ID, as `token list` has it
+    pub id: String,
+    /// The collector's data directory
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Those who joined with it stay
+    #[arg(long, env = "PARALLAX_KEEP_JOINED")]
+    pub keep_joined: bool,
 }
 
 impl TokenArgs {

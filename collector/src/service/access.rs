@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::{Shared, peer};
 use crate::hub::Event;
-use crate::store::{AuditFilter, KnownIdentity, Sha256, TokenRecord, token_id};
+use crate::store::{AuditFilter, Called, KnownIdentity, Sha256, TokenRecord, token_id};
 
 /// How many entries of the audit log are listed when nothing else is asked, and at most.
 const ENTRIES: u32 = 50;
@@ -136,14 +136,10 @@ impl Access for AccessService {
 
 impl AccessService {
     async fn token_called(&self, id: &str) -> Result<Sha256, Status> {
-        let tokens = self.0.store.tokens().await?;
-        let mut called = tokens.iter().filter(|token| token.id() == id);
-        match (called.next(), called.next()) {
-            (Some(token), None) => Ok(token.hash),
-            (Some(_), Some(_)) => Err(Status::failed_precondition(format!(
-                "two tokens are called {id}; both end by themselves"
-            ))),
-            (None, _) => Err(Status::not_found(format!("there is no token {id}"))),
+        match self.0.store.token_called(id.to_owned()).await? {
+            Called::One(token) => Ok(token.hash),
+            several @ Called::Several => Err(Status::failed_precondition(several.problem(id))),
+            none @ Called::None => Err(Status::not_found(none.problem(id))),
         }
     }
 

@@ -48,6 +48,28 @@ pub(crate) fn token_id(hash: &Sha256) -> String {
     hex::encode(&hash[..4])
 }
 
+/// What a token's name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// One token.
+    One(Box<TokenRecord>),
+    /// None.
+    None,
+    /// More than one: a name is short.
+    Several,
+}
+
+impl Called {
+    /// What to tell whoever meant one.
+    pub(crate) fn problem(&self, id: &str) -> String {
+        match self {
+            Self::One(_) => format!("{id} is one token"),
+            Self::None => format!("there is no token {id}"),
+            Self::Several => format!("two tokens are called {id}; both end by themselves"),
+        }
+    }
+}
+
 /// What became of a token that somebody wants to spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spent {

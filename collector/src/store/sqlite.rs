@@ -24,7 +24,7 @@ use sqlx::{Row as _, Sqlite as Database, Transaction};
 use uuid::Uuid;
 
 use super::{
-    Account, AgentRecord, Answer, AuditFilter, AuditRecord, CertificateRecord, CircuitRecord, Found,
+    Account, AgentRecord, Answer, AuditFilter, AuditRecord, Called, CertificateRecord, CircuitRecord, Found,
     KeptCapture, KeptCredential, KnownIdentity, RunFilter, Sha256, Spent, Standing, Store, StoreError,
     TokenRecord,
 };
@@ -127,6 +127,14 @@ impl Store for Sqlite {
 
     fn tokens(&self) -> Answer<'_, Vec<TokenRecord>> {
         Box::pin(tokens::all(self))
+    }
+
+    fn token_called(&self, id: String) -> Answer<'_, Called> {
+        Box::pin(async move { tokens::called(self, &id).await })
+    }
+
+    fn removed_since(&self, since: Timestamp) -> Answer<'_, Vec<(String, Timestamp)>> {
+        Box::pin(certificates::removed_since(self, since))
     }
 
     fn spend_token(

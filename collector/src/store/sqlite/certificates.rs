@@ -87,6 +87,20 @@ pub(super) async fn identities(store: &Sqlite, now: Timestamp) -> Result<Vec<Kno
     Ok(known.into_values().collect())
 }
 
+/// Who was taken out since then and has not come back.
+pub(super) async fn removed_since(
+    store: &Sqlite,
+    since: Timestamp,
+) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let rows = sqlx::query("SELECT spiffe_id, removed_at FROM removed WHERE removed_at >= $1")
+        .bind(since.as_microsecond())
+        .fetch_all(&store.pool)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("spiffe_id")?, read_time(row.try_get("removed_at")?)?)))
+        .collect()
+}
+
 /// Takes somebody out with every certificate; `false` when there is nobody of that name.
 pub(super) async fn remove(store: &Sqlite, spiffe_id: &str, now: Timestamp) -> Result<bool, StoreError> {
     let mut transaction = store.write().await?;

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite as Database, Transaction};
 
 use super::{Sqlite, certificates, labels, read_labels, read_time};
-use crate::store::{CertificateRecord, Sha256, Spent, StoreError, TokenRecord};
+use crate::store::{Called, CertificateRecord, Sha256, Spent, StoreError, TokenRecord};
 
 pub(super) async fn add(store: &Sqlite, token: TokenRecord) -> Result<(), StoreError> {
     let (name, pattern) = match &token.names {
@@ -49,6 +49,17 @@ pub(super) async fn all(store: &Sqlite) -> Result<Vec<TokenRecord>, StoreError> 
         .fetch_all(&store.pool)
         .await?;
     rows.iter().map(read).collect()
+}
+
+/// The one that is called so.
+pub(super) async fn called(store: &Sqlite, id: &str) -> Result<Called, StoreError> {
+    let tokens = all(store).await?.into_iter();
+    let mut called = tokens.filter(|token| token.id() == id);
+    Ok(match (called.next(), called.next()) {
+        (Some(token), None) => Called::One(Box::new(token)),
+        (Some(_), Some(_)) => Called::Several,
+        (None, _) => Called::None,
+    })
 }
 
 /// Counts one use and keeps what it bought, or does neither. Where somebody has the name already, only a token that
