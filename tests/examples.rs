@@ -18,6 +18,29 @@ fn the_agents_example_is_accepted_and_prints_back() {
 }
 
 #[test]
+fn the_policys_example_is_accepted_and_says_the_defaults() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/policy.toml");
+    let printed = |more: &[&std::ffi::OsStr]| {
+        let mut command = Programs::ready().unwrap().agent();
+        let output = command
+            .args(["run", "--collector", "collector.example.org", "--print-config"])
+            .args(more)
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let from_file = printed(&["--policy".as_ref(), example.as_os_str()]);
+    let (_, said) = from_file.split_once(" says:\n").unwrap();
+    let said: Vec<&str> = said.lines().map(|line| line.trim_start_matches("# ")).collect();
+    let default = printed(&[]);
+    let (_, default) = default.split_once("[policy]\n").unwrap();
+    let default: Vec<&str> = default.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(said, default);
+}
+
+#[test]
 fn a_word_that_is_not_known_is_named_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("agent.toml");

@@ -9,11 +9,14 @@ use parallax_identity::seal::{SealError, SealingKey};
 use parallax_identity::{CollectorAddress, Dialer, IdentityError};
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::{AgentName, Labels};
+use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::circuit::Circuit;
+use crate::config::StatedPolicy;
 use crate::credentials::LocalCredentials;
+use crate::doctor;
 use crate::driver::tls::{AnchorError, Trust, read_anchors};
 use crate::identity::{self, Keeper, NoIdentity, Wanted};
 use crate::link::{Link, Road};
@@ -45,8 +48,8 @@ pub struct AgentOptions {
     pub state_dir: PathBuf,
     /// PEM files with trust anchors for the targets' certificates.
     pub ca_files: Vec<PathBuf>,
-    /// What may be touched.
-    pub policy: Policy,
+    /// What may be touched; read again on SIGHUP.
+    pub policy: StatedPolicy,
     /// Where it stands in its own network.
     pub network: LocalNetwork,
     /// What it logs in with by itself.
@@ -80,6 +83,9 @@ pub enum AgentError {
     /// No key could be made.
     #[error("make a sealing key: {0}")]
     Key(#[from] SealError),
+    /// The signals of this process can't be heard.
+    #[error("signals: {0}")]
+    Signals(io::Error),
     /// The identity can't be used for TLS.
     #[error("prepare TLS: {0}")]
     Tls(String),
@@ -98,6 +104,8 @@ impl From<AnchorError> for AgentError {
 /// no error; it is logged and tried again.
 pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
     parallax_identity::install_provider();
+    // Before anything else: who asks for the policy to be read again must not end an agent that still joins.
+    let hangups = signal(SignalKind::hangup()).map_err(AgentError::Signals)?;
     let anchors = options.ca_files.iter().map(|path| read_anchors(path));
     let anchors: Vec<_> = anchors.collect::<Result<Vec<_>, _>>()?.concat();
     let mut stop = std::pin::pin!(stop);
@@ -113,6 +121,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     };
     let name = identity.spiffe().name.clone();
     let sealing_key = SealingKey::load_or_create(&options.state_dir.join(SEALING_KEY_FILE))?;
+    doctor::warn_of_writers(&options.policy, &options.state_dir);
     if let Err(error) = options.credentials.check() {
         tracing::warn!(%error, "a login with it is refused until it can be read");
     }
@@ -123,7 +132,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     let who = (name, options.labels);
     let runner = Runner::new(
         who,
-        options.policy,
+        options.policy.policy.clone(),
         Trust::new(&anchors),
         sealing_key,
         options.max_probes,
@@ -131,6 +140,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     .within(options.network)
     .remembering(circuit)
     .holding(options.credentials);
+    let policy = runner.policy.clone().follow(options.policy, hangups);
     let link = Link {
         telemetry: telemetry.clone(),
         road: Road::Dial(dialer.clone()),
@@ -146,6 +156,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     tokio::select! {
         () = link.keep(stop) => {}
         () = keeper.keep_fresh() => {}
+        () = policy => {}
     }
     telemetry.shutdown().await;
     Ok(())

@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod policy;
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +15,10 @@ use serde::Serialize;
 use crate::agent::{AgentOptions, DEFAULT_PROBES};
 use crate::credentials::LocalCredentials;
 use crate::network::LocalNetwork;
-use crate::policy::Policy;
 
 pub use args::{Args, Command, RunArgs};
 pub use file::ConfigError;
+pub use policy::{Place, StatedPolicy};
 
 use file::{File, NetworkTable};
 
@@ -46,8 +47,9 @@ pub struct Config {
     pub log_filter: Option<String>,
     /// Labels of the vantage point.
     pub labels: Labels,
-    /// What may be touched.
-    pub policy: Policy,
+    /// What may be touched, and where that is said.
+    #[serde(flatten)]
+    pub policy: StatedPolicy,
     /// Where the agent stands in its own network.
     pub network: LocalNetwork,
     /// What it logs in with by itself.
@@ -88,6 +90,12 @@ impl Config {
             .parse()
             .map_err(|error| ConfigError::wrong("collector", &error))?;
         let network = network(args, file.network, &collector)?;
+        let policy = StatedPolicy::of(
+            args.policy.as_deref(),
+            args.config.as_deref(),
+            file.policy,
+            file.policy_file.as_deref(),
+        )?;
         Ok(Self {
             collector,
             name: name
@@ -108,7 +116,7 @@ impl Config {
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log_filter: args.log_filter.clone().or(file.log_filter),
             labels,
-            policy: file.policy,
+            policy,
             network,
             credentials: file.credentials,
         })
@@ -119,7 +127,14 @@ impl Config {
     /// # Errors
     /// When a path is not text.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        toml::to_string_pretty(self).map_err(|error| ConfigError::Unprintable(error.to_string()))
+        let mut text = as_toml(self)?;
+        if let Place::File(file) = &self.policy.place {
+            text.push_str(&format!("\n# {} says:\n", file.display()));
+            for line in as_toml(&self.policy.policy)?.lines() {
+                text.push_str(&format!("# {line}\n"));
+            }
+        }
+        Ok(text)
     }
 
     /// Whether each secret of its own can be read now.
@@ -169,6 +184,10 @@ pub fn default_state_dir() -> PathBuf {
         Some(state) => state.join("parallax-agent"),
         None => PathBuf::from("/var/lib/parallax-agent"),
     }
+}
+
+fn as_toml(value: &impl Serialize) -> Result<String, ConfigError> {
+    toml::to_string_pretty(value).map_err(|error| ConfigError::Unprintable(error.to_string()))
 }
 
 fn is_root() -> bool {

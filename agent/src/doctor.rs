@@ -1,11 +1,13 @@
 //! What this host can and cannot do, said before it matters.
 
 use std::fmt;
+use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, StatedPolicy};
 
 mod collector;
 mod host;
+mod policy;
 
 /// How a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +45,19 @@ pub async fn examine(config: &Config) -> Diagnosis {
     checks.extend(host::routes());
     checks.extend(host::trust(&config.ca_files));
     checks.push(host::raw_sockets());
-    checks.push(host::policy(&config.policy));
-    checks.push(host::paths(&config.policy).await);
-    checks.push(host::captures(&config.policy));
+    let in_force = &config.policy.policy;
+    checks.push(policy::understood(in_force));
+    checks.extend(policy::writers(&config.policy, &config.state_dir));
+    checks.push(host::paths(in_force).await);
+    checks.push(host::captures(in_force));
     Diagnosis(checks)
+}
+
+/// Says in the log what the doctor would say, where somebody beside root may write the policy.
+pub(crate) fn warn_of_writers(stated: &StatedPolicy, state_dir: &Path) {
+    if let Some(check) = policy::writers(stated, state_dir).filter(|check| check.state == State::Warn) {
+        tracing::warn!("{}", check.note);
+    }
 }
 
 impl Check {

@@ -1,16 +1,19 @@
 //! Which targets this agent may touch. Nothing that the collector says lifts it.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use parallax_model::experiment::{CONTROL_PORT, ExperimentKind};
 use parallax_model::target::Host;
 use serde::{Deserialize, Serialize};
 
+mod in_force;
 mod meaning;
 mod network;
 mod rule;
 mod seen;
 
+pub(crate) use in_force::InForce;
 use meaning::{all_meant, meant};
 pub use network::Network;
 pub use rule::Rule;
@@ -179,6 +182,27 @@ impl Policy {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+/// In one line, for people.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "allows")?;
+        for rule in &self.allow {
+            write!(f, " {rule}")?;
+        }
+        if self.allow.is_empty() {
+            write!(f, " nothing")?;
+        }
+        write!(f, "; denies")?;
+        for network in &self.deny {
+            write!(f, " {network}")?;
+        }
+        if self.deny.is_empty() {
+            write!(f, " nothing")?;
+        }
+        Ok(())
     }
 }
 

@@ -124,7 +124,7 @@ impl fmt::Debug for Prober {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prober")
             .field("name", &self.runner.name)
-            .field("policy", &self.runner.policy)
+            .field("policy", &self.runner.policy.now())
             .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,7 @@ use crate::login_gate::LoginGate;
 use crate::network::LocalNetwork;
 use crate::order::{Order, Refusal};
 use crate::partner::Heard;
-use crate::policy::{Policy, Seen};
+use crate::policy::{InForce, Policy, Seen};
 use crate::report::{OfAttempt, Reports};
 use crate::runner::attempts::Errand;
 use crate::runner::reflex::Reflex;
@@ -57,7 +57,7 @@ const ADDRESSES: usize = 16;
 pub(crate) struct Runner {
     pub(crate) name: AgentName,
     pub(crate) labels: Labels,
-    pub(crate) policy: Policy,
+    pub(crate) policy: InForce,
     pub(crate) trust: Trust,
     pub(crate) files: Files,
     pub(crate) sealing_key: SealingKey,
@@ -103,7 +103,7 @@ impl Runner {
         Self {
             name,
             labels,
-            policy,
+            policy: policy.into(),
             trust,
             files: Files::default(),
             sealing_key,
@@ -139,8 +139,9 @@ impl Runner {
     /// Takes an order in, or says why not. What the policy says of addresses shows only when they are known.
     pub(crate) fn admit(&self, order: &Order) -> Result<Permit, Refusal> {
         let target = &order.spec.target;
+        let policy = self.policy.now();
         for endpoint in &target.endpoints {
-            self.policy
+            policy
                 .admits_target(&target.host, endpoint.port)
                 .map_err(|forbidden| Refusal::new(Reason::Policy, forbidden.to_string()))?;
         }
@@ -173,7 +174,7 @@ impl Runner {
         let deadline = order.time(budget);
         let Opened { credential, client } = self.opened(order)?;
         let (reports, news) = reports.overheard();
-        let recorder = Recorder::begin(&self.policy, order.spec.options.capture);
+        let recorder = Recorder::begin(&self.policy.now(), order.spec.options.capture);
         let probe = Probe {
             runner: self,
             order,
@@ -310,7 +311,7 @@ impl Probe<'_> {
         for &address in addresses.iter().take(ADDRESSES) {
             for &endpoint in &target.endpoints {
                 let host = self.host_at(address);
-                match self.runner.policy.admits(&host, address, endpoint.port) {
+                match self.runner.policy.now().admits(&host, address, endpoint.port) {
                     Ok(()) => errands.push(Errand::requested(address, endpoint, &self.order.spec)),
                     Err(forbidden) => notes.push(forbidden.to_string()),
                 }

@@ -28,9 +28,13 @@ pub enum Command {
 /// How the agent is to run.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RunArgs {
-    /// Configuration file (TOML); its keys are named like these flags, and its policy table says what may be touched
+    /// Configuration file (TOML); its keys are named like these flags
     #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// File (TOML) with the policy alone: what this agent may touch, whatever is ordered; instead of the configuration's
+    /// [policy]. SIGHUP reads it again
+    #[arg(long, env = "PARALLAX_POLICY", value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Where the collector is
     #[arg(long, env = "PARALLAX_COLLECTOR", value_name = "HOST:PORT")]
     pub collector: Option<String>,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::credentials::LocalCredentials;
 use crate::policy::Policy;
@@ -80,7 +81,8 @@ pub(super) struct File {
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_filter: Option<String>,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) policy: Policy,
+    pub(super) policy: Option<Policy>,
+    pub(super) policy_file: Option<PathBuf>,
     pub(super) network: NetworkTable,
     pub(super) credentials: LocalCredentials,
 }
@@ -95,15 +97,20 @@ pub(super) struct NetworkTable {
 
 impl File {
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        toml::from_str(&text).map_err(|error| ConfigError::Parse {
-            path: path.to_owned(),
-            problem: one_line(&error, &text),
-        })
+        read(path)
     }
+}
+
+/// Reads a TOML file.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        path: path.to_owned(),
+        problem: one_line(&error, &text),
+    })
 }
 
 fn one_line(error: &toml::de::Error, text: &str) -> String {

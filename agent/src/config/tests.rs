@@ -61,9 +61,18 @@ fn what_is_printed_says_the_same_when_it_is_read_again() {
     let (_directory, path) = file(WHOLE);
     let config = load(&["--config", &path]).unwrap();
     let (_directory, printed) = file(&config.to_toml().unwrap());
-    assert_eq!(load(&["--config", &printed]).unwrap(), config);
+    let again = load(&["--config", &printed]).unwrap();
+    assert_eq!(again.policy.policy, config.policy.policy);
+    let policy = again.policy.clone();
+    assert_eq!(
+        again,
+        Config {
+            policy,
+            ..config.clone()
+        }
+    );
     assert_eq!(config.labels["site"], "fra");
-    assert!(!config.policy.experiments);
+    assert!(!config.policy.policy.experiments);
     assert_eq!(config.network.source_addresses.len(), 2);
     assert_eq!(config.credentials.told().count(), 2);
     assert_eq!(
@@ -86,8 +95,44 @@ fn a_flag_outweighs_the_file_and_labels_add_up() {
 #[test]
 fn the_policy_is_the_default_when_nothing_is_said() {
     let config = load(&["--collector", "collector.example"]).unwrap();
-    assert_eq!(config.policy, Policy::default());
+    assert_eq!(config.policy, StatedPolicy::default());
     assert_eq!(config.collector.port(), 7143);
+}
+
+#[test]
+fn a_policy_in_a_file_of_its_own_is_used_and_named_when_it_is_printed() {
+    let (_directory, policy) = file("allow = [\"192.0.2.0/24:993\"]\nexperiments = false\n");
+    let (_directory, path) = file(&format!("collector = \"x\"\npolicy_file = {policy:?}\n"));
+    let by_key = load(&["--config", &path]).unwrap();
+    let by_flag = load(&["--collector", "x", "--policy", &policy]).unwrap();
+    assert_eq!(by_key.policy, by_flag.policy);
+    assert_eq!(by_key.policy.place, Place::File(policy.clone().into()));
+    assert_eq!(by_key.policy.policy.allow[0].to_string(), "192.0.2.0/24:993");
+    let printed = by_key.to_toml().unwrap();
+    assert!(printed.contains("# allow = [\"192.0.2.0/24:993\"]"), "{printed}");
+    let (_directory, printed) = file(&printed);
+    assert_eq!(load(&["--config", &printed]).unwrap(), by_key);
+}
+
+#[test]
+fn two_policies_at_once_are_one_error_and_so_is_one_that_can_not_be_read() {
+    let (_directory, policy) = file("allow = [\"*:993\"]\n");
+    let both = format!("collector = \"x\"\npolicy_file = {policy:?}\n[policy]\n");
+    let (_directory, both) = file(&both);
+    let (_directory, table) = file("collector = \"x\"\n[policy]\n");
+    let (_directory, headed) = file("[policy]\nallow = []\n");
+    for (words, place) in [
+        (vec!["--config", &both], "policy: "),
+        (vec!["--config", &table, "--policy", &policy], "policy: "),
+        (vec!["--collector", "x", "--policy", &headed], "without [policy]"),
+        (
+            vec!["--collector", "x", "--policy", "/nowhere/policy"],
+            "/nowhere/policy",
+        ),
+    ] {
+        let error = load(&words).unwrap_err().to_string();
+        assert!(error.contains(place) && !error.contains('\n'), "{error}");
+    }
 }
 
 #[test]

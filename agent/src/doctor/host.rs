@@ -150,24 +150,6 @@ pub(super) fn raw_sockets() -> Check {
     Check::ok(SUBJECT, format!("{held}; no probe needs it, only captures do"))
 }
 
-/// What the collector may order, as it was understood.
-pub(super) fn policy(policy: &Policy) -> Check {
-    const SUBJECT: &str = "policy";
-    let listed = |each: Vec<String>| each.join(" ");
-    let allow = listed(policy.allow.iter().map(ToString::to_string).collect());
-    let deny = listed(policy.deny.iter().map(ToString::to_string).collect());
-    if policy.allow.is_empty() {
-        return Check::warn(SUBJECT, "allows nothing: every probe is refused");
-    }
-    if policy.deny.is_empty() {
-        return Check::warn(
-            SUBJECT,
-            format!("allows {allow} and denies nothing: this host and metadata services too"),
-        );
-    }
-    Check::ok(SUBJECT, format!("allows {allow}; denies {deny}"))
-}
-
 /// Whether the packets of a probe can be recorded. Without it everything else works.
 pub(super) fn captures(policy: &Policy) -> Check {
     const SUBJECT: &str = "captures";
@@ -219,22 +201,6 @@ pub(super) async fn paths(policy: &Policy) -> Check {
 mod tests {
     use super::*;
     use crate::doctor::State;
-
-    #[test]
-    fn the_policy_is_said_as_it_was_understood_and_one_without_denials_is_warned_of() {
-        let mut strict = Policy::default();
-        let said = policy(&strict);
-        assert_eq!(said.state, State::Ok);
-        assert!(
-            said.note.starts_with("allows *:143,993; denies 127.0.0.0/8 "),
-            "{}",
-            said.note
-        );
-        strict.deny.clear();
-        assert_eq!(policy(&strict).state, State::Warn);
-        strict.allow.clear();
-        assert!(policy(&strict).note.contains("nothing"));
-    }
 
     #[tokio::test]
     async fn paths_are_traced_here_unless_the_policy_forbids_it() {

@@ -244,7 +244,7 @@ impl Session {
 fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
     v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: Orders::capabilities(&runner.policy),
+        capabilities: Orders::capabilities(&runner.policy.now()),
         labels: runner.labels.clone().into_iter().collect(),
         sealing_key: runner.sealing_key.public().to_vec(),
         local_credentials: runner.credentials.told().map(Into::into).collect(),

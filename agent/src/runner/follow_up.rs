@@ -97,6 +97,7 @@ impl Probe<'_> {
         let spec = &self.order.spec;
         self.runner
             .policy
+            .now()
             .admits_experiment(kind, &self.host_at(address), address, endpoint.port)
             .map_err(|forbidden| forbidden.to_string())?;
         if kind.is_path() {

@@ -223,7 +223,7 @@ impl<'a> Reflex<'a> {
         }
         let kind = aim.experiment.unwrap_or(ExperimentKind::Path);
         let host = self.probe.host_at(address);
-        let policy = &self.probe.runner.policy;
+        let policy = self.probe.runner.policy.now();
         if policy
             .admits_experiment(kind, &host, address, aim.target.port())
             .is_err()

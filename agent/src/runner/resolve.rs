@@ -62,7 +62,7 @@ impl Probe<'_> {
     /// Whether the policy lets this agent ask a resolver that the order names.
     pub(super) fn may_ask(&self, resolver: SocketAddr) -> Result<(), Forbidden> {
         let own = self.runner.files.configuration().resolvers;
-        self.runner.policy.admits_resolver(resolver, &own)
+        self.runner.policy.now().admits_resolver(resolver, &own)
     }
 
     /// As whom the policy knows an address: by the host's name where a look-up of this agent's own led there, and by
@@ -71,7 +71,7 @@ impl Probe<'_> {
         let host = &self.order.spec.target.host;
         match host {
             Host::Name(name)
-                if self.runner.policy.goes_by_name(host)
+                if self.runner.policy.now().goes_by_name(host)
                     && !self.runner.seen.has(name, address, Instant::now()) =>
             {
                 Cow::Owned(Host::Address(address))
@@ -88,7 +88,7 @@ impl Probe<'_> {
         let Host::Name(name) = &spec.target.host else {
             return;
         };
-        if !self.runner.policy.goes_by_name(&spec.target.host)
+        if !self.runner.policy.now().goes_by_name(&spec.target.host)
             || brought
                 .into_iter()
                 .all(|&address| self.runner.seen.has(name, address, Instant::now()))
