@@ -7,37 +7,44 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hmac::{Hmac, Mac as _};
-use jiff::{SignedDuration, Timestamp};
 use parallax_identity::{Readers, write_whole};
 use parallax_model::credential::{ClientIdentity, Credential};
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::OwnedMutexGuard;
+
+use rejection::Rejection;
+
+pub(crate) use moment::Moment;
+
+mod moment;
+mod rejection;
 
 const KEY_FILE: &str = "circuit.key";
 const FILE: &str = "circuits.json";
 /// Secrets that are remembered; the oldest makes room.
 const ROOM: usize = 1024;
-/// How long one is: by then the password was changed, or the account is watched by somebody.
-const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How often a secret that was turned down is sent again on request. Whoever has the collector could lock the account
-/// out else.
-const BETWEEN_RETRIES: SignedDuration = SignedDuration::from_mins(10);
-const RETRIES_A_DAY: usize = 3;
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What this agent knows of secrets that were turned down.
 pub(crate) struct Circuit {
     key: [u8; 32],
     /// Where it is kept; in memory alone without.
     path: Option<PathBuf>,
-    open: Mutex<BTreeMap<Tag, Rejection>>,
+    /// Held while the file is written, and so never by a thread that others wait for: see [`Guarded::apart`].
+    open: Mutex<Open>,
     /// Who logs in now, by host and user: two probes never try at the same time what may be wrong.
     turns: Mutex<HashMap<Account, Weak<Turn>>>,
+}
+
+/// The secrets that were turned down.
+#[derive(Default)]
+struct Open {
+    rejections: BTreeMap<Tag, Rejection>,
+    /// Whether the file says less than this.
+    unkept: bool,
 }
 
 /// A user at a host.
@@ -47,18 +54,6 @@ type Turn = tokio::sync::Mutex<()>;
 
 /// A secret of a user at a host, as this agent alone can tell it from another.
 type Tag = String;
-
-/// That a server turned a secret down.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Rejection {
-    at: Timestamp,
-    address: IpAddr,
-    /// The kind of fault; a server's own words could have the secret in them.
-    kind: String,
-    /// When it was sent again since, on request.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    retried: Vec<Timestamp>,
-}
 
 /// A login that is about to be tried, seen by the circuit.
 pub(crate) struct Guarded {
@@ -89,15 +84,19 @@ impl Circuit {
             Err(error) => return Err(error),
         };
         let path = state_dir.join(FILE);
-        let open = match std::fs::read(&path) {
+        let rejections = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| damaged(&path))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),
         };
-        Ok(Self::with(key, Some(path), open))
+        Ok(Self::with(key, Some(path), rejections))
     }
 
-    fn with(key: [u8; 32], path: Option<PathBuf>, open: BTreeMap<Tag, Rejection>) -> Self {
+    fn with(key: [u8; 32], path: Option<PathBuf>, rejections: BTreeMap<Tag, Rejection>) -> Self {
+        let open = Open {
+            rejections,
+            unkept: false,
+        };
         Self {
             key,
             path,
@@ -137,7 +136,7 @@ impl Circuit {
             .collect()
     }
 
-    fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<Tag, Rejection>> {
+    fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -152,28 +151,83 @@ impl Circuit {
         turn
     }
 
-    /// Best effort: what can't be written is still known until the process ends.
-    fn keep(&self, entries: &BTreeMap<Tag, Rejection>) {
-        let Some(path) = &self.path else { return };
-        let written = serde_json::to_vec(entries)
+    /// Writes down what is known; the next to log in tries it again where that fails.
+    fn keep(&self, open: &mut Open) -> Result<(), Fault> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let written = serde_json::to_vec(&open.rejections)
             .map_err(io::Error::other)
             .and_then(|text| write_whole(path, &text, Readers::Owner));
-        if let Err(error) = written {
-            tracing::error!(path = %path.display(), %error, "a rejected secret is forgotten when this agent stops");
-        }
+        open.unkept = written.is_err();
+        written.map_err(|error| {
+            let path = path.display();
+            tracing::error!(%path, %error, "a rejected secret is forgotten when this agent stops");
+            Fault::new(
+                FaultKind::Auth(AuthFault::SecretUnavailable),
+                format!(
+                    "no secret is sent while this agent can't write down which were rejected: write {path}: {error}"
+                ),
+            )
+        })
     }
 }
 
 impl Guarded {
+    /// Whether the operator wants the secret tried whatever was learned of it.
+    pub(crate) const fn insists(&self) -> bool {
+        self.retry
+    }
+
     /// Waits until no other probe of this agent logs in as this user at this host.
     pub(crate) async fn alone(&self) -> OwnedMutexGuard<()> {
         self.circuit.turn_of(&self.account).lock_owned().await
     }
 
-    /// Whether the secret may be tried; if not, the answer that is known.
-    fn check(&self, now: Timestamp) -> Result<(), Fault> {
-        let entries = self.circuit.entries();
-        let Some(rejection) = entries.get(&self.tag).filter(|rejection| rejection.stands(now)) else {
+    /// Whether the secret, which is sent next, may be; if not, the answer that is known. A retry is for all sessions of
+    /// one probe, and is on disk before it is made.
+    pub(crate) async fn try_now(self: &Arc<Self>, now: Moment) -> Result<(), Fault> {
+        let tried = self.apart(move |ours, open| ours.may_try(open, &now)).await;
+        tried.unwrap_or_else(|| {
+            Err(Fault::new(
+                FaultKind::Auth(AuthFault::SecretUnavailable),
+                "no secret is sent any more: this agent stops",
+            ))
+        })
+    }
+
+    /// The server turned the secret down; that is on disk when this returns.
+    pub(crate) async fn rejected(self: &Arc<Self>, address: IpAddr, fault: FaultKind, now: Moment) {
+        self.apart(move |ours, open| ours.add(open, address, fault, now))
+            .await;
+    }
+
+    /// The server took it.
+    pub(crate) async fn accepted(self: &Arc<Self>) {
+        self.apart(|ours, open| {
+            if open.rejections.remove(&ours.tag).is_some() {
+                // What can't be written is said in the log, and holds the next login up.
+                let _ = ours.circuit.keep(open);
+            }
+        })
+        .await;
+    }
+
+    /// On a thread that may wait for the disk, and to its end even if nobody waits for it any more; none when this
+    /// process stops.
+    async fn apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&Self, &mut Open) -> T + Send + 'static,
+    ) -> Option<T> {
+        let ours = Arc::clone(self);
+        let changing = tokio::task::spawn_blocking(move || change(&ours, &mut ours.circuit.open()));
+        changing.await.ok()
+    }
+
+    fn may_try(&self, open: &mut Open, now: &Moment) -> Result<(), Fault> {
+        if open.unkept {
+            self.circuit.keep(open)?;
+        }
+        let rejection = open.rejections.get_mut(&self.tag);
+        let Some(rejection) = rejection.filter(|rejection| rejection.stands(now)) else {
             return Ok(());
         };
         if self.retried.load(Ordering::Relaxed) {
@@ -182,82 +236,27 @@ impl Guarded {
         if !self.retry {
             return Err(rejection.fault("it is sent again only with --retry-login"));
         }
-        rejection.may_be_retried(now)
+        rejection.retry(now)?;
+        self.circuit.keep(open)?;
+        self.retried.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Whether the secret, which is sent next, may be; if not, the answer that is known. A retry is for all sessions of
-    /// one probe.
-    pub(crate) fn try_now(&self, now: Timestamp) -> Result<(), Fault> {
-        self.check(now)?;
-        let mut entries = self.circuit.entries();
-        if let Some(rejection) = entries.get_mut(&self.tag) {
-            rejection.retried.retain(|at| now.duration_since(*at) < DAY);
-            if !self.retried.swap(true, Ordering::Relaxed) {
-                rejection.retried.push(now);
-                self.circuit.keep(&entries);
+    fn add(&self, open: &mut Open, address: IpAddr, fault: FaultKind, now: Moment) {
+        let rejections = &mut open.rejections;
+        rejections.retain(|_, rejection| rejection.stands(&now));
+        let before = rejections.remove(&self.tag);
+        if rejections.len() >= ROOM {
+            let oldest = rejections
+                .iter()
+                .max_by_key(|(_, rejection)| rejection.at.age(&now));
+            if let Some(oldest) = oldest.map(|(tag, _)| tag.clone()) {
+                rejections.remove(&oldest);
             }
         }
-        Ok(())
-    }
-
-    /// The server turned the secret down.
-    pub(crate) fn rejected(&self, address: IpAddr, fault: FaultKind, now: Timestamp) {
-        let mut entries = self.circuit.entries();
-        entries.retain(|_, rejection| rejection.stands(now));
-        let retried = entries.remove(&self.tag).map(|before| before.retried);
-        if entries.len() >= ROOM
-            && let Some(oldest) = entries.iter().min_by_key(|(_, rejection)| rejection.at)
-        {
-            let oldest = oldest.0.clone();
-            entries.remove(&oldest);
-        }
-        let rejection = Rejection {
-            at: now,
-            address,
-            kind: fault.as_str().to_owned(),
-            retried: retried.unwrap_or_default(),
-        };
-        entries.insert(self.tag.clone(), rejection);
-        self.circuit.keep(&entries);
-    }
-
-    /// The server took it.
-    pub(crate) fn accepted(&self) {
-        let mut entries = self.circuit.entries();
-        if entries.remove(&self.tag).is_some() {
-            self.circuit.keep(&entries);
-        }
-    }
-}
-
-impl Rejection {
-    fn stands(&self, now: Timestamp) -> bool {
-        now.duration_since(self.at) < KEPT
-    }
-
-    fn may_be_retried(&self, now: Timestamp) -> Result<(), Fault> {
-        let today: Vec<_> = self
-            .retried
-            .iter()
-            .filter(|at| now.duration_since(**at) < DAY)
-            .collect();
-        if today.iter().any(|at| now.duration_since(**at) < BETWEEN_RETRIES) {
-            return Err(self.fault("it was sent again less than 10 minutes ago"));
-        }
-        if today.len() >= RETRIES_A_DAY {
-            return Err(self.fault("it was sent again 3 times in the last 24 hours"));
-        }
-        Ok(())
-    }
-
-    /// What the server answered, and why it is not asked again.
-    fn fault(&self, why: &str) -> Fault {
-        let kind = FaultKind::Auth(AuthFault::from_name(&self.kind));
-        let (address, at) = (self.address, self.at);
-        Fault::new(
-            kind,
-            format!("the same secret was rejected at {address} on {at:.0}; {why}"),
-        )
+        rejections.insert(self.tag.clone(), Rejection::new(address, fault, now, before));
+        // What can't be written is said in the log, and holds the next login up.
+        let _ = self.circuit.keep(open);
     }
 }
 
@@ -272,100 +271,4 @@ fn damaged(path: &Path) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use parallax_model::credential::Secret;
-
-    use super::*;
-
-    const NO: FaultKind = FaultKind::Auth(AuthFault::CredentialsRejected);
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    fn guard(circuit: &Arc<Circuit>, secret: &str, retry: bool) -> Guarded {
-        let credential = Credential {
-            user: "probe".into(),
-            secret: Secret::new(secret.into()),
-        };
-        circuit.guard("imap.example.org", &credential, None, retry)
-    }
-
-    fn now() -> Timestamp {
-        "2026-11-24T22:00:00Z".parse().unwrap()
-    }
-
-    #[test]
-    fn a_rejected_secret_is_known_after_a_restart_and_is_nowhere_in_what_is_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let circuit = Arc::new(Circuit::load(directory.path()).unwrap());
-        guard(&circuit, "hunter2", false).rejected(HERE, NO, now());
-        let again = Arc::new(Circuit::load(directory.path()).unwrap());
-        let known = guard(&again, "hunter2", false).check(now()).unwrap_err();
-        let why = &known.message;
-        assert_eq!(known.kind, NO);
-        assert!(
-            why.contains("127.0.0.1") && why.contains("--retry-login"),
-            "{why}"
-        );
-        assert!(
-            guard(&again, "hunter3", false).check(now()).is_ok(),
-            "a new secret closes it"
-        );
-        for file in std::fs::read_dir(directory.path()).unwrap() {
-            use std::os::unix::fs::PermissionsExt as _;
-            let path = file.unwrap().path();
-            let kept = std::fs::read(&path).unwrap();
-            assert!(
-                !String::from_utf8_lossy(&kept).contains("hunter"),
-                "{}",
-                path.display()
-            );
-            assert_eq!(
-                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
-        }
-    }
-
-    #[test]
-    fn a_retry_is_granted_once_in_ten_minutes_and_three_times_a_day() {
-        let circuit = Arc::new(Circuit::in_memory());
-        guard(&circuit, "wrong", false).rejected(HERE, NO, now());
-        let mut sent = 0;
-        for minute in 0..(6 * 60) {
-            let at = now() + SignedDuration::from_mins(minute);
-            let again = guard(&circuit, "wrong", true);
-            if again.try_now(at).is_ok() {
-                sent += 1;
-                again.rejected(HERE, NO, at);
-                assert!(guard(&circuit, "wrong", true).try_now(at).is_err());
-            }
-        }
-        assert_eq!(sent, RETRIES_A_DAY);
-        assert!(
-            guard(&circuit, "wrong", true)
-                .try_now(now() + SignedDuration::from_hours(30))
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn what_the_server_takes_is_good_again_and_what_is_old_is_forgotten() {
-        let circuit = Arc::new(Circuit::in_memory());
-        let wrong = guard(&circuit, "wrong", false);
-        wrong.rejected(HERE, NO, now());
-        wrong.accepted();
-        assert!(wrong.check(now()).is_ok());
-        wrong.rejected(HERE, NO, now());
-        assert!(wrong.check(now() + SignedDuration::from_hours(31 * 24)).is_ok());
-    }
-
-    #[tokio::test]
-    async fn two_probes_never_log_in_as_the_same_user_at_once() {
-        let circuit = Arc::new(Circuit::in_memory());
-        let (one, other) = (guard(&circuit, "a", false), guard(&circuit, "b", false));
-        let held = one.alone().await;
-        let waits = std::time::Duration::from_millis(20);
-        assert!(tokio::time::timeout(waits, other.alone()).await.is_err());
-        drop(held);
-        other.alone().await;
-    }
-}
+mod tests;

@@ -1,0 +1,153 @@
+use std::time::Duration;
+
+use parallax_model::credential::Secret;
+
+use super::rejection::RETRIES_A_DAY;
+use super::*;
+
+const NO: FaultKind = FaultKind::Auth(AuthFault::CredentialsRejected);
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn guard(circuit: &Arc<Circuit>, secret: &str, retry: bool) -> Arc<Guarded> {
+    let credential = Credential {
+        user: "probe".into(),
+        secret: Secret::new(secret.into()),
+    };
+    Arc::new(circuit.guard("imap.example.org", &credential, None, retry))
+}
+
+fn now() -> Moment {
+    Moment::after(Duration::ZERO)
+}
+
+fn kept_in(directory: &Path) -> Arc<Circuit> {
+    Arc::new(Circuit::load(directory).unwrap())
+}
+
+#[tokio::test]
+async fn a_rejected_secret_is_known_after_a_restart_and_is_nowhere_in_what_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let circuit = kept_in(directory.path());
+    guard(&circuit, "hunter2", false).rejected(HERE, NO, now()).await;
+    let again = kept_in(directory.path());
+    let known = guard(&again, "hunter2", false).try_now(now()).await.unwrap_err();
+    let why = &known.message;
+    assert_eq!(known.kind, NO);
+    assert!(
+        why.contains("127.0.0.1") && why.contains("--retry-login"),
+        "{why}"
+    );
+    assert!(
+        guard(&again, "hunter3", false).try_now(now()).await.is_ok(),
+        "a new secret closes it"
+    );
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = file.unwrap().path();
+        let kept = std::fs::read(&path).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&kept).contains("hunter"),
+            "{}",
+            path.display()
+        );
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_retry_is_granted_once_in_ten_minutes_and_three_times_a_day() {
+    let circuit = Arc::new(Circuit::in_memory());
+    guard(&circuit, "wrong", false).rejected(HERE, NO, now()).await;
+    let mut sent = 0;
+    for minute in 0..(6 * 60) {
+        let at = Moment::after(MINUTE * minute);
+        let again = guard(&circuit, "wrong", true);
+        if again.try_now(at.clone()).await.is_ok() {
+            sent += 1;
+            again.rejected(HERE, NO, at.clone()).await;
+            assert!(guard(&circuit, "wrong", true).try_now(at).await.is_err());
+        }
+    }
+    assert_eq!(sent, RETRIES_A_DAY);
+    let next_day = Moment::after(HOUR * 30);
+    assert!(guard(&circuit, "wrong", true).try_now(next_day).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_once_holds_no_retry_back_and_one_that_is_set_ahead_grants_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let circuit = kept_in(directory.path());
+    let year = DAY * 365;
+    let ahead = now().ahead(year);
+    guard(&circuit, "wrong", false)
+        .rejected(HERE, NO, ahead.clone())
+        .await;
+    let granted = async |circuit: &Arc<Circuit>, at: Moment| {
+        let again = guard(circuit, "wrong", true);
+        let granted = again.try_now(at.clone()).await.is_ok();
+        if granted {
+            again.rejected(HERE, NO, at).await;
+        }
+        granted
+    };
+    assert!(granted(&circuit, ahead).await);
+    assert!(granted(&circuit, Moment::after(MINUTE * 11)).await, "set right");
+    let leaps = Moment::after(MINUTE * 12).ahead(year);
+    assert!(!granted(&circuit, leaps).await, "set ahead again");
+
+    let again = kept_in(directory.path());
+    let restarted = Moment::after(MINUTE * 30);
+    assert!(!granted(&again, restarted.clone().restarted(MINUTE * 5)).await);
+    assert!(granted(&again, restarted.restarted(MINUTE * 11)).await);
+}
+
+#[tokio::test]
+async fn what_the_server_takes_is_good_again_and_what_is_old_is_forgotten() {
+    let circuit = Arc::new(Circuit::in_memory());
+    let wrong = guard(&circuit, "wrong", false);
+    wrong.rejected(HERE, NO, now()).await;
+    wrong.accepted().await;
+    assert!(wrong.try_now(now()).await.is_ok());
+    wrong.rejected(HERE, NO, now()).await;
+    assert!(wrong.try_now(Moment::after(DAY * 29)).await.is_err());
+    assert!(wrong.try_now(Moment::after(DAY * 31)).await.is_ok());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_while_it_can_not_be_written_down_what_was_rejected() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let circuit = kept_in(&state);
+    guard(&circuit, "wrong", false).rejected(HERE, NO, now()).await;
+    let away = directory.path().join("away");
+    std::fs::rename(&state, &away).unwrap();
+    let retry = guard(&circuit, "wrong", true).try_now(now()).await.unwrap_err();
+    assert!(retry.message.contains("circuits.json"), "{retry:?}");
+    guard(&circuit, "worse", false).rejected(HERE, NO, now()).await;
+    let other = guard(&circuit, "right", false);
+    assert!(other.try_now(now()).await.is_err());
+    std::fs::rename(&away, &state).unwrap();
+    assert!(other.try_now(now()).await.is_ok());
+    let again = kept_in(&state);
+    for known in ["wrong", "worse"] {
+        assert!(guard(&again, known, false).try_now(now()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn two_probes_never_log_in_as_the_same_user_at_once() {
+    let circuit = Arc::new(Circuit::in_memory());
+    let (one, other) = (guard(&circuit, "a", false), guard(&circuit, "b", false));
+    let held = one.alone().await;
+    let waits = Duration::from_millis(20);
+    assert!(tokio::time::timeout(waits, other.alone()).await.is_err());
+    drop(held);
+    other.alone().await;
+}
