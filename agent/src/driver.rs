@@ -105,7 +105,7 @@ pub(crate) async fn drive(
                 let received = line.receive_or_hear(around.moment(until), partner.as_mut());
                 watch.over(received).await
             }
-            Action::AskLogin { until } => match around.gate.turn(around.moment(until)).await {
+            Action::AskLogin { until } => match around.gate.turn(peer.ip(), around.moment(until)).await {
                 Ok(ours) => {
                     turn = Some(ours);
                     Event::LoginGranted
@@ -123,7 +123,7 @@ pub(crate) async fn drive(
                 if stage.name == StageName::Authenticate
                     && let Some(ours) = turn.take()
                 {
-                    ours.settle(peer.ip(), &stage.outcome);
+                    ours.settle(&stage).await;
                 }
                 report(OfAttempt::Ended(Box::new(stage)));
                 continue;

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use parallax_model::fault::Fault;
-use parallax_model::stage::Outcome;
+use parallax_model::evidence::Evidence;
+use parallax_model::fault::{Fault, FaultKind};
+use parallax_model::stage::{Outcome, Stage};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use crate::circuit::Guarded;
-use crate::clock;
+use crate::circuit::{Guarded, Moment};
 
 /// Asks whoever watches over all agents of the run; an error says why the secret must not be tried.
 pub(crate) type AskLeave =
@@ -27,6 +27,8 @@ pub(crate) struct LoginGate {
 enum Leave {
     NotAsked,
     Granted,
+    /// The server took the secret.
+    Accepted,
     Withheld(String),
 }
 
@@ -39,11 +41,25 @@ pub(crate) enum NoTurn {
     Known(Fault),
 }
 
-/// A session's turn. Dropping it passes it on.
+/// A session's turn. Dropping it passes it on; without an answer the secret may have counted as a try, and goes to no
+/// other address unless the operator asked for it.
 pub(crate) struct Turn {
     leave: OwnedMutexGuard<Leave>,
     guarded: Option<Arc<Guarded>>,
+    address: IpAddr,
+    answered: bool,
     _alone: Option<OwnedMutexGuard<()>>,
+}
+
+/// What the server said to a login.
+enum Answer {
+    Accepted,
+    /// In this way.
+    Rejected(FaultKind),
+    /// Something that is not about the secret.
+    Undecided,
+    /// Nothing, although the secret was sent.
+    None,
 }
 
 impl LoginGate {
@@ -56,13 +72,15 @@ impl LoginGate {
         }
     }
 
-    /// Waits for a turn; an error says why there will be none.
-    pub(crate) async fn turn(&self, until: Instant) -> Result<Turn, NoTurn> {
+    /// Waits for a turn to log in at an address; an error says why there will be none.
+    pub(crate) async fn turn(&self, address: IpAddr, until: Instant) -> Result<Turn, NoTurn> {
         let late = |_| NoTurn::Withheld("no leave to try the secret came in time".to_owned());
-        timeout_at(until, self.unhurried_turn()).await.map_err(late)?
+        timeout_at(until, self.unhurried_turn(address))
+            .await
+            .map_err(late)?
     }
 
-    async fn unhurried_turn(&self) -> Result<Turn, NoTurn> {
+    async fn unhurried_turn(&self, address: IpAddr) -> Result<Turn, NoTurn> {
         let mut leave = self.leave.clone().lock_owned().await;
         if matches!(*leave, Leave::NotAsked) {
             *leave = match (self.ask)().await {
@@ -78,7 +96,7 @@ impl LoginGate {
         let mut alone = None;
         if let Some(guarded) = &self.guarded {
             alone = Some(guarded.alone().await);
-            if let Err(known) = guarded.try_now(clock::now()) {
+            if let Err(known) = guarded.try_now(Moment::now()).await {
                 *leave = Leave::Withheld(known.message.clone());
                 return Err(NoTurn::Known(known));
             }
@@ -86,108 +104,70 @@ impl LoginGate {
         Ok(Turn {
             leave,
             guarded: self.guarded.clone(),
+            address,
+            answered: false,
             _alone: alone,
         })
     }
 }
 
 impl Turn {
-    /// Ends the turn with what became of the login. Whoever comes after a rejection is turned away.
-    pub(crate) fn settle(mut self, address: IpAddr, outcome: &Outcome) {
-        match outcome {
-            Outcome::Ok | Outcome::Degraded(_) => {
+    /// Ends the turn with what became of the login. Whoever comes after a rejection is turned away, and comes only when
+    /// that is on disk.
+    pub(crate) async fn settle(mut self, login: &Stage) {
+        let answer = Answer::of(login);
+        self.answered = !matches!(answer, Answer::None);
+        match answer {
+            Answer::Accepted => {
+                *self.leave = Leave::Accepted;
                 if let Some(guarded) = &self.guarded {
-                    guarded.accepted();
+                    guarded.accepted().await;
                 }
             }
-            Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
+            Answer::Rejected(kind) => {
+                let address = self.address;
                 *self.leave =
                     Leave::Withheld(format!("the same secret was rejected at {address} a moment ago"));
                 if let Some(guarded) = &self.guarded {
-                    guarded.rejected(address, fault.kind, clock::now());
+                    guarded.rejected(address, kind, Moment::now()).await;
                 }
             }
-            Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => {}
+            Answer::Undecided | Answer::None => {}
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let insists = self.guarded.as_ref().is_some_and(|guarded| guarded.insists());
+        if !self.answered && !insists && matches!(*self.leave, Leave::Granted) {
+            let address = self.address;
+            *self.leave = Leave::Withheld(format!(
+                "the same secret was sent to {address} a moment ago and no answer came; it may have counted, and is \
+                 sent to another address only with --retry-login"
+            ));
+        }
+    }
+}
+
+impl Answer {
+    fn of(login: &Stage) -> Self {
+        let reply = match &login.evidence {
+            Some(Evidence::Authenticate(facts)) => facts.reply.as_ref(),
+            _ => None,
+        };
+        match &login.outcome {
+            Outcome::Ok | Outcome::Degraded(_) => Self::Accepted,
+            Outcome::Failed(fault) if fault.kind.is_about_the_secret() => Self::Rejected(fault.kind),
+            Outcome::Failed(fault) if matches!(fault.kind, FaultKind::Auth(_)) => Self::Undecided,
+            // What went wrong came after the login.
+            Outcome::Failed(_) if reply.is_some_and(|reply| reply.status == "OK") => Self::Accepted,
+            // A BYE says that the connection ends, and nothing of the secret.
+            Outcome::Failed(_) if reply.is_some_and(|reply| reply.status != "BYE") => Self::Undecided,
+            Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => Self::None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
-    use parallax_model::fault::{AuthFault, FaultKind};
-
-    use super::*;
-
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    fn gate(answer: Result<(), String>) -> (Arc<LoginGate>, Arc<AtomicUsize>) {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = asked.clone();
-        let ask: AskLeave = Box::new(move || {
-            count.fetch_add(1, Ordering::Relaxed);
-            let answer = answer.clone();
-            Box::pin(async move { answer })
-        });
-        (Arc::new(LoginGate::new(ask, None)), asked)
-    }
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(5)
-    }
-
-    fn failed(kind: AuthFault) -> Outcome {
-        Outcome::Failed(Fault::new(FaultKind::Auth(kind), "no"))
-    }
-
-    #[tokio::test]
-    async fn a_rejected_secret_is_not_tried_by_the_next_session() {
-        let (gate, asked) = gate(Ok(()));
-        let first = gate.turn(soon()).await.unwrap();
-        let next = tokio::spawn({
-            let gate = gate.clone();
-            async move { gate.turn(soon()).await.err() }
-        });
-        first.settle(HERE, &failed(AuthFault::CredentialsRejected));
-        let Some(NoTurn::Withheld(reason)) = next.await.unwrap() else {
-            panic!("there is no turn")
-        };
-        assert!(reason.contains("rejected at 127.0.0.1"), "{reason}");
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test]
-    async fn a_secret_that_is_good_for_another_account_is_not_tried_again_either() {
-        let (gate, _) = gate(Ok(()));
-        let turn = gate.turn(soon()).await.unwrap();
-        turn.settle(HERE, &failed(AuthFault::AuthorizationFailed));
-        assert!(gate.turn(soon()).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn trouble_that_is_not_the_secrets_passes_the_turn_on() {
-        let (gate, asked) = gate(Ok(()));
-        gate.turn(soon())
-            .await
-            .unwrap()
-            .settle(HERE, &failed(AuthFault::BackendUnavailable));
-        drop(gate.turn(soon()).await.unwrap());
-        gate.turn(soon()).await.unwrap().settle(HERE, &Outcome::Ok);
-        assert!(gate.turn(soon()).await.is_ok());
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test]
-    async fn what_is_withheld_is_withheld_from_all() {
-        let (gate, asked) = gate(Err("rejected at another vantage point".into()));
-        for _ in 0..2 {
-            let Err(NoTurn::Withheld(reason)) = gate.turn(soon()).await else {
-                panic!("there is no turn")
-            };
-            assert!(reason.contains("another vantage point"), "{reason}");
-        }
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
-    }
-}
+mod tests;

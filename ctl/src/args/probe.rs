@@ -99,7 +99,8 @@ pub(crate) struct ProbeArgs {
     /// Log in with a credential of `ctl credential`
     #[arg(long, help_heading = LOGIN, value_name = "NAME", env = "PARALLAX_CREDENTIAL", conflicts_with_all = ["user", "password_stdin", "mechanism", "client_certificate", "ca_file"])]
     pub(crate) credential: Option<String>,
-    /// Try a secret once more that was rejected before; an agent does so once in 10 minutes, and three times a day
+    /// Try a secret once more that was rejected before, and at the next address where one did not answer; an agent does so
+    /// once in 10 minutes, and three times a day
     #[arg(long, help_heading = LOGIN, env = "PARALLAX_RETRY_LOGIN", value_parser = BoolishValueParser::new())]
     pub(crate) retry_login: bool,
     /// How to log in; LOGIN-COMMAND is the command of that name [default: the best that is offered]
