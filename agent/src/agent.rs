@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parallax_identity::seal::{SealError, SealingKey};
@@ -29,7 +29,7 @@ use crate::telemetry::Telemetry;
 pub const DEFAULT_PROBES: usize = 32;
 
 /// In the state directory: what secrets for this agent are sealed to.
-pub(crate) const SEALING_KEY_FILE: &str = "sealing.key";
+const SEALING_KEY_FILE: &str = "sealing.key";
 
 /// How an agent is to be.
 #[derive(Debug, Clone)]
@@ -192,6 +192,15 @@ pub async fn run_in_process(
     link.keep(stop).await;
     telemetry.shutdown().await;
     Ok(())
+}
+
+/// What operators compare before they seal a secret to the agent with this state directory; none before its first start.
+///
+/// # Errors
+/// When the key can't be read.
+pub fn fingerprint(state_dir: &Path) -> Result<Option<String>, parallax_identity::IdentityError> {
+    let public = SealingKey::public_of(&state_dir.join(SEALING_KEY_FILE))?;
+    Ok(public.map(|public| parallax_identity::seal::fingerprint(&public)))
 }
 
 fn instance() -> Uuid {

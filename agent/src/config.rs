@@ -16,11 +16,21 @@ use crate::agent::{AgentOptions, DEFAULT_PROBES};
 use crate::credentials::LocalCredentials;
 use crate::network::LocalNetwork;
 
-pub use args::{Args, Command, RunArgs};
+pub use args::{Args, Command, RunArgs, StateArgs};
 pub use file::ConfigError;
 pub use policy::{Place, StatedPolicy};
 
 use file::{File, NetworkTable};
+
+/// Where an agent of this configuration keeps what it is.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn state_dir(args: &StateArgs) -> Result<PathBuf, ConfigError> {
+    let file = args.config.as_deref().map(File::read).transpose()?;
+    let named = args.state_dir.clone().or(file.unwrap_or_default().state_dir);
+    Ok(named.unwrap_or_else(default_state_dir))
+}
 
 /// A complete configuration. A token is not part of it: it is used once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

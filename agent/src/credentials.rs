@@ -42,6 +42,16 @@ impl LocalCredentials {
         self.0.iter().try_for_each(|own| own.read().map(drop))
     }
 
+    /// Each with where its secret is, and whether it can be read now.
+    pub(crate) fn looked_at(
+        &self,
+    ) -> impl Iterator<Item = (&LocalCredential, String, Result<(), Unreadable>)> {
+        let look = |own: &'_ OwnCredential| own.read().map(drop);
+        self.0
+            .iter()
+            .map(move |own| (&own.told, own.source.described(), look(own)))
+    }
+
     /// What the collector is told of them.
     pub(crate) fn told(&self) -> impl Iterator<Item = LocalCredential> {
         self.0.iter().map(|own| own.told.clone())
@@ -88,6 +98,13 @@ pub struct Unreadable {
     problem: String,
 }
 
+impl Unreadable {
+    /// What is wrong, without the name.
+    pub(crate) fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
 impl OwnCredential {
     pub(crate) const fn told(&self) -> &LocalCredential {
         &self.told
@@ -110,6 +127,18 @@ enum Source {
 }
 
 impl Source {
+    /// Where it is and who may read it, for people.
+    fn described(&self) -> String {
+        match self {
+            Self::File(path) => {
+                let mode = fs::metadata(path).map(|facts| format!(", mode {:04o}", facts.mode() & 0o7777));
+                format!("file {}{}", path.display(), mode.unwrap_or_default())
+            }
+            Self::Systemd(name) => format!("LoadCredential={name}"),
+            Self::Environment(variable) => format!("${variable}"),
+        }
+    }
+
     fn read(&self) -> Result<Secret, String> {
         match self {
             Self::File(path) => from_file(path, private),

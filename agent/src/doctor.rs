@@ -40,6 +40,7 @@ pub async fn examine(config: &Config) -> Diagnosis {
     parallax_identity::install_provider();
     let mut checks = vec![host::state_dir(&config.state_dir)];
     checks.extend(host::sealing_key(&config.state_dir));
+    checks.extend(host::credentials(&config.credentials));
     checks.extend(collector::checks(config).await);
     checks.push(host::resolver().await);
     checks.extend(host::routes());

@@ -24,7 +24,7 @@ mod report;
 mod runner;
 mod telemetry;
 
-pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, run, run_in_process};
+pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, fingerprint, run, run_in_process};
 pub use credentials::{LocalCredentials, Unreadable};
 pub use identity::NoIdentity;
 pub use network::LocalNetwork;

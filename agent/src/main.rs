@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use parallax_agent::config::{Args, Command, Config, ConfigError, RunArgs};
+use parallax_agent::config::{self, Args, Command, Config, ConfigError, RunArgs, StateArgs};
 use parallax_agent::doctor;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let (args, examine) = match args.command {
         Command::Run(args) => (args, false),
         Command::Doctor(args) => (args, true),
+        Command::Fingerprint(args) => return fingerprint(&args),
     };
     let config = match Config::load(&args) {
         Ok(config) => config,
@@ -47,18 +48,39 @@ fn main() -> ExitCode {
         };
     }
     if examine {
-        let diagnosis = runtime.block_on(doctor::examine(&config));
-        let printed = print(Ok(diagnosis.to_string()));
-        return if diagnosis.is_fit() {
-            printed
-        } else {
-            ExitCode::from(FAILED)
-        };
+        return examined(&runtime.block_on(doctor::examine(&config)));
     }
     let status = runtime.block_on(run(config, &args));
     // A look-up by the system's resolver may still be under way, in a thread of its own; nobody waits for it.
     runtime.shutdown_background();
     status
+}
+
+fn examined(diagnosis: &doctor::Diagnosis) -> ExitCode {
+    let printed = print(Ok(diagnosis.to_string()));
+    if diagnosis.is_fit() {
+        printed
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn fingerprint(args: &StateArgs) -> ExitCode {
+    let state_dir = match config::state_dir(args) {
+        Ok(state_dir) => state_dir,
+        Err(error) => return complain(USAGE, &error.to_string()),
+    };
+    match parallax_agent::fingerprint(&state_dir) {
+        Ok(Some(fingerprint)) => print(Ok(format!("{fingerprint}\n"))),
+        Ok(None) => {
+            let problem = format!(
+                "{} holds no sealing key yet: it is made at the first start",
+                state_dir.display()
+            );
+            complain(FAILED, &problem)
+        }
+        Err(error) => complain(FAILED, &error.to_string()),
+    }
 }
 
 async fn run(config: Config, args: &RunArgs) -> ExitCode {
@@ -114,7 +136,10 @@ fn usage(error: &clap::Error) -> ExitCode {
         return print(Ok(error.to_string()));
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return complain(USAGE, "a command is missing: run or doctor; see --help");
+        return complain(
+            USAGE,
+            "a command is missing: run, doctor or fingerprint; see --help",
+        );
     }
     let text = error.to_string();
     let told: Vec<&str> = text

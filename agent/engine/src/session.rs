@@ -26,7 +26,7 @@ use crate::action::{Action, Connection, NameShown};
 use crate::event::{Event, HandshakeFacts};
 use crate::exchange::{Exchange, Lost, out_of_time};
 use crate::handshake::{judge, wall};
-use crate::imap::redact::Concealed;
+use crate::imap::writer::forms_of;
 use crate::partner::Told;
 use crate::timeline::Timeline;
 use crate::transcript::Transcript;
@@ -74,9 +74,9 @@ impl Session {
         if matches!(config.sync, Some(SyncPart::Watcher { .. })) {
             wire.partner.owes_an_end();
         }
-        if let Some(login) = &config.login {
-            // A server may know it, and say it before it was told.
-            wire.conceal(&[Concealed::secret(login.secret.expose().as_bytes(), "<password>")]);
+        for known in config.login.iter().chain(&config.masked) {
+            // A server may know it, and say it before it is told, or to whom it was never told.
+            wire.conceal(&forms_of(known));
         }
         Self {
             wire,

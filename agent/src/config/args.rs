@@ -23,6 +23,19 @@ pub enum Command {
     Run(RunArgs),
     /// Say what this host can and cannot do: collector, clock, resolver, IPv4 and IPv6, privileges, state directory
     Doctor(RunArgs),
+    /// Say the fingerprint of the key that secrets for this agent are sealed to, to be compared with `ctl agents show NAME`
+    Fingerprint(StateArgs),
+}
+
+/// Where an agent keeps what it is.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct StateArgs {
+    /// Configuration file (TOML)
+    #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the identity is kept
+    #[arg(long, env = "PARALLAX_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// How the agent is to run.

@@ -6,7 +6,7 @@ fn args(words: &[&str]) -> RunArgs {
     let all = ["parallax-agent", "run"].iter().chain(words);
     match Args::try_parse_from(all).unwrap().command {
         Command::Run(args) => args,
-        Command::Doctor(_) => panic!("run"),
+        Command::Doctor(_) | Command::Fingerprint(_) => panic!("run"),
     }
 }
 

@@ -118,3 +118,20 @@ fn what_systemd_gives_the_unit_is_read_by_its_name() {
     let error = from_systemd(None, "secret").unwrap_err();
     assert!(error.contains("LoadCredential=secret:"), "{error}");
 }
+
+#[test]
+fn what_is_said_of_a_credential_is_where_it_is_and_whether_it_can_be_read() {
+    let (_kept, path) = kept(0o640, "hunter2\n");
+    for (mode, readable) in [(0o640, false), (0o600, true)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let own = of(&path);
+        let looked_at: Vec<_> = own.looked_at().collect();
+        let [(told, place, read)] = looked_at.as_slice() else {
+            panic!("{looked_at:?}")
+        };
+        assert_eq!((told.name.as_str(), told.user.as_str()), ("probe", "anna"));
+        assert_eq!(*place, format!("file {}, mode {mode:04o}", path.display()));
+        assert_eq!(read.is_ok(), readable, "{read:?}");
+        assert!(!format!("{looked_at:?}").contains("hunter2"));
+    }
+}

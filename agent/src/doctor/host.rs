@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parallax_engine::path::{Answer, Shot};
-use parallax_identity::seal::{SealingKey, fingerprint};
 use parallax_model::spec::FamilyChoice;
 use tokio::time::Instant;
 
-use crate::agent::SEALING_KEY_FILE;
 use crate::capture;
+use crate::credentials::LocalCredentials;
 use crate::doctor::Check;
 use crate::driver::dns::Files;
 use crate::driver::path::{Carrier, Flow, SUPPORTED};
@@ -48,10 +47,27 @@ pub(super) fn state_dir(path: &Path) -> Check {
 /// What operators compare before they seal a secret to this agent.
 pub(super) fn sealing_key(state_dir: &Path) -> Option<Check> {
     const SUBJECT: &str = "sealing key";
-    match SealingKey::public_of(&state_dir.join(SEALING_KEY_FILE)) {
-        Ok(public) => Some(Check::ok(SUBJECT, fingerprint(&public?))),
+    match crate::agent::fingerprint(state_dir) {
+        Ok(fingerprint) => Some(Check::ok(SUBJECT, fingerprint?)),
         Err(error) => Some(Check::fail(SUBJECT, error.to_string())),
     }
+}
+
+/// What this agent logs in with by itself: never a value.
+pub(super) fn credentials(own: &LocalCredentials) -> Vec<Check> {
+    const SUBJECT: &str = "credential";
+    own.looked_at()
+        .map(|(told, place, read)| {
+            let what = format!("{} for {} at {}: {place}", told.name, told.user, told.host);
+            match read {
+                Ok(()) => Check::ok(SUBJECT, format!("{what}, can be read")),
+                Err(error) => Check::warn(
+                    SUBJECT,
+                    format!("{what}; a login with it is refused: {}", error.problem()),
+                ),
+            }
+        })
+        .collect()
 }
 
 fn writable(directory: &Path) -> std::io::Result<()> {

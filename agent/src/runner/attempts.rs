@@ -262,6 +262,7 @@ impl Errand {
             plan: self.plan.clone(),
             reference: probe.order.spec.target.host.clone(),
             login: self.login.clone(),
+            masked: probe.credential.clone(),
             mechanism: self.mechanism,
             started: probe.around.began.elapsed(),
             deadline: probe.deadline,

@@ -22,7 +22,7 @@ pub(crate) const HOST: &str = "imap.lab.example";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
 /// Long enough for an honest exchange on a busy machine, short enough to wait for it in a test.
-fn budgets() -> Budgets {
+pub(crate) fn budgets() -> Budgets {
     Budgets {
         connect: Duration::from_secs(2),
         tls: Duration::from_secs(2),
@@ -122,7 +122,7 @@ pub(crate) async fn meet(attack: &Attack, prober: &Prober, pki: &Pki) -> Seen {
     }
 }
 
-fn spec(attack: &Attack, server: SocketAddr, pki: &Pki) -> ProbeSpec {
+pub(crate) fn spec(attack: &Attack, server: SocketAddr, pki: &Pki) -> ProbeSpec {
     ProbeSpec {
         target: Target {
             input: HOST.to_owned(),

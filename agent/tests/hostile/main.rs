@@ -10,10 +10,12 @@
 mod arena;
 mod attack;
 mod certificates;
+mod echoes;
 mod endings;
 mod handshakes;
 mod honest;
 mod literals;
+mod logins;
 mod order;
 mod peer;
 mod pki;

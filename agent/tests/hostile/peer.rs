@@ -128,6 +128,11 @@ impl Peer {
         })
     }
 
+    /// The client's last line.
+    pub(crate) fn last_line(&self) -> String {
+        self.record.heard().pop().unwrap_or_default()
+    }
+
     /// Behaves until this command comes.
     pub(crate) async fn behave_until(&mut self, verb: &str) -> io::Result<Command> {
         if self.security == Security::Tls && matches!(self.wire, Wire::Plain(_)) {

@@ -41,7 +41,7 @@ pub mod sync;
 pub mod tag;
 pub mod token;
 pub mod vendor_text;
-mod writer;
+pub(crate) mod writer;
 
 pub use capability::Capabilities;
 pub use code::ResponseCode;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parallax_model::credential::Credential;
 use zeroize::Zeroizing;
 
 use super::command::{Command, CommandError, Literals};
@@ -171,6 +172,18 @@ pub(super) fn check(bytes: &[u8], what: &'static str) -> Result<(), CommandError
         return Err(CommandError::ControlCharacter { what });
     }
     Ok(())
+}
+
+/// A secret in every form in which a login may send it, and a server repeat it.
+pub(crate) fn forms_of(credential: &Credential) -> Vec<Concealed> {
+    let (user, password) = (credential.user.as_bytes(), credential.secret.expose().as_bytes());
+    let quoted = quoted(password);
+    vec![
+        Concealed::secret(&plain_response(user, password), CREDENTIALS),
+        Concealed::secret(&encoded(password), "<password>"),
+        Concealed::secret(&quoted[1..quoted.len() - 1], "<password>"),
+        Concealed::secret(password, "<password>"),
+    ]
 }
 
 /// A quoted string holds printable ASCII only (RFC 9051 section 9 allows more after ENABLE alone).

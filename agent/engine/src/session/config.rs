@@ -32,6 +32,8 @@ pub struct SessionConfig {
     pub reference: Host,
     /// The secret, where a login was asked for.
     pub login: Option<Credential>,
+    /// The secret of a login beside this session: it is never sent here, and masked as if it was.
+    pub masked: Option<Credential>,
     /// The mechanism asked for; without one, the best that the server offers.
     pub mechanism: Option<Mechanism>,
     /// When the session begins; times before it count as it.

@@ -100,6 +100,7 @@ mod tests {
             plan: Plan::requested(&spec, endpoint),
             reference: spec.target.host.clone(),
             login: None,
+            masked: None,
             mechanism: None,
             started: START,
             deadline: DEFAULT_TIMEOUT,

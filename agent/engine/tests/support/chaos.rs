@@ -170,6 +170,7 @@ pub(crate) fn config(security: Security, mechanism: Option<Mechanism>) -> Sessio
             user: "probe".to_owned(),
             secret: Secret::new(PASSWORD.to_owned()),
         }),
+        masked: None,
         mechanism,
         started: Duration::ZERO,
         deadline: DEADLINE,

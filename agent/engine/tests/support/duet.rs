@@ -155,6 +155,7 @@ impl Duet {
                 user: "probe".to_owned(),
                 secret: Secret::new("hunter2".to_owned()),
             }),
+            masked: None,
             mechanism: None,
             started: self.now,
             deadline: self.deadline,

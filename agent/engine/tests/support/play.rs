@@ -94,6 +94,7 @@ impl<'s> Player<'s> {
             },
             reference: Host::Name(HOST.to_owned()),
             login: script.login.clone(),
+            masked: None,
             mechanism: script.mechanism,
             started: Duration::ZERO,
             deadline: script.deadline,
