@@ -12,6 +12,7 @@ use parallax_model::identity::SpiffeId;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::authority::BACKDATE;
@@ -182,10 +183,18 @@ impl Identity {
         self.leaf.not_after
     }
 
-    /// When to renew: two thirds of the lifetime are over. That it begins in the past is no part of its life.
+    /// When to renew: between a half and two thirds of the lifetime, each identity at its own place, so that a fleet
+    /// that joined together does not renew together. That it begins in the past is no part of its life.
     pub fn renew_at(&self) -> SystemTime {
         let (from, to) = (self.leaf.not_before + BACKDATE, self.leaf.not_after);
-        to - to.duration_since(from).unwrap_or_default() / 3
+        let life = to.duration_since(from).unwrap_or_default();
+        from + life / 2 + (life / 6).mul_f64(self.place())
+    }
+
+    /// Where this identity stands among all when they are spread, from 0 to 1: always the same.
+    pub fn place(&self) -> f64 {
+        let digest = Sha256::digest(self.leaf.spiffe.to_string());
+        f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX)
     }
 
     /// Whether the certificate has ended.
@@ -370,29 +379,54 @@ mod tests {
     }
 
     #[test]
-    fn renewal_is_due_when_two_thirds_of_the_lifetime_are_over() {
+    fn renewal_is_due_between_a_half_and_two_thirds_of_the_lifetime() {
         let identity = identity(&Authority::ephemeral().unwrap(), &LocalKey::generate().unwrap());
         let left = identity.not_after().duration_since(identity.renew_at()).unwrap();
+        let slack = Duration::from_secs(2);
         assert!(
-            left.abs_diff(LEAF_LIFETIME / 3) < Duration::from_secs(2),
+            (LEAF_LIFETIME / 3 - slack..=LEAF_LIFETIME / 2 + slack).contains(&left),
             "{left:?}"
         );
         assert!(!identity.has_expired(SystemTime::now()));
         assert!(identity.has_expired(identity.not_after()));
     }
 
-    #[test]
-    fn a_certificate_of_a_minute_is_not_due_at_once() {
-        let authority = Authority::ephemeral().unwrap();
-        let (id, key): (SpiffeId, _) = (
-            "spiffe://parallax.internal/agent/fra-1".parse().unwrap(),
-            LocalKey::generate().unwrap(),
-        );
+    fn of_a_minute(authority: &Authority, key: &LocalKey, name: &str) -> Identity {
+        let id: SpiffeId = format!("spiffe://parallax.internal/agent/{name}")
+            .parse()
+            .unwrap();
         let chain = authority
             .issue(&key.csr(&id.name).unwrap(), &id, Duration::from_secs(60))
             .unwrap();
-        let identity = Identity::new(&key, chain, vec![authority.certificate().to_vec()]).unwrap();
+        Identity::new(key, chain, vec![authority.certificate().to_vec()]).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_of_a_minute_is_not_due_at_once() {
+        let (authority, key) = (Authority::ephemeral().unwrap(), LocalKey::generate().unwrap());
+        let identity = of_a_minute(&authority, &key, "fra-1");
         let wait = identity.renew_at().duration_since(SystemTime::now()).unwrap();
-        assert!((35..=40).contains(&wait.as_secs()), "{wait:?}");
+        assert!((28..=40).contains(&wait.as_secs()), "{wait:?}");
+    }
+
+    #[test]
+    fn a_fleet_that_joined_together_does_not_renew_together() {
+        let (authority, key) = (Authority::ephemeral().unwrap(), LocalKey::generate().unwrap());
+        let mut each_second = [0; 10];
+        for number in 0..200 {
+            let identity = of_a_minute(&authority, &key, &format!("agent-{number}"));
+            assert_eq!(
+                identity.place().to_bits(),
+                of_a_minute(&authority, &key, &format!("agent-{number}"))
+                    .place()
+                    .to_bits()
+            );
+            let after_half = identity.place() * 10.0;
+            each_second[(after_half as usize).min(9)] += 1;
+        }
+        assert!(
+            each_second.iter().all(|&agents| (8..=40).contains(&agents)),
+            "{each_second:?}"
+        );
     }
 }
