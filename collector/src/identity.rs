@@ -223,7 +223,9 @@ impl Admission {
         let (certificate, record) = self.issue(csr_der, spiffe, now)?;
         let ends = record.not_after;
         // The caller may have been taken out while its request was on the way.
-        let renewed = self.store.renew_certificate(presented, peer.is_over, record, now);
+        let renewed = self
+            .store
+            .renew_certificate(presented, peer.is_over(now.into()), record, now);
         if renewed.await? {
             Ok((certificate, ends))
         } else {

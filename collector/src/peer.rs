@@ -1,6 +1,7 @@
 //! Who is at the other end of a connection, as the connection itself proves it.
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::vantage::AgentName;
@@ -16,8 +17,9 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// SHA-256 of its certificate; none for a joiner and inside the process.
     pub certificate: Option<Sha256>,
-    /// Whether its certificate is over: it may be renewed, and nothing else.
-    pub is_over: bool,
+    /// When its certificate ends: from then on it may be renewed, and nothing else. None for a joiner and inside the
+    /// process.
+    pub ends: Option<SystemTime>,
 }
 
 impl Peer {
@@ -27,8 +29,13 @@ impl Peer {
             spiffe: Some(spiffe),
             address: None,
             certificate: None,
-            is_over: false,
+            ends: None,
         }
+    }
+
+    /// Whether its certificate is over.
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.ends.is_some_and(|ends| now >= ends)
     }
 
     /// Its name, if it is an agent.

@@ -8,6 +8,7 @@ mod patience;
 mod places;
 mod registry;
 mod seats;
+mod term;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) use connection::Connection;
 pub(crate) use listen::listen;
 pub(crate) use places::{Place, Places};
 pub(crate) use registry::Connections;
+pub(crate) use term::Term;
 
 use crate::service::Shared;
 use crate::service::access::AccessService;

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod control;
 pub(crate) mod credentials;
+mod ending;
 pub(crate) mod identity;
 pub(crate) mod link;
 pub(crate) mod otlp;

@@ -15,6 +15,7 @@ use super::Connection;
 use super::leash::Leash;
 use super::places::{Place, Places};
 use super::seats::Seats;
+use super::term::{LAST_WORD, Term};
 use crate::config::Limits;
 use crate::identity::{Admission, hash};
 use crate::metrics::Metrics;
@@ -143,7 +144,7 @@ impl Hall {
             chain => Some(peer_identity_within(chain, self.grace).map_err(io::Error::other)?),
         };
         let peer = Peer {
-            is_over: presented.as_ref().is_some_and(|presented| presented.is_over),
+            ends: presented.as_ref().map(|presented| presented.not_after),
             spiffe: presented.map(|presented| presented.spiffe),
             address: Some(address),
             certificate: chain.first().map(|leaf| hash(leaf)),
@@ -160,7 +161,15 @@ impl Hall {
             let place = self.strangers.take(Source::of(address.ip()));
             Leash::new(place, Arc::clone(&self.metrics))
         });
-        Ok(Some(Connection::tls(stream, peer, seat, leash)))
+        let term = peer.ends.map(|ends| {
+            let until = if peer.is_over(SystemTime::now()) {
+                ends + self.grace
+            } else {
+                ends + LAST_WORD
+            };
+            Term::until(until)
+        });
+        Ok(Some(Connection::tls(stream, peer, seat, leash, term)))
     }
 }
 

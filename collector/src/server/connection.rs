@@ -13,6 +13,7 @@ use tonic::transport::server::Connected;
 use super::leash::Leash;
 use super::registry::{Connections, Tether};
 use super::seats::Seat;
+use super::term::Term;
 use crate::peer::Peer;
 
 /// A connection that has proved who is at its other end, or that nobody is.
@@ -21,6 +22,8 @@ pub(crate) struct Connection {
     peer: Peer,
     /// Of one without a certificate.
     leash: Option<Leash>,
+    /// Of one with a certificate.
+    term: Option<Term>,
     /// Of one with an identity, once it is known among the others.
     tether: Option<Tether>,
     _seat: Option<Seat>,
@@ -33,11 +36,18 @@ enum Way {
 
 impl Connection {
     /// Over the network, after the handshake.
-    pub(crate) fn tls(stream: TlsStream<TcpStream>, peer: Peer, seat: Seat, leash: Option<Leash>) -> Self {
+    pub(crate) fn tls(
+        stream: TlsStream<TcpStream>,
+        peer: Peer,
+        seat: Seat,
+        leash: Option<Leash>,
+        term: Option<Term>,
+    ) -> Self {
         Self {
             way: Way::Tls(Box::new(stream)),
             peer,
             leash,
+            term,
             tether: None,
             _seat: Some(seat),
         }
@@ -49,6 +59,7 @@ impl Connection {
             way: Way::InProcess(pipe),
             peer,
             leash: None,
+            term: None,
             tether: None,
             _seat: None,
         }
@@ -64,6 +75,7 @@ impl Connection {
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         self.tether.as_mut().is_some_and(|tether| tether.is_cut(context))
             || self.leash.as_mut().is_some_and(|leash| leash.is_over(context))
+            || self.term.as_mut().is_some_and(|term| term.is_over(context))
     }
 }
 

@@ -4,14 +4,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
-use parallax_model::identity::Role;
+use parallax_model::identity::{Role, SpiffeId};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
 use tower::{Layer, Service};
 use tracing::debug;
 
+use super::ending::ending;
 use crate::audit::Audit;
 use crate::peer::Peer;
 use crate::store::{Standing, Store};
@@ -102,11 +104,8 @@ pub(crate) fn permit(path: &str, peer: &Peer) -> Result<(), Status> {
             "no certificate of this collector was shown; join first, with a token",
         ));
     };
-    if peer.is_over && path != RENEW {
-        return Err(Status::unauthenticated(format!(
-            "the certificate of {} has expired: it can be renewed, and nothing else",
-            id.name
-        )));
+    if path != RENEW && peer.is_over(SystemTime::now()) {
+        return Err(over(id));
     }
     let (permitted, wanted) = match needs {
         Needs::Nothing | Needs::Identity => (id.role != Role::Collector, "an agent or a person"),
@@ -121,6 +120,14 @@ pub(crate) fn permit(path: &str, peer: &Peer) -> Result<(), Status> {
     Err(Status::permission_denied(format!(
         "{call} needs the role {wanted}; {name} has the role {role}"
     )))
+}
+
+/// What is said to somebody whose certificate is over.
+fn over(id: &SpiffeId) -> Status {
+    Status::unauthenticated(format!(
+        "the certificate of {} has expired: it can be renewed, and nothing else",
+        id.name
+    ))
 }
 
 /// Puts the check before the services.
@@ -182,7 +189,13 @@ where
                     if is_written_at_the_door(&path) {
                         audit.note(&peer, call_of(&path), "", "done", "").await;
                     }
-                    inner.call(request).await
+                    let answer = inner.call(request).await?;
+                    Ok(match (&peer.spiffe, peer.ends) {
+                        (Some(id), Some(ends)) if path != RENEW => {
+                            answer.map(|body| ending(body, ends, over(id)))
+                        }
+                        _ => answer,
+                    })
                 }
                 Err(status) => {
                     debug!(peer = %peer.place(), path, "refused: {}", status.message());
@@ -221,7 +234,6 @@ async fn admit(path: &str, peer: &Peer, store: &dyn Store) -> Result<(), Status>
 
 #[cfg(test)]
 mod tests {
-    use parallax_model::identity::SpiffeId;
     use tonic::Code;
 
     use super::*;
@@ -279,7 +291,7 @@ mod tests {
     fn a_certificate_that_is_over_can_be_renewed_and_nothing_else() {
         for role in Role::ALL.iter().copied().filter(|&role| role != Role::Collector) {
             let over = Peer {
-                is_over: true,
+                ends: Some(std::time::UNIX_EPOCH),
                 ..peer(Some(role))
             };
             for (path, needs, _) in CALLS {

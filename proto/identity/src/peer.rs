@@ -37,8 +37,8 @@ pub fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError
 pub struct Presented {
     /// Who.
     pub spiffe: SpiffeId,
-    /// Whether the certificate is over. Its holder may renew it, and nothing else.
-    pub is_over: bool,
+    /// When the certificate ends, or has ended. Its holder may renew it then, and nothing else.
+    pub not_after: SystemTime,
 }
 
 /// The same, for a certificate that may have been over for `grace`.
@@ -48,7 +48,7 @@ pub fn peer_identity_within(chain: &[CertificateDer<'_>], grace: Duration) -> Re
         return Err(PeerError::NotNow);
     }
     Ok(Presented {
-        is_over: now > leaf.not_after,
+        not_after: leaf.not_after,
         spiffe: leaf.spiffe,
     })
 }
