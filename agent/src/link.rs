@@ -21,6 +21,9 @@ mod orders;
 mod session;
 mod signal;
 
+/// Between two tries to make a newer connection while the older one is up.
+const SUCCESSOR_AGAIN: Duration = Duration::from_secs(10);
+
 /// How the collector is reached.
 #[derive(Clone)]
 pub(crate) enum Road {
@@ -38,10 +41,32 @@ impl Road {
         }
     }
 
-    async fn replaced(&self) {
+    /// How often the identity with which it is travelled was replaced so far.
+    fn replacements(&self) -> u64 {
         match self {
-            Self::Dial(dialer) => dialer.replaced().await,
+            Self::Dial(dialer) => dialer.replacements(),
+            Self::Given(_) => 0,
+        }
+    }
+
+    async fn replaced_since(&self, replacements: u64) {
+        match self {
+            Self::Dial(dialer) => dialer.replaced_since(replacements).await,
             Self::Given(_) => std::future::pending().await,
+        }
+    }
+
+    /// A newer connection, once there is another identity than after so many replacements; not before `after`.
+    async fn successor(&self, replacements: u64, after: Duration) -> (Channel, u64) {
+        tokio::time::sleep(after).await;
+        self.replaced_since(replacements).await;
+        loop {
+            let replacements = self.replacements();
+            match self.connect().await {
+                Ok(channel) => return (channel, replacements),
+                Err(error) => tracing::warn!("no connection with the new certificate yet: {error}"),
+            }
+            tokio::time::sleep(SUCCESSOR_AGAIN).await;
         }
     }
 }
@@ -103,6 +128,7 @@ impl Link {
         let mut backoff = Backoff::default();
         let mut told = Told::default();
         loop {
+            let replacements = self.road.replacements();
             let (ended, lived) = self.once(stop.as_mut(), &mut told).await;
             let wait = match &ended {
                 Ended::Stopped => return,
@@ -115,7 +141,7 @@ impl Link {
                 () = stop.as_mut() => return,
                 () = tokio::time::sleep(wait) => {}
                 // An identity that was lost is back.
-                () = self.road.replaced() => {}
+                () = self.road.replaced_since(replacements) => {}
             }
         }
     }
@@ -126,6 +152,7 @@ impl Link {
         mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
         told: &mut Told,
     ) -> (Ended, Duration) {
+        let replacements = self.road.replacements();
         let opened = tokio::select! {
             () = stop.as_mut() => return (Ended::Stopped, Duration::ZERO),
             opened = self.open() => opened,
@@ -136,7 +163,7 @@ impl Link {
         };
         told.up();
         let began = Instant::now();
-        let ended = session.serve(stop).await;
+        let ended = session.serve(stop, &self.road, replacements).await;
         (ended, began.elapsed())
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Introduction {
     pub(crate) instance: String,
     /// Credentials that it keeps by itself.
     pub(crate) local_credentials: Vec<LocalCredential>,
+    /// The orders of its older link go on over this one.
+    pub(crate) continues: bool,
 }
 
 /// What an agent measured of its link.
@@ -91,6 +93,8 @@ pub(crate) struct Superseded {
     pub(crate) peer: String,
     /// Whether the newer one is the same process again.
     pub(crate) same_process: bool,
+    /// Whether its orders go on over the newer one.
+    pub(crate) continues: bool,
 }
 
 /// Every agent by name, and every link by its number.
@@ -163,10 +167,13 @@ impl Agents {
         now: Instant,
     ) -> Option<Superseded> {
         let superseded = self.known.get(&name).and_then(|agent| {
-            agent.link.as_ref().map(|link| Superseded {
+            let link = agent.link.as_ref()?;
+            let same_process = agent.introduction.instance == introduction.instance;
+            Some(Superseded {
                 link: link.id,
                 peer: link.peer.clone(),
-                same_process: agent.introduction.instance == introduction.instance,
+                same_process,
+                continues: same_process && introduction.continues,
             })
         });
         if let Some(old) = &superseded {
@@ -378,7 +385,8 @@ mod tests {
             Some(Superseded {
                 link: LinkId(1),
                 peer: "p".into(),
-                same_process: false
+                same_process: false,
+                continues: false,
             })
         );
         assert_eq!(

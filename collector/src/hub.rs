@@ -151,7 +151,10 @@ impl Hub {
         let superseded = self
             .agents
             .connected(name.clone(), link, introduction, peer.clone(), now);
-        if let Some(old) = superseded {
+        if let Some(old) = superseded.as_ref().filter(|old| old.continues) {
+            info!(agent = %name, %peer, "the agent goes on over a new connection");
+            self.close(old.link, ToAgent::Superseded, "renewed");
+        } else if let Some(old) = superseded {
             let who = if old.same_process {
                 "the same process"
             } else {

@@ -8,6 +8,7 @@ mod flood;
 mod host;
 mod login;
 mod page;
+mod renewal;
 mod runs;
 mod stop;
 mod sync;

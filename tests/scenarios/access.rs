@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use parallax_tests::host;
 use parallax_tests::running::Running;
+use parallax_tests::site::TARGET;
 use parallax_tests::wait;
 use parallax_tests::world::World;
 use serde_json::Value;
@@ -164,6 +165,31 @@ fn renewal_across_a_restart_and_a_sleep_needs_no_token() {
         Ok((back["state"] == "connected" && ends(&world) > second).then_some(()))
     })
     .unwrap();
+}
+
+/// The agent renews meanwhile, goes on over a new connection, and the old certificate ends.
+#[test]
+fn a_probe_that_outlives_the_certificate_of_its_agent_ends_as_if_nothing_were() {
+    let Some(mut world) = small_world() else { return };
+    world.kill_collector();
+    let terms = format!("certificate_lifetime = {LIFETIME:?}\n");
+    std::fs::write(world.configuration_of("collector"), terms).unwrap();
+    world.start_collector().unwrap();
+    let token = world.create_token("agent", &["--name", "sleeper"]).unwrap();
+    let _agent = start(&world, "sleeper", &["--token", &token]);
+    world.wait_for_agents(&["edge-one", "sleeper"]).unwrap();
+    let first = ends(&world);
+    let held = world
+        .ctl(&[
+            "probe", TARGET, "--from", "sleeper", "--hold", "70s", "-o", "json",
+        ])
+        .unwrap()
+        .expect_status(0);
+    assert!(jiff::Timestamp::now() > first, "it outlived the certificate");
+    assert_eq!(held.document().with_outcome("ok"), ["sleeper"], "{held}");
+    assert!(ends(&world) > first);
+    let dropped = world.logs();
+    assert!(!dropped.contains("agent lost: "), "{dropped}");
 }
 
 fn start(world: &World, name: &str, extra: &[&str]) -> Running {

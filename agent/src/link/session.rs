@@ -1,5 +1,7 @@
 //! One connection to the collector, from hello to its end.
 
+mod handover;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,10 +20,11 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::clock::wall_us;
-use crate::link::Ended;
 use crate::link::offset::{Exchange, Offset};
 use crate::link::orders::Orders;
+use crate::link::session::handover::{STAY, Stayed};
 use crate::link::signal::Clocks;
+use crate::link::{Ended, Road};
 use crate::runner::Runner;
 use crate::telemetry::Telemetry;
 
@@ -44,6 +47,8 @@ pub(crate) struct Session {
     up: mpsc::Sender<v1::AgentMessage>,
     /// Reports that found no room among these.
     lost: u64,
+    /// Of these and of those that orders lost, how many over an older connection.
+    lost_before: u64,
     /// Something that must be heard found none.
     unread: bool,
     down: Streaming<v1::CollectorMessage>,
@@ -54,6 +59,9 @@ pub(crate) struct Session {
     offset: Offset,
     beats: u64,
     draining: Option<Duration>,
+    instance: Uuid,
+    /// What waits for the newer connection, while this one is left.
+    held: Option<Vec<Up>>,
 }
 
 impl Session {
@@ -64,22 +72,12 @@ impl Session {
         telemetry: Telemetry,
         instance: Uuid,
     ) -> Result<Self, Ended> {
-        let (up, outgoing) = mpsc::channel(UP);
-        // The first message of an empty queue.
-        let _ = up.try_send(message(Up::Hello(hello(&runner, instance))));
-        let opening = async {
-            let mut client = AgentLinkClient::new(channel);
-            let answer = client.open(ReceiverStream::new(outgoing)).await;
-            let mut down = answer.map_err(|status| Ended::of_status(&status))?.into_inner();
-            let welcome = welcome(&mut down).await?;
-            Ok((down, welcome))
-        };
-        let late = |_| Ended::Lost("the collector does not answer the hello".to_owned());
-        let (down, welcome) = timeout(TO_OPEN, opening).await.map_err(late)??;
+        let Opened { up, down, welcome } = Opened::with(channel, hello(&runner, instance)).await?;
         tracing::info!(collector = %welcome.version, agent = %runner.name, "linked to the collector");
         Ok(Self {
             up,
             lost: 0,
+            lost_before: 0,
             unread: false,
             down,
             telemetry,
@@ -89,12 +87,19 @@ impl Session {
             offset: Offset::default(),
             beats: 0,
             draining: None,
+            instance,
+            held: None,
         })
     }
 
     /// Takes orders until the connection ends, or `stop` is done. Whatever runs then is given up: the collector has
     /// written it off.
-    pub(crate) async fn serve(mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Ended {
+    pub(crate) async fn serve(
+        mut self,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+        road: &Road,
+        replacements: u64,
+    ) -> Ended {
         let every = Duration::from_millis(self.welcome.heartbeat_interval_ms.into()).max(SHORTEST_BEAT);
         let patience = Duration::from_millis(self.welcome.heartbeat_timeout_ms.into()).max(every * 2);
         let mut beat = interval(every);
@@ -105,6 +110,7 @@ impl Session {
             self.telemetry.clone(),
             self.welcome.telemetry,
         );
+        let mut successor = std::pin::pin!(road.successor(replacements, Duration::ZERO));
         while !self.unread {
             let clocks = Clocks {
                 began: self.began,
@@ -127,6 +133,21 @@ impl Session {
                     for message in messages {
                         self.say(message);
                     }
+                }
+                (channel, replacements) = &mut successor => {
+                    let moved = tokio::select! {
+                        () = stop.as_mut() => {
+                            drop(orders);
+                            return self.leave().await;
+                        }
+                        moved = self.move_to(channel, &mut orders) => moved,
+                    };
+                    successor.set(match moved {
+                        Ok(()) => road.successor(replacements, Duration::ZERO),
+                        // Whatever it is with, the next connection is a newer one.
+                        Err(Stayed) => road.successor(u64::MAX, STAY),
+                    });
+                    heard = Instant::now();
                 }
                 _ = beat.tick() => self.beat(&orders),
                 () = tokio::time::sleep_until(heard + patience) => {
@@ -180,7 +201,7 @@ impl Session {
             rtt_us: self.offset.rtt_us(),
             wall_offset_us: self.offset.wall_us(),
             probes_in_flight: orders.in_flight(),
-            reports_dropped: self.lost + orders.lost(),
+            reports_dropped: (self.lost + orders.lost()).saturating_sub(self.lost_before),
             ..v1::Heartbeat::default()
         };
         self.say(Up::Heartbeat(beat));
@@ -189,6 +210,14 @@ impl Session {
     /// Puts a message on its way. Reports are left out for want of room; without an answer or an end of an order the
     /// collector would wait for nothing, so a link that has no room for one is over.
     fn say(&mut self, said: Up) {
+        if let Some(held) = &mut self.held {
+            if held.len() < UP {
+                held.push(said);
+            } else {
+                self.unread = true;
+            }
+            return;
+        }
         let report = matches!(
             said,
             Up::Stage(_) | Up::Overdue(_) | Up::Capture(_) | Up::Signal(_)
@@ -241,6 +270,30 @@ impl Session {
     }
 }
 
+/// A stream that the collector has welcomed.
+struct Opened {
+    up: mpsc::Sender<v1::AgentMessage>,
+    down: Streaming<v1::CollectorMessage>,
+    welcome: v1::Welcome,
+}
+
+impl Opened {
+    async fn with(channel: Channel, hello: v1::Hello) -> Result<Self, Ended> {
+        let (up, outgoing) = mpsc::channel(UP);
+        // The first message of an empty queue.
+        let _ = up.try_send(message(Up::Hello(hello)));
+        let opening = async {
+            let mut client = AgentLinkClient::new(channel);
+            let answer = client.open(ReceiverStream::new(outgoing)).await;
+            let mut down = answer.map_err(|status| Ended::of_status(&status))?.into_inner();
+            let welcome = welcome(&mut down).await?;
+            Ok(Self { up, down, welcome })
+        };
+        let late = |_| Ended::Lost("the collector does not answer the hello".to_owned());
+        timeout(TO_OPEN, opening).await.map_err(late)?
+    }
+}
+
 fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
     v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -249,6 +302,7 @@ fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
         sealing_key: runner.sealing_key.public().to_vec(),
         local_credentials: runner.credentials.told().map(Into::into).collect(),
         instance_id: instance.to_string(),
+        continues: false,
     }
 }
 

@@ -317,6 +317,7 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
         sealing_key: hello.sealing_key,
         instance: hello.instance_id,
         local_credentials: hello.local_credentials.into_iter().map(Into::into).collect(),
+        continues: hello.continues,
     })
 }
 

@@ -44,6 +44,15 @@ impl FakeAgent {
     }
 
     pub(super) async fn over(channel: Channel, name: &str) -> Self {
+        Self::saying(channel, name, false).await
+    }
+
+    /// The same process over a newer link, on which its orders go on.
+    pub(super) async fn continued(channel: Channel, name: &str) -> Self {
+        Self::saying(channel, name, true).await
+    }
+
+    async fn saying(channel: Channel, name: &str, continues: bool) -> Self {
         let (sender, receiver) = mpsc::channel(64);
         let hello = v1::Hello {
             version: "0.0.0-test".into(),
@@ -60,6 +69,7 @@ impl FakeAgent {
             sealing_key: vec![1; 32],
             instance_id: format!("instance of {name}"),
             local_credentials: Vec::new(),
+            continues,
         };
         sender.send(message(ToCollector::Hello(hello))).await.unwrap();
         let words = AgentLinkClient::new(channel)

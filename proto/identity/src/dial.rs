@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -72,7 +72,8 @@ impl DialError {
 pub struct Dialer {
     address: CollectorAddress,
     caller: Arc<RwLock<Caller>>,
-    replaced: Arc<Notify>,
+    /// How often it was replaced.
+    replaced: watch::Sender<u64>,
 }
 
 /// As whom to dial.
@@ -104,7 +105,7 @@ impl Dialer {
         Self {
             address,
             caller: Arc::new(RwLock::new(caller)),
-            replaced: Arc::default(),
+            replaced: watch::Sender::default(),
         }
     }
 
@@ -112,13 +113,20 @@ impl Dialer {
     pub fn replace(&self, identity: &Identity) -> Result<(), rustls::Error> {
         let caller = Caller::of(identity)?;
         *self.caller.write().unwrap_or_else(PoisonError::into_inner) = caller;
-        self.replaced.notify_waiters();
+        self.replaced.send_modify(|times| *times += 1);
         Ok(())
     }
 
-    /// Waits until another identity is used.
-    pub async fn replaced(&self) {
-        self.replaced.notified().await;
+    /// How often the identity was replaced so far.
+    pub fn replacements(&self) -> u64 {
+        *self.replaced.borrow()
+    }
+
+    /// Waits until another identity is used than after so many replacements.
+    pub async fn replaced_since(&self, replacements: u64) {
+        let mut replaced = self.replaced.subscribe();
+        // The sender is here.
+        let _ = replaced.wait_for(|times| *times != replacements).await;
     }
 
     /// Where it dials.

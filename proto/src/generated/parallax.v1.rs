@@ -1979,6 +1979,11 @@ pub struct Hello {
     /// Credentials that the agent keeps by itself. Their secrets never leave it but for their host.
     #[prost(message, repeated, tag = "6")]
     pub local_credentials: ::prost::alloc::vec::Vec<LocalCredential>,
+    /// This link takes the place of an older one of the same process, because that has a new certificate: its orders go
+    /// on over this one. The agent has heard the answer to a heartbeat that was its last word over the older link, and
+    /// reads that to its end.
+    #[prost(bool, tag = "7")]
+    pub continues: bool,
 }
 /// A credential in an agent's own configuration: what it is called, and the only host and user it is for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
