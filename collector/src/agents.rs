@@ -351,6 +351,8 @@ impl Agent {
             state: self.state(now),
             certificate_ends: self.certificate_ends,
             rejected: self.rejected.clone(),
+            spool: None,
+            schedule: None,
         }
     }
 }

@@ -6,20 +6,25 @@
 //! certificate times in seconds; what is finer is cut.
 
 mod agent;
+mod alert;
 mod attempt;
 mod audit;
 mod capture;
+mod check;
 mod client;
 mod error;
 mod experiment;
 mod fault;
 mod finding;
+mod history;
 mod imap;
 mod mailbox;
 mod network;
 mod observation;
 mod path;
 mod read;
+#[cfg(test)]
+mod routine;
 mod run;
 #[cfg(test)]
 mod sample;
@@ -33,5 +38,6 @@ mod tls;
 mod write;
 mod written;
 
+pub use check::{digest, uuid};
 pub use error::WireError;
 pub use read::labels;

@@ -187,6 +187,9 @@ impl Session {
                 };
                 orders.signalled(signal, clocks);
             }
+            Some(Down::Checks(_) | Down::ResultsKept(_) | Down::Resume(_)) => {
+                tracing::debug!("the collector speaks of checks, of which this agent has none");
+            }
             Some(Down::Welcome(_)) => tracing::debug!("the collector says welcome twice"),
             None => tracing::warn!("the collector sent a message of a kind that this agent does not know"),
         }
@@ -303,6 +306,7 @@ fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
         local_credentials: runner.credentials.told().map(Into::into).collect(),
         instance_id: instance.to_string(),
         continues: false,
+        ..v1::Hello::default()
     }
 }
 

@@ -67,6 +67,7 @@ impl Control for ControlService {
             agents_known: number(agents.len()),
             started_at_us: self.0.started_at.as_microsecond(),
             drops: drops(&self.0.metrics),
+            ..v1::GetStatusResponse::default()
         }))
     }
 

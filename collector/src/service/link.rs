@@ -205,7 +205,10 @@ impl Link {
     /// Reads what an agent says about an order. An answer that can't be read still ends its order.
     fn report(&self, message: FromAgent) -> Option<(Uuid, Report)> {
         let (order, report) = match message {
-            FromAgent::Hello(_) | FromAgent::Heartbeat(_) => return None,
+            FromAgent::Hello(_)
+            | FromAgent::Heartbeat(_)
+            | FromAgent::Results(_)
+            | FromAgent::ChecksApplied(_) => return None,
             FromAgent::Signal(signal) => {
                 let order = signal.order_id.clone();
                 (order, Ok(Report::Said(Box::new(word(signal)?))))

@@ -70,6 +70,7 @@ impl FakeAgent {
             instance_id: format!("instance of {name}"),
             local_credentials: Vec::new(),
             continues,
+            ..v1::Hello::default()
         };
         sender.send(message(ToCollector::Hello(hello))).await.unwrap();
         let words = AgentLinkClient::new(channel)

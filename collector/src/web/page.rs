@@ -134,6 +134,7 @@ mod tests {
             target: "<script>alert(1)</script>".into(),
             verdict: Verdict::Down,
             summary: "a & b\u{202e}\x1b[2J".into(),
+            check: None,
         };
         let page = render(&[], &[run]);
         assert!(!page.contains("<script>"));

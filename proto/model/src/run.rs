@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::capture::CaptureRecord;
+use crate::check::{RunCheck, ScheduleState, SpoolState};
 use crate::client::ClientReport;
 use crate::experiment::ExperimentRecord;
 use crate::finding::{Conclusion, Finding, Verdict};
@@ -87,6 +88,9 @@ pub struct RunDocument {
     /// The attempts whose packets were recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub captures: Vec<CaptureRecord>,
+    /// The check that it is a round of; without one it was asked by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<RunCheck>,
 }
 
 /// Names a run.
@@ -165,6 +169,9 @@ pub struct RunSummary {
     pub verdict: Verdict,
     /// One line a person can act on.
     pub summary: String,
+    /// The check that it is a round of, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// One line of `ctl agents`.
@@ -205,6 +212,12 @@ pub struct AgentSummary {
     /// Who came last under its name and was turned away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejected>,
+    /// The results that wait there, as it last said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool: Option<SpoolState>,
+    /// How it keeps up with its checks, as it last said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleState>,
 }
 
 kinds! {

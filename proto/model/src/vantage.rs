@@ -82,7 +82,7 @@ pub fn parse_label(text: &str) -> Result<(String, String), NameError> {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     (1..=63).contains(&text.len())
         && text.bytes().all(is_name_byte)

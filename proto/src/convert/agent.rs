@@ -26,6 +26,8 @@ impl From<AgentSummary> for v1::Agent {
             certificate_not_after_us: agent.certificate_ends.map_or(0, jiff::Timestamp::as_microsecond),
             rejected: agent.rejected.map(Into::into),
             state: agent.state.to_string(),
+            spool: agent.spool.map(Into::into),
+            schedule: agent.schedule.map(Into::into),
         }
     }
 }
@@ -57,6 +59,8 @@ impl TryFrom<v1::Agent> for AgentSummary {
             state,
             certificate_ends: moment("certificate_not_after_us", wire.certificate_not_after_us)?,
             rejected: optional("rejected", wire.rejected)?,
+            spool: optional("spool", wire.spool)?,
+            schedule: wire.schedule.map(Into::into),
         })
     }
 }

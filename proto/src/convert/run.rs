@@ -27,6 +27,7 @@ impl From<RunDocument> for v1::Run {
             compared_with: run.compared_with.map(Into::into),
             changes: all(run.changes),
             captures: all(run.captures),
+            check: run.check.map(Into::into),
         }
     }
 }
@@ -52,6 +53,7 @@ impl TryFrom<v1::Run> for RunDocument {
             compared_with: optional("compared_with", wire.compared_with)?,
             changes: every("changes", wire.changes)?,
             captures: every("captures", wire.captures)?,
+            check: optional("check", wire.check)?,
         })
     }
 }
@@ -123,6 +125,7 @@ impl From<RunSummary> for v1::RunSummary {
             target: run.target,
             verdict: run.verdict.to_string(),
             summary: run.summary,
+            check: run.check.unwrap_or_default(),
         }
     }
 }
@@ -137,6 +140,7 @@ impl TryFrom<v1::RunSummary> for RunSummary {
             target: wire.target,
             verdict: Verdict::from_name(&wire.verdict),
             summary: wire.summary,
+            check: non_empty(wire.check),
         })
     }
 }

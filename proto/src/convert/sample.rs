@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parallax_model::capture::{Capture, CaptureFacts, CaptureRecord, CapturedSecrets};
 use parallax_model::certificate::CertificateFacts;
+use parallax_model::check::{RunCheck, ScheduleState, SpoolState};
 use parallax_model::client::{ClientOutcome, ClientReport};
 use parallax_model::credential::{Mechanism, SealedSecret};
 use parallax_model::evidence::{
@@ -557,6 +558,7 @@ pub(super) fn runs() -> Vec<RunDocument> {
         compared_with: None,
         changes: vec![],
         captures: vec![],
+        check: None,
     };
     vec![
         document(
@@ -607,6 +609,7 @@ pub(super) fn runs() -> Vec<RunDocument> {
                     bytes: 3,
                 })
                 .collect(),
+            check: Some(run_check()),
             ..document(None, vec![], vec![], vec![])
         },
     ]
@@ -641,6 +644,7 @@ pub(super) fn summary() -> RunSummary {
         target: "mail.example.org:993".into(),
         verdict: Verdict::Down,
         summary: "down everywhere".into(),
+        check: Some("imap-fra".into()),
     }
 }
 
@@ -665,6 +669,8 @@ pub(super) fn agents() -> Vec<AgentSummary> {
                 count: 14,
                 why: "the name is taken".into(),
             }),
+            spool: Some(spool()),
+            schedule: Some(schedule()),
         },
         AgentSummary {
             name: "b".parse().unwrap(),
@@ -680,6 +686,8 @@ pub(super) fn agents() -> Vec<AgentSummary> {
             state: AgentState::Expired,
             certificate_ends: None,
             rejected: None,
+            spool: None,
+            schedule: None,
         },
     ]
 }
@@ -905,4 +913,35 @@ fn v6() -> std::net::IpAddr {
 
 fn id() -> Uuid {
     Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)
+}
+
+pub(super) fn run_check() -> RunCheck {
+    RunCheck {
+        name: "imap-fra".parse().unwrap(),
+        check_id: id(),
+        round_at: Timestamp::from_microsecond(1_700_000_000_000_003).unwrap(),
+        late: true,
+    }
+}
+
+pub(super) fn spool() -> SpoolState {
+    SpoolState {
+        made: 9,
+        waiting: 4,
+        bytes: 1024,
+        dropped: 3,
+        dropped_failures: 1,
+        oldest_at: Some(Timestamp::from_microsecond(1_700_000_000_000_004).unwrap()),
+    }
+}
+
+pub(super) fn schedule() -> ScheduleState {
+    ScheduleState {
+        sum: u64::MAX - 1,
+        checks: 2,
+        started: 7,
+        skipped: 1,
+        clock_jumps: 3,
+        latest_us: 812,
+    }
 }

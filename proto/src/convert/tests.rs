@@ -18,7 +18,7 @@ use super::{WireError, sample};
 use crate::v1;
 
 /// Through the bytes and back, from a reference and from the value.
-fn round_trip<M, W>(value: M)
+pub(super) fn round_trip<M, W>(value: M)
 where
     M: TryFrom<W, Error = WireError> + PartialEq + Debug + Clone,
     W: From<M> + for<'a> From<&'a M> + Message + Default,

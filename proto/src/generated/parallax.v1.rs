@@ -1900,7 +1900,10 @@ pub struct CaptureRecord {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentMessage {
-    #[prost(oneof = "agent_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "agent_message::Message",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21"
+    )]
     pub message: ::core::option::Option<agent_message::Message>,
 }
 /// Nested message and enum types in `AgentMessage`.
@@ -1927,11 +1930,18 @@ pub mod agent_message {
         Capture(super::CaptureMade),
         #[prost(message, tag = "10")]
         Overdue(super::OrderOverdue),
+        #[prost(message, tag = "20")]
+        Results(super::ResultBatch),
+        #[prost(message, tag = "21")]
+        ChecksApplied(super::ChecksApplied),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CollectorMessage {
-    #[prost(oneof = "collector_message::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(
+        oneof = "collector_message::Message",
+        tags = "1, 2, 3, 4, 5, 6, 7, 20, 21, 22"
+    )]
     pub message: ::core::option::Option<collector_message::Message>,
 }
 /// Nested message and enum types in `CollectorMessage`.
@@ -1952,6 +1962,12 @@ pub mod collector_message {
         Draining(super::Draining),
         #[prost(message, tag = "7")]
         Signal(super::Signal),
+        #[prost(message, tag = "20")]
+        Checks(super::ChecksUpdate),
+        #[prost(message, tag = "21")]
+        ResultsKept(super::ResultsKept),
+        #[prost(message, tag = "22")]
+        Resume(super::SpoolResume),
     }
 }
 /// Who the agent is and what it can do. The name comes from its certificate, never from here.
@@ -1984,6 +2000,12 @@ pub struct Hello {
     /// reads that to its end.
     #[prost(bool, tag = "7")]
     pub continues: bool,
+    /// The checks that it repeats; what it lacks, or has in another form, it is sent.
+    #[prost(message, repeated, tag = "20")]
+    pub checks: ::prost::alloc::vec::Vec<KnownCheck>,
+    /// UUID of its spool, 16 bytes. Empty: it has none, and gets no checks.
+    #[prost(bytes = "vec", tag = "21")]
+    pub spool_epoch: ::prost::alloc::vec::Vec<u8>,
 }
 /// A credential in an agent's own configuration: what it is called, and the only host and user it is for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2040,6 +2062,12 @@ pub struct Heartbeat {
     /// Reports of stages that were not sent for want of room since the link is up; only from the agent.
     #[prost(uint64, tag = "9")]
     pub reports_dropped: u64,
+    /// How it stands with the results that wait at the agent; only from the agent.
+    #[prost(message, optional, tag = "20")]
+    pub spool: ::core::option::Option<SpoolState>,
+    /// How it stands with its checks; only from the agent.
+    #[prost(message, optional, tag = "21")]
+    pub schedule: ::core::option::Option<ScheduleState>,
 }
 /// One probe, or one round of experiments, to run once.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2201,6 +2229,177 @@ pub struct Cancel {
 pub struct Draining {
     #[prost(uint32, tag = "1")]
     pub reconnect_after_ms: u32,
+}
+/// A check that an agent repeats, in which form.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KnownCheck {
+    /// UUID, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub check_id: ::prost::alloc::vec::Vec<u8>,
+    /// As in `CheckAssignment`.
+    #[prost(fixed64, tag = "2")]
+    pub digest: u64,
+}
+/// What an agent is to repeat: a change of what its hello or the last update said, or everything.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChecksUpdate {
+    /// Whether it is everything: then what is not in `set` is gone.
+    #[prost(bool, tag = "1")]
+    pub full: bool,
+    #[prost(message, repeated, tag = "2")]
+    pub set: ::prost::alloc::vec::Vec<CheckAssignment>,
+    /// Ids of checks that it is to repeat no more.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// All digests that then count, by exclusive or.
+    #[prost(fixed64, tag = "4")]
+    pub sum: u64,
+}
+/// The update is on the agent's disk.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChecksApplied {
+    /// All digests that count there, by exclusive or.
+    #[prost(fixed64, tag = "1")]
+    pub sum: u64,
+    #[prost(uint32, tag = "2")]
+    pub checks: u32,
+    /// Why a check can't run there, each in words.
+    #[prost(string, repeated, tag = "3")]
+    pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A check, for one agent.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckAssignment {
+    /// UUID, 16 bytes, as every id of checks and results on the link.
+    #[prost(bytes = "vec", tag = "1")]
+    pub check_id: ::prost::alloc::vec::Vec<u8>,
+    /// The first 8 bytes, in network order, of the SHA-256 of this message's encoding with this field 0.
+    #[prost(fixed64, tag = "2")]
+    pub digest: u64,
+    /// What it is called and how often it was changed, for people.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    #[prost(message, optional, tag = "5")]
+    pub spec: ::core::option::Option<ProbeSpec>,
+    #[prost(uint32, tag = "6")]
+    pub every_ms: u32,
+    /// All vantage points begin at once, instead of spread over the interval.
+    #[prost(bool, tag = "7")]
+    pub together: bool,
+    /// The secret of `spec.login`, sealed to this agent.
+    #[prost(message, optional, tag = "8")]
+    pub secret: ::core::option::Option<SealedSecret>,
+    /// The credential that the agent keeps by itself, as in `Order`.
+    #[prost(string, tag = "9")]
+    pub credential: ::prost::alloc::string::String,
+    /// The secret was taken once, or this agent is to be the first to try it. Otherwise nobody logs in.
+    #[prost(bool, tag = "10")]
+    pub login_cleared: bool,
+}
+/// Results that wait at an agent, oldest first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResultBatch {
+    /// UUID of the spool that they are from, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub spool_epoch: ::prost::alloc::vec::Vec<u8>,
+    /// `failures` or `successes`.
+    #[prost(string, tag = "2")]
+    pub chain: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub results: ::prost::alloc::vec::Vec<SpooledResult>,
+}
+/// A result with its place: numbers of a chain ascend, and one that is missing was dropped for want of room.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SpooledResult {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(message, optional, tag = "2")]
+    pub result: ::core::option::Option<CheckResult>,
+}
+/// One vantage point's part of a round; also the record on disk. A round that was left out is `refused`, `overload`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckResult {
+    /// UUID version 7, made with the result.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub check_id: ::prost::alloc::vec::Vec<u8>,
+    /// The round's, UUID version 7: each agent computes the same.
+    #[prost(bytes = "vec", tag = "3")]
+    pub run_id: ::prost::alloc::vec::Vec<u8>,
+    /// Of the assignment that was carried out.
+    #[prost(fixed64, tag = "4")]
+    pub digest: u64,
+    /// When the round began, and when this part of it did: microseconds since the Unix epoch, on the collector's clock.
+    #[prost(int64, tag = "5")]
+    pub round_at_us: i64,
+    #[prost(int64, tag = "6")]
+    pub started_at_us: i64,
+    #[prost(message, optional, tag = "7")]
+    pub observation: ::core::option::Option<Observation>,
+}
+/// Results are stored; the agent may forget them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResultsKept {
+    #[prost(bytes = "vec", tag = "1")]
+    pub spool_epoch: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub chain: ::prost::alloc::string::String,
+    /// Everything of the chain up to this number.
+    #[prost(uint64, tag = "3")]
+    pub through: u64,
+}
+/// Up to which numbers the collector has everything of a spool: where delivery begins.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SpoolResume {
+    #[prost(bytes = "vec", tag = "1")]
+    pub spool_epoch: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub failures_through: u64,
+    #[prost(uint64, tag = "3")]
+    pub successes_through: u64,
+}
+/// The results that wait at an agent. Of a spool's life: made = acknowledged + waiting + dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SpoolState {
+    #[prost(uint64, tag = "1")]
+    pub made: u64,
+    #[prost(uint64, tag = "2")]
+    pub waiting: u64,
+    /// Size on disk.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Given up for want of room or for their age.
+    #[prost(uint64, tag = "4")]
+    pub dropped: u64,
+    /// Of those, results that were not ok.
+    #[prost(uint64, tag = "5")]
+    pub dropped_failures: u64,
+    /// When the oldest that waits was made, microseconds since the Unix epoch; 0: none waits.
+    #[prost(int64, tag = "6")]
+    pub oldest_at_us: i64,
+}
+/// How an agent keeps up with its checks, since it started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScheduleState {
+    /// All digests of its checks, by exclusive or.
+    #[prost(fixed64, tag = "1")]
+    pub sum: u64,
+    #[prost(uint32, tag = "2")]
+    pub checks: u32,
+    #[prost(uint64, tag = "3")]
+    pub started: u64,
+    /// Rounds that were left out: the one before was not over, or their time had passed.
+    #[prost(uint64, tag = "4")]
+    pub skipped: u64,
+    /// How often its wall clock went another way than its monotonic one.
+    #[prost(uint64, tag = "5")]
+    pub clock_jumps: u64,
+    /// How late the latest start of the last minute was, microseconds.
+    #[prost(uint64, tag = "6")]
+    pub latest_us: u64,
 }
 /// Generated client implementations.
 pub mod agent_link_client {
@@ -2502,6 +2701,780 @@ pub mod agent_link_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// When a check alerts. A rule that is absent never does.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlertRules {
+    #[prost(message, optional, tag = "1")]
+    pub failing: ::core::option::Option<FailRule>,
+    #[prost(message, optional, tag = "2")]
+    pub degraded: ::core::option::Option<FailRule>,
+    #[prost(message, repeated, tag = "3")]
+    pub latency: ::prost::alloc::vec::Vec<LatencyRule>,
+    #[prost(message, optional, tag = "4")]
+    pub certificate: ::core::option::Option<CertificateRule>,
+    /// No rule at all, not even the default ones.
+    #[prost(bool, tag = "5")]
+    pub none: bool,
+}
+/// So many vantage points for so many rounds.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct FailRule {
+    /// So many vantage points; never more than there are.
+    #[prost(uint32, tag = "1")]
+    pub vantages: u32,
+    /// If not 0, this share of those that answered instead, up to 1.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Rounds one after another until it fires.
+    #[prost(uint32, tag = "3")]
+    pub rounds: u32,
+    /// Good rounds one after another until it is over.
+    #[prost(uint32, tag = "4")]
+    pub recover_rounds: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LatencyRule {
+    /// A stage, or `total`.
+    #[prost(string, tag = "1")]
+    pub stage: ::prost::alloc::string::String,
+    /// Longer than so many milliseconds; 0: not asked.
+    #[prost(uint32, tag = "2")]
+    pub above_ms: u32,
+    /// Longer than so many times what is usual there; 0: not asked.
+    #[prost(double, tag = "3")]
+    pub above_baseline: f64,
+    #[prost(uint32, tag = "4")]
+    pub rounds: u32,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct CertificateRule {
+    /// A warning when it ends within so many days; 0: not asked.
+    #[prost(uint32, tag = "1")]
+    pub days: u32,
+    /// Critical when it ends within so many days; 0: not asked.
+    #[prost(uint32, tag = "2")]
+    pub critical_days: u32,
+    /// A warning when less than this part of its life is left, up to 1; 0: not asked.
+    #[prost(double, tag = "3")]
+    pub lifetime_left: f64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Alert {
+    /// 16 hexadecimal digits; the same for the same trouble, always.
+    #[prost(string, tag = "1")]
+    pub fingerprint: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The check it is about, by name; empty: an agent.
+    #[prost(string, tag = "3")]
+    pub check: ::prost::alloc::string::String,
+    /// `pending`, `firing`, `resolved`.
+    #[prost(string, tag = "4")]
+    pub state: ::prost::alloc::string::String,
+    /// `critical`, `warning`, `info`.
+    #[prost(string, tag = "5")]
+    pub severity: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub summary: ::prost::alloc::string::String,
+    #[prost(map = "string, string", tag = "7")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(map = "string, string", tag = "8")]
+    pub annotations: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// When the trouble was first seen, when it fired, when it was over: microseconds since the Unix epoch, 0: not yet.
+    #[prost(int64, tag = "9")]
+    pub since_us: i64,
+    #[prost(int64, tag = "10")]
+    pub fired_at_us: i64,
+    #[prost(int64, tag = "11")]
+    pub resolved_at_us: i64,
+    /// The run that shows it, and its trace; empty: none.
+    #[prost(string, tag = "12")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "13")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// It comes and goes so often that it is told less.
+    #[prost(bool, tag = "14")]
+    pub flapping: bool,
+    /// The silence, or the maintenance, that keeps it from being told; empty: none.
+    #[prost(string, tag = "15")]
+    pub silenced_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAlertsRequest {
+    /// Also those that are over.
+    #[prost(bool, tag = "1")]
+    pub all: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAlertsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub alerts: ::prost::alloc::vec::Vec<Alert>,
+    #[prost(message, repeated, tag = "2")]
+    pub receivers: ::prost::alloc::vec::Vec<ReceiverState>,
+}
+/// Who is told, and how that goes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReceiverState {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// `alertmanager`, `webhook`, `smtp`.
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    /// Notices since the collector started.
+    #[prost(uint64, tag = "3")]
+    pub sent: u64,
+    #[prost(uint64, tag = "4")]
+    pub failed: u64,
+    /// Notices that wait.
+    #[prost(uint64, tag = "5")]
+    pub waiting: u64,
+    /// Why the last one could not be sent; empty: it was.
+    #[prost(string, tag = "6")]
+    pub problem: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Silence {
+    /// UUID; empty when it is added.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Labels to what their values must look like: `fra-*`. All must match.
+    #[prost(map = "string, string", tag = "2")]
+    pub matchers: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Microseconds since the Unix epoch; a start of 0 is now.
+    #[prost(int64, tag = "3")]
+    pub starts_at_us: i64,
+    #[prost(int64, tag = "4")]
+    pub ends_at_us: i64,
+    /// Why.
+    #[prost(string, tag = "5")]
+    pub comment: ::prost::alloc::string::String,
+    /// SPIFFE URI of who made it.
+    #[prost(string, tag = "6")]
+    pub created_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSilencesRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSilencesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub silences: ::prost::alloc::vec::Vec<Silence>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndSilenceRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndSilenceResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestReceiversRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TestReceiversResponse {
+    /// How each of them took it.
+    #[prost(message, repeated, tag = "1")]
+    pub receivers: ::prost::alloc::vec::Vec<ReceiverState>,
+}
+/// Generated client implementations.
+pub mod alerts_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What is wrong with what checks watch, and who is told.
+    #[derive(Debug, Clone)]
+    pub struct AlertsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> AlertsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AlertsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            AlertsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Alerts and how their receivers stand. Viewer.
+        pub async fn list_alerts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAlertsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAlertsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Alerts/ListAlerts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Alerts", "ListAlerts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Keeps alerts from being told for a time. Operator. The answer is the silence with its id.
+        pub async fn add_silence(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Silence>,
+        ) -> std::result::Result<tonic::Response<super::Silence>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Alerts/AddSilence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Alerts", "AddSilence"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Silences that are not over. Viewer.
+        pub async fn list_silences(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSilencesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSilencesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Alerts/ListSilences",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Alerts", "ListSilences"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a silence now. Operator. NOT_FOUND: no such silence.
+        pub async fn end_silence(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndSilenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndSilenceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Alerts/EndSilence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Alerts", "EndSilence"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends each receiver a notice that says it is a test. Operator.
+        pub async fn test_receivers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TestReceiversRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestReceiversResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Alerts/TestReceivers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Alerts", "TestReceivers"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod alerts_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with AlertsServer.
+    #[async_trait]
+    pub trait Alerts: std::marker::Send + std::marker::Sync + 'static {
+        /// Alerts and how their receivers stand. Viewer.
+        async fn list_alerts(
+            &self,
+            request: tonic::Request<super::ListAlertsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAlertsResponse>,
+            tonic::Status,
+        >;
+        /// Keeps alerts from being told for a time. Operator. The answer is the silence with its id.
+        async fn add_silence(
+            &self,
+            request: tonic::Request<super::Silence>,
+        ) -> std::result::Result<tonic::Response<super::Silence>, tonic::Status>;
+        /// Silences that are not over. Viewer.
+        async fn list_silences(
+            &self,
+            request: tonic::Request<super::ListSilencesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSilencesResponse>,
+            tonic::Status,
+        >;
+        /// Ends a silence now. Operator. NOT_FOUND: no such silence.
+        async fn end_silence(
+            &self,
+            request: tonic::Request<super::EndSilenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndSilenceResponse>,
+            tonic::Status,
+        >;
+        /// Sends each receiver a notice that says it is a test. Operator.
+        async fn test_receivers(
+            &self,
+            request: tonic::Request<super::TestReceiversRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestReceiversResponse>,
+            tonic::Status,
+        >;
+    }
+    /// What is wrong with what checks watch, and who is told.
+    #[derive(Debug)]
+    pub struct AlertsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> AlertsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for AlertsServer<T>
+    where
+        T: Alerts,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/parallax.v1.Alerts/ListAlerts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAlertsSvc<T: Alerts>(pub Arc<T>);
+                    impl<T: Alerts> tonic::server::UnaryService<super::ListAlertsRequest>
+                    for ListAlertsSvc<T> {
+                        type Response = super::ListAlertsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAlertsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Alerts>::list_alerts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAlertsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Alerts/AddSilence" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddSilenceSvc<T: Alerts>(pub Arc<T>);
+                    impl<T: Alerts> tonic::server::UnaryService<super::Silence>
+                    for AddSilenceSvc<T> {
+                        type Response = super::Silence;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Silence>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Alerts>::add_silence(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddSilenceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Alerts/ListSilences" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSilencesSvc<T: Alerts>(pub Arc<T>);
+                    impl<
+                        T: Alerts,
+                    > tonic::server::UnaryService<super::ListSilencesRequest>
+                    for ListSilencesSvc<T> {
+                        type Response = super::ListSilencesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSilencesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Alerts>::list_silences(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSilencesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Alerts/EndSilence" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndSilenceSvc<T: Alerts>(pub Arc<T>);
+                    impl<T: Alerts> tonic::server::UnaryService<super::EndSilenceRequest>
+                    for EndSilenceSvc<T> {
+                        type Response = super::EndSilenceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndSilenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Alerts>::end_silence(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndSilenceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Alerts/TestReceivers" => {
+                    #[allow(non_camel_case_types)]
+                    struct TestReceiversSvc<T: Alerts>(pub Arc<T>);
+                    impl<
+                        T: Alerts,
+                    > tonic::server::UnaryService<super::TestReceiversRequest>
+                    for TestReceiversSvc<T> {
+                        type Response = super::TestReceiversResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TestReceiversRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Alerts>::test_receivers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TestReceiversSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for AlertsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "parallax.v1.Alerts";
+    impl<T> tonic::server::NamedService for AlertsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A run with its answer: the run document on the wire, and the form in which it is stored.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Run {
@@ -2542,6 +3515,24 @@ pub struct Run {
     /// The attempts whose packets were recorded.
     #[prost(message, repeated, tag = "15")]
     pub captures: ::prost::alloc::vec::Vec<CaptureRecord>,
+    /// The check that it is a round of; absent: asked by hand.
+    #[prost(message, optional, tag = "20")]
+    pub check: ::core::option::Option<RunCheck>,
+}
+/// Which round of which check a run is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunCheck {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// UUID.
+    #[prost(string, tag = "2")]
+    pub check_id: ::prost::alloc::string::String,
+    /// When the round began, microseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    pub round_at_us: i64,
+    /// It was closed so long after its end that nobody was alerted.
+    #[prost(bool, tag = "4")]
+    pub late: bool,
 }
 /// An experiment that the diagnosis ordered, and what it changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2680,6 +3671,14 @@ pub struct GetStatusResponse {
     /// What was lost, refused or cut for want of room since then; only what happened at all.
     #[prost(message, repeated, tag = "6")]
     pub drops: ::prost::alloc::vec::Vec<Drop>,
+    /// Checks that are there, and those of them that are paused.
+    #[prost(uint32, tag = "20")]
+    pub checks: u32,
+    #[prost(uint32, tag = "21")]
+    pub checks_paused: u32,
+    /// Alerts that are firing.
+    #[prost(uint32, tag = "22")]
+    pub alerts_firing: u32,
 }
 /// Something of which the collector could not take all.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2737,6 +3736,11 @@ pub struct Agent {
     /// `connected`, `lost`, `expired`: its certificate is over, `conflict`: another process comes under its name.
     #[prost(string, tag = "14")]
     pub state: ::prost::alloc::string::String,
+    /// The results that wait there, and how it keeps up with its checks, as it last said; absent if it never did.
+    #[prost(message, optional, tag = "20")]
+    pub spool: ::core::option::Option<SpoolState>,
+    #[prost(message, optional, tag = "21")]
+    pub schedule: ::core::option::Option<ScheduleState>,
 }
 /// Who was turned away because the name is taken.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2892,6 +3896,9 @@ pub struct ListRunsRequest {
     /// If not 0, only runs that began before; microseconds since the Unix epoch.
     #[prost(int64, tag = "4")]
     pub before_us: i64,
+    /// If not empty, only runs of the check of this name.
+    #[prost(string, tag = "20")]
+    pub check: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRunsResponse {
@@ -2910,6 +3917,9 @@ pub struct RunSummary {
     pub verdict: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub summary: ::prost::alloc::string::String,
+    /// The check that it is a round of, by name; empty: asked by hand.
+    #[prost(string, tag = "20")]
+    pub check: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRunRequest {
@@ -3799,6 +4809,983 @@ pub mod control_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "parallax.v1.Control";
     impl<T> tonic::server::NamedService for ControlServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A check as it is written down.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckDefinition {
+    /// Its name, unique among those that are there.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub spec: ::core::option::Option<ProbeSpec>,
+    /// Values of `--from`; one of them must match. Empty: every agent.
+    #[prost(string, repeated, tag = "3")]
+    pub from: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// At most so many agents; 0: no limit.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+    /// Length of a round.
+    #[prost(uint32, tag = "5")]
+    pub every_ms: u32,
+    /// All vantage points begin at once, instead of spread over the interval.
+    #[prost(bool, tag = "6")]
+    pub together: bool,
+    /// Whether the diagnosis of an unhealthy round may order experiments.
+    #[prost(bool, tag = "7")]
+    pub follow_up: bool,
+    /// The credential to log in with, by name.
+    #[prost(string, tag = "8")]
+    pub credential: ::prost::alloc::string::String,
+    /// Absent: the default rules.
+    #[prost(message, optional, tag = "9")]
+    pub rules: ::core::option::Option<AlertRules>,
+    /// Labels of its alerts.
+    #[prost(map = "string, string", tag = "10")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Where its alerts send people, a URL.
+    #[prost(string, tag = "11")]
+    pub runbook: ::prost::alloc::string::String,
+    /// When its alerts tell nobody.
+    #[prost(message, repeated, tag = "12")]
+    pub maintenance: ::prost::alloc::vec::Vec<Window>,
+}
+/// A time that may come again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Window {
+    /// When it first begins, microseconds since the Unix epoch.
+    #[prost(int64, tag = "1")]
+    pub from_us: i64,
+    #[prost(uint64, tag = "2")]
+    pub length_ms: u64,
+    /// From one beginning to the next; 0: once.
+    #[prost(uint64, tag = "3")]
+    pub every_ms: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyChecksRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub checks: ::prost::alloc::vec::Vec<CheckDefinition>,
+    /// Remove the checks that are not among these.
+    #[prost(bool, tag = "2")]
+    pub prune: bool,
+    /// Say what would change, and change nothing.
+    #[prost(bool, tag = "3")]
+    pub dry_run: bool,
+    /// A check that is there already is an error: ALREADY_EXISTS.
+    #[prost(bool, tag = "4")]
+    pub only_new: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyChecksResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<CheckChange>,
+}
+/// What became, or would become, of one check.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckChange {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// `added`, `changed`, `unchanged`, `removed`.
+    #[prost(string, tag = "2")]
+    pub what: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub fields: ::prost::alloc::vec::Vec<FieldChange>,
+    /// Agents that would run it now.
+    #[prost(message, repeated, tag = "4")]
+    pub asked: ::prost::alloc::vec::Vec<Choice>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldChange {
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub before: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub after: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChecksRequest {
+    /// If not empty, only the check of this name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListChecksResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub checks: ::prost::alloc::vec::Vec<CheckInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckInfo {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub check_id: ::prost::alloc::string::String,
+    /// How often it was put down or changed.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    #[prost(message, optional, tag = "3")]
+    pub definition: ::core::option::Option<CheckDefinition>,
+    #[prost(bool, tag = "4")]
+    pub paused: bool,
+    /// Microseconds since the Unix epoch.
+    #[prost(int64, tag = "5")]
+    pub changed_at_us: i64,
+    /// SPIFFE URI of who did.
+    #[prost(string, tag = "6")]
+    pub changed_by: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "7")]
+    pub agents: ::prost::alloc::vec::Vec<CheckAgent>,
+    /// The last round that was closed; absent before the first.
+    #[prost(message, optional, tag = "8")]
+    pub last: ::core::option::Option<RoundSummary>,
+}
+/// A check at one agent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckAgent {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    /// `running`, `sent`: it has not said yet that it took it, `offline`, `withheld`: its login is, `unable`.
+    #[prost(string, tag = "2")]
+    pub state: ::prost::alloc::string::String,
+    /// Why, in words.
+    #[prost(string, tag = "3")]
+    pub note: ::prost::alloc::string::String,
+    /// When the last result of it came, microseconds since the Unix epoch; 0: none since the collector started.
+    #[prost(int64, tag = "4")]
+    pub last_result_us: i64,
+}
+/// A round that was closed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoundSummary {
+    /// UUID version 7; also of the run, if it was kept.
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    /// Microseconds since the Unix epoch.
+    #[prost(int64, tag = "2")]
+    pub started_at_us: i64,
+    /// `healthy`, `partial`, `down`, `inconclusive`.
+    #[prost(string, tag = "3")]
+    pub verdict: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub summary: ::prost::alloc::string::String,
+    /// Vantage points by what became of them.
+    #[prost(uint32, tag = "5")]
+    pub ok: u32,
+    #[prost(uint32, tag = "6")]
+    pub degraded: u32,
+    #[prost(uint32, tag = "7")]
+    pub failed: u32,
+    #[prost(uint32, tag = "8")]
+    pub missing: u32,
+    #[prost(uint32, tag = "9")]
+    pub refused: u32,
+    /// It was closed so long after its end that nobody was alerted.
+    #[prost(bool, tag = "10")]
+    pub late: bool,
+    /// There is a run of it.
+    #[prost(bool, tag = "11")]
+    pub kept: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseCheckRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// False: it goes on.
+    #[prost(bool, tag = "2")]
+    pub paused: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseCheckResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveCheckRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveCheckResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckHistoryRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// From and until when, microseconds since the Unix epoch; 0: a day ago, now.
+    #[prost(int64, tag = "2")]
+    pub since_us: i64,
+    #[prost(int64, tag = "3")]
+    pub until_us: i64,
+    /// `auto`, `round`, `hour`, `day`; empty: `auto`.
+    #[prost(string, tag = "4")]
+    pub step: ::prost::alloc::string::String,
+    /// Values of `--from`; one of them must match. Empty: every agent.
+    #[prost(string, repeated, tag = "5")]
+    pub from: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// At most so many rows; 0: 10000.
+    #[prost(uint32, tag = "6")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckHistoryResponse {
+    /// The step that was taken: `round`, `hour`, `day`.
+    #[prost(string, tag = "1")]
+    pub step: ::prost::alloc::string::String,
+    /// By time, then agent.
+    #[prost(message, repeated, tag = "2")]
+    pub rows: ::prost::alloc::vec::Vec<HistoryRow>,
+    /// The rounds of that time, oldest first; only for the step `round`.
+    #[prost(message, repeated, tag = "3")]
+    pub rounds: ::prost::alloc::vec::Vec<RoundSummary>,
+}
+/// What one agent saw in one step of time.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryRow {
+    /// When the step begins, microseconds since the Unix epoch.
+    #[prost(int64, tag = "1")]
+    pub at_us: i64,
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub ok: u64,
+    #[prost(uint64, tag = "4")]
+    pub degraded: u64,
+    #[prost(uint64, tag = "5")]
+    pub failed: u64,
+    #[prost(uint64, tag = "6")]
+    pub refused: u64,
+    /// Results that should be there; fewer is a gap.
+    #[prost(uint64, tag = "7")]
+    pub expected: u64,
+    #[prost(message, repeated, tag = "8")]
+    pub stages: ::prost::alloc::vec::Vec<StageLatency>,
+    /// The certificate that was last seen; empty: none.
+    #[prost(string, tag = "9")]
+    pub certificate_sha256: ::prost::alloc::string::String,
+    /// Seconds since the Unix epoch.
+    #[prost(int64, tag = "10")]
+    pub certificate_not_after_s: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StageLatency {
+    /// A stage, or `total`.
+    #[prost(string, tag = "1")]
+    pub stage: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub p50_us: u64,
+    #[prost(uint64, tag = "3")]
+    pub p95_us: u64,
+    #[prost(uint64, tag = "4")]
+    pub p99_us: u64,
+    #[prost(uint64, tag = "5")]
+    pub count: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredResult {
+    /// UUID version 7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// UUID version 7.
+    #[prost(string, tag = "3")]
+    pub run_id: ::prost::alloc::string::String,
+    /// Microseconds since the Unix epoch, on the collector's clock.
+    #[prost(int64, tag = "4")]
+    pub started_at_us: i64,
+    /// `ok`, `degraded`, `failed`, `refused`.
+    #[prost(string, tag = "5")]
+    pub outcome: ::prost::alloc::string::String,
+    /// The stage that failed and how; empty: none did.
+    #[prost(string, tag = "6")]
+    pub stage: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub fault: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "8")]
+    pub total_us: u64,
+}
+/// Generated client implementations.
+pub mod checks_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Questions that agents repeat by themselves, and what came of them.
+    #[derive(Debug, Clone)]
+    pub struct ChecksClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ChecksClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ChecksClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ChecksClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Adds and changes checks, all or none. Operator. INVALID_ARGUMENT: one of them can't be.
+        pub async fn apply_checks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApplyChecksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyChecksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Checks/ApplyChecks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Checks", "ApplyChecks"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Checks with where they run and how their last round ended. Viewer. NOT_FOUND: no check of that name.
+        pub async fn list_checks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChecksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChecksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Checks/ListChecks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Checks", "ListChecks"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stops a check until it is resumed, or resumes it. Operator. NOT_FOUND: no such check.
+        pub async fn pause_check(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PauseCheckRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseCheckResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Checks/PauseCheck",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Checks", "PauseCheck"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a check; its results stay as long as they would have. Operator. NOT_FOUND: no such check.
+        pub async fn remove_check(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveCheckRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveCheckResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Checks/RemoveCheck",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Checks", "RemoveCheck"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What was seen over time. Viewer. NOT_FOUND: no such check.
+        pub async fn check_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Checks/CheckHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Checks", "CheckHistory"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The single results. Viewer. NOT_FOUND: no such check.
+        pub async fn check_results(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StoredResult>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Checks/CheckResults",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Checks", "CheckResults"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod checks_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ChecksServer.
+    #[async_trait]
+    pub trait Checks: std::marker::Send + std::marker::Sync + 'static {
+        /// Adds and changes checks, all or none. Operator. INVALID_ARGUMENT: one of them can't be.
+        async fn apply_checks(
+            &self,
+            request: tonic::Request<super::ApplyChecksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyChecksResponse>,
+            tonic::Status,
+        >;
+        /// Checks with where they run and how their last round ended. Viewer. NOT_FOUND: no check of that name.
+        async fn list_checks(
+            &self,
+            request: tonic::Request<super::ListChecksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChecksResponse>,
+            tonic::Status,
+        >;
+        /// Stops a check until it is resumed, or resumes it. Operator. NOT_FOUND: no such check.
+        async fn pause_check(
+            &self,
+            request: tonic::Request<super::PauseCheckRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseCheckResponse>,
+            tonic::Status,
+        >;
+        /// Ends a check; its results stay as long as they would have. Operator. NOT_FOUND: no such check.
+        async fn remove_check(
+            &self,
+            request: tonic::Request<super::RemoveCheckRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveCheckResponse>,
+            tonic::Status,
+        >;
+        /// What was seen over time. Viewer. NOT_FOUND: no such check.
+        async fn check_history(
+            &self,
+            request: tonic::Request<super::CheckHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckHistoryResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the CheckResults method.
+        type CheckResultsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::StoredResult, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The single results. Viewer. NOT_FOUND: no such check.
+        async fn check_results(
+            &self,
+            request: tonic::Request<super::CheckHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::CheckResultsStream>,
+            tonic::Status,
+        >;
+    }
+    /// Questions that agents repeat by themselves, and what came of them.
+    #[derive(Debug)]
+    pub struct ChecksServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ChecksServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ChecksServer<T>
+    where
+        T: Checks,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/parallax.v1.Checks/ApplyChecks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApplyChecksSvc<T: Checks>(pub Arc<T>);
+                    impl<
+                        T: Checks,
+                    > tonic::server::UnaryService<super::ApplyChecksRequest>
+                    for ApplyChecksSvc<T> {
+                        type Response = super::ApplyChecksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApplyChecksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Checks>::apply_checks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApplyChecksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Checks/ListChecks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChecksSvc<T: Checks>(pub Arc<T>);
+                    impl<T: Checks> tonic::server::UnaryService<super::ListChecksRequest>
+                    for ListChecksSvc<T> {
+                        type Response = super::ListChecksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChecksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Checks>::list_checks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChecksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Checks/PauseCheck" => {
+                    #[allow(non_camel_case_types)]
+                    struct PauseCheckSvc<T: Checks>(pub Arc<T>);
+                    impl<T: Checks> tonic::server::UnaryService<super::PauseCheckRequest>
+                    for PauseCheckSvc<T> {
+                        type Response = super::PauseCheckResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PauseCheckRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Checks>::pause_check(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PauseCheckSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Checks/RemoveCheck" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveCheckSvc<T: Checks>(pub Arc<T>);
+                    impl<
+                        T: Checks,
+                    > tonic::server::UnaryService<super::RemoveCheckRequest>
+                    for RemoveCheckSvc<T> {
+                        type Response = super::RemoveCheckResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveCheckRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Checks>::remove_check(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveCheckSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Checks/CheckHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckHistorySvc<T: Checks>(pub Arc<T>);
+                    impl<
+                        T: Checks,
+                    > tonic::server::UnaryService<super::CheckHistoryRequest>
+                    for CheckHistorySvc<T> {
+                        type Response = super::CheckHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Checks>::check_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Checks/CheckResults" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckResultsSvc<T: Checks>(pub Arc<T>);
+                    impl<
+                        T: Checks,
+                    > tonic::server::ServerStreamingService<super::CheckHistoryRequest>
+                    for CheckResultsSvc<T> {
+                        type Response = super::StoredResult;
+                        type ResponseStream = T::CheckResultsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Checks>::check_results(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckResultsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ChecksServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "parallax.v1.Checks";
+    impl<T> tonic::server::NamedService for ChecksServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -67,6 +67,7 @@ impl Run {
                 .unwrap_or_default(),
             experiments: self.records.all(),
             captures: self.captures.all(),
+            check: None,
             vantages: observations,
             verdict,
             summary,

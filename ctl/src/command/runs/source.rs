@@ -65,6 +65,7 @@ impl<'a> Runs<'a> {
             target: Some(run.target.clone().into()),
             verdict: Verdict::Healthy.to_string(),
             before_us: run.started_at.as_microsecond(),
+            ..ListRunsRequest::default()
         });
         let Some(good) = found.await?.into_iter().next() else {
             let none = format!("no good run of {} before this one is known", run.target.input);
