@@ -75,6 +75,17 @@ pub(crate) const CALLS: &[(&str, Needs, Written)] = &[
         OPERATOR,
         Written::Handler,
     ),
+    ("/parallax.v1.Checks/ApplyChecks", OPERATOR, Written::Handler),
+    ("/parallax.v1.Checks/ListChecks", VIEWER, Written::Not),
+    ("/parallax.v1.Checks/PauseCheck", OPERATOR, Written::Handler),
+    ("/parallax.v1.Checks/RemoveCheck", OPERATOR, Written::Handler),
+    ("/parallax.v1.Checks/CheckHistory", VIEWER, Written::Not),
+    ("/parallax.v1.Checks/CheckResults", VIEWER, Written::Not),
+    ("/parallax.v1.Alerts/ListAlerts", VIEWER, Written::Not),
+    ("/parallax.v1.Alerts/AddSilence", OPERATOR, Written::Handler),
+    ("/parallax.v1.Alerts/ListSilences", VIEWER, Written::Not),
+    ("/parallax.v1.Alerts/EndSilence", OPERATOR, Written::Handler),
+    ("/parallax.v1.Alerts/TestReceivers", OPERATOR, Written::Handler),
     ("/parallax.v1.Identity/Join", Needs::Nothing, Written::Handler),
     (RENEW, Needs::Identity, Written::Handler),
     (
@@ -256,10 +267,13 @@ mod tests {
             "Join" => true,
             "Open" => role == Some(Agent),
             "Renew" | "Export" => matches!(role, Some(Agent | Viewer | Operator | Admin)),
-            "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" | "ListCredentials" => {
+            "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" | "ListCredentials" | "ListChecks"
+            | "CheckHistory" | "CheckResults" | "ListAlerts" | "ListSilences" => {
                 matches!(role, Some(Viewer | Operator | Admin))
             }
-            "RunProbe" | "GetCaptures" | "SetCredential" | "RemoveCredential" | "CloseCircuit" => {
+            "RunProbe" | "GetCaptures" | "SetCredential" | "RemoveCredential" | "CloseCircuit"
+            | "ApplyChecks" | "PauseCheck" | "RemoveCheck" | "AddSilence" | "EndSilence"
+            | "TestReceivers" => {
                 matches!(role, Some(Operator | Admin))
             }
             "RemoveAgent" | "CreateToken" | "ListTokens" | "RevokeToken" | "ListIdentities"
@@ -306,7 +320,10 @@ mod tests {
         let contract = concat!(
             include_str!("../../../proto/parallax/v1/access.proto"),
             include_str!("../../../proto/parallax/v1/agent_link.proto"),
+            include_str!("../../../proto/parallax/v1/alert.proto"),
+            include_str!("../../../proto/parallax/v1/check.proto"),
             include_str!("../../../proto/parallax/v1/control.proto"),
+            include_str!("../../../proto/parallax/v1/credential.proto"),
             include_str!("../../../proto/parallax/v1/identity.proto"),
         );
         let mut service = "";

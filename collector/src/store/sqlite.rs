@@ -4,6 +4,7 @@ mod agents;
 mod audit;
 mod captures;
 mod certificates;
+mod checks;
 mod circuits;
 mod credentials;
 mod runs;
@@ -45,6 +46,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
+    include_str!("migrations/5.sql"),
 ];
 
 /// A SQLite database, in a file or in memory.

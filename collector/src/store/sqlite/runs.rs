@@ -50,9 +50,9 @@ pub(super) async fn latest(
     limit: u32,
 ) -> Result<Vec<RunSummary>, StoreError> {
     sqlx::query(
-        "SELECT id, started_at, target, verdict, summary FROM runs \
-         WHERE ($1 IS NULL OR target_key = $1) AND ($2 IS NULL OR verdict = $2) \
-         AND ($3 IS NULL OR started_at < $3) ORDER BY started_at DESC, id DESC LIMIT $4",
+        "SELECT runs.id, started_at, target, verdict, summary, checks.name AS check_name \
+         FROM runs LEFT JOIN checks ON checks.no = runs.check_no WHERE ($1 IS NULL OR target_key = $1) AND ($2 IS NULL OR verdict = $2) \
+         AND ($3 IS NULL OR started_at < $3) ORDER BY started_at DESC, runs.id DESC LIMIT $4",
     )
     .bind(meant.target.as_ref().map(target_key))
     .bind(meant.verdict.map(Verdict::as_str))
@@ -202,6 +202,7 @@ fn read_summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
         target: row.try_get("target")?,
         verdict: Verdict::from_name(row.try_get("verdict")?),
         summary: row.try_get("summary")?,
+        check: row.try_get("check_name")?,
     })
 }
 

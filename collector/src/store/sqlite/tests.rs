@@ -62,6 +62,7 @@ fn run(id: u128) -> RunDocument {
         compared_with: None,
         changes: Vec::new(),
         captures: Vec::new(),
+        check: None,
         schema: RUN_SCHEMA.into(),
         run_id: Uuid::from_u128(id),
         trace_id: None,
