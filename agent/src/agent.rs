@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parallax_identity::seal::{SealError, SealingKey};
-use parallax_identity::{CollectorAddress, Dialer, IdentityError};
+use parallax_identity::{CollectorAddress, Dialer, IdentityError, OwnFiles};
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::{AgentName, Labels};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +38,8 @@ pub struct AgentOptions {
     pub collector: CollectorAddress,
     /// Buys the identity, if there is none yet.
     pub token: Option<JoinToken>,
+    /// An identity that others certify, instead of one that a token buys.
+    pub own: Option<OwnFiles>,
     /// Where a token is looked for again when the identity is lost.
     pub token_file: Option<PathBuf>,
     /// The vantage point's unique name; without one, that of the identity that is kept.
@@ -113,6 +115,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         dir: &options.state_dir,
         collector: &options.collector,
         token: options.token.as_ref(),
+        own: options.own.as_ref(),
         name: options.name.as_ref(),
     };
     let identity = tokio::select! {
@@ -147,15 +150,23 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         runner: Arc::new(runner),
         instance: instance(),
     };
-    let keeper = Keeper {
-        identity,
-        dialer,
-        dir: options.state_dir,
-        token_file: options.token_file,
+    let keeping = async {
+        match options.own {
+            Some(files) => identity::follow(files, identity, &dialer).await,
+            None => {
+                let keeper = Keeper {
+                    identity,
+                    dialer: dialer.clone(),
+                    dir: options.state_dir,
+                    token_file: options.token_file,
+                };
+                keeper.keep_fresh().await;
+            }
+        }
     };
     tokio::select! {
         () = link.keep(stop) => {}
-        () = keeper.keep_fresh() => {}
+        () = keeping => {}
         () = policy => {}
     }
     telemetry.shutdown().await;

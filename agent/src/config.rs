@@ -2,11 +2,12 @@
 
 mod args;
 mod file;
+mod own;
 mod policy;
 
 use std::path::{Path, PathBuf};
 
-use parallax_identity::CollectorAddress;
+use parallax_identity::{CollectorAddress, OwnFiles};
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::{AgentName, Labels, parse_label};
 use parallax_telemetry::logs::LogFormat;
@@ -14,10 +15,12 @@ use serde::Serialize;
 
 use crate::agent::{AgentOptions, DEFAULT_PROBES};
 use crate::credentials::LocalCredentials;
+use crate::identity;
 use crate::network::LocalNetwork;
 
 pub use args::{Args, Command, RunArgs, StateArgs};
 pub use file::ConfigError;
+pub use own::OwnIdentity;
 pub use policy::{Place, StatedPolicy};
 
 use file::{File, NetworkTable};
@@ -46,6 +49,9 @@ pub struct Config {
     /// A file with the join token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// An identity that others certify, instead of one that a token buys.
+    #[serde(flatten)]
+    pub own: Option<OwnIdentity>,
     /// PEM files with trust anchors for the targets' certificates.
     pub ca_files: Vec<PathBuf>,
     /// Probes at a time.
@@ -106,6 +112,22 @@ impl Config {
             file.policy,
             file.policy_file.as_deref(),
         )?;
+        let token_file = args.token_file.clone().or(file.token_file);
+        let own = OwnIdentity::of(
+            args,
+            OwnFiles {
+                certificate: file.certificate.unwrap_or_default(),
+                key: file.key.unwrap_or_default(),
+                ca: file.collector_ca,
+            },
+        )?;
+        if own.is_some() && token_file.is_some() {
+            return Err(ConfigError::value(
+                "token-file",
+                "a token",
+                "of use beside a certificate of your own PKI",
+            ));
+        }
         Ok(Self {
             collector,
             name: name
@@ -116,7 +138,8 @@ impl Config {
                 .clone()
                 .or(file.state_dir)
                 .unwrap_or_else(default_state_dir),
-            token_file: args.token_file.clone().or(file.token_file),
+            token_file,
+            own,
             ca_files: if args.ca_file.is_empty() {
                 file.ca_files
             } else {
@@ -147,6 +170,19 @@ impl Config {
         Ok(text)
     }
 
+    /// Whether the identity that others certify can be read now.
+    ///
+    /// # Errors
+    /// When it can't, or is not an agent's of this name.
+    pub fn check_identity(&self) -> Result<(), ConfigError> {
+        let Some(own) = &self.own else {
+            return Ok(());
+        };
+        let read = identity::of_files(&own.clone().into_files(), self.name.as_ref());
+        read.map(|_| ())
+            .map_err(|error| ConfigError::wrong("certificate", &error))
+    }
+
     /// Whether each secret of its own can be read now.
     ///
     /// # Errors
@@ -170,6 +206,7 @@ impl Config {
             collector: self.collector,
             token,
             token_file: self.token_file,
+            own: self.own.map(OwnIdentity::into_files),
             name: self.name,
             labels: self.labels,
             state_dir: self.state_dir,

@@ -1,16 +1,18 @@
 //! The agent's own identity: bought once with a token, kept, renewed before it ends.
 
 mod keeper;
+mod own;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{CollectorAddress, Dialer, Identity, IdentityError, JoinError, LocalKey};
+use parallax_identity::{CollectorAddress, Dialer, Identity, IdentityError, JoinError, LocalKey, OwnFiles};
 use parallax_model::identity::Role;
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::AgentName;
 
 pub(crate) use keeper::Keeper;
+pub(crate) use own::{follow, of_files};
 
 /// Between two tries to join a collector that is not there yet.
 const JOIN_AGAIN: Duration = Duration::from_secs(2);
@@ -44,6 +46,16 @@ pub enum NoIdentity {
         /// Whose was asked for.
         wanted: String,
     },
+    /// A certificate that others made is not for this agent.
+    #[error("the certificate in {file} is of {kept}, not of {wanted}")]
+    OfSomebodyElse {
+        /// The file.
+        file: String,
+        /// Whose it is.
+        kept: String,
+        /// Whose is needed.
+        wanted: String,
+    },
     /// Nobody said who this is.
     #[error("a new agent needs a name: give --name")]
     NoName,
@@ -60,11 +72,15 @@ pub(crate) struct Wanted<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) collector: &'a CollectorAddress,
     pub(crate) token: Option<&'a JoinToken>,
+    pub(crate) own: Option<&'a OwnFiles>,
     pub(crate) name: Option<&'a AgentName>,
 }
 
 /// The identity that is kept, or a new one for the token. A collector that is not there yet is waited for.
 pub(crate) async fn obtain(wanted: &Wanted<'_>) -> Result<Identity, NoIdentity> {
+    if let Some(files) = wanted.own {
+        return of_files(files, wanted.name);
+    }
     let dir = || wanted.dir.display().to_string();
     let kept = Identity::load(wanted.dir)?;
     if let Some(kept) = kept {

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         return print(config.to_toml());
     }
     if args.check_config {
-        let readable = config.check_credentials();
+        let readable = config.check_credentials().and_then(|()| config.check_identity());
         return match readable.and_then(|()| config.into_options(&args)) {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => complain(USAGE, &error.to_string()),

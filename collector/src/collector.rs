@@ -87,6 +87,7 @@ impl Collector {
         parallax_identity::install_provider();
         let data = DataDir::open(&config.data_dir)?;
         let claim = data.claim()?;
+        data.keep_pki(config.own_pki.as_ref().map(|own| &own.trust_domain))?;
         let (store, admission) = data.admission(config.terms).await?;
         let grpc = listen(config.listen, "--listen")?;
         let http = listen(config.http, "--http")?;
@@ -101,11 +102,15 @@ impl Collector {
         let listen_addr = grpc.local_addr().ok();
         let http_addr = http.local_addr().ok();
         let metrics = Arc::clone(&parts.shared.metrics);
-        let proof = server::certified(admission, config.advertised_names())
-            .map_err(|error| StartError::Identity(error.to_string()))?;
+        let connections = Arc::clone(&parts.shared.connections);
+        let proof = match &config.own_pki {
+            Some(own) => server::certified_by_others(own.files.clone(), connections),
+            None => server::certified(Arc::clone(&admission), config.advertised_names()),
+        };
+        let proof = proof.map_err(|error| StartError::Identity(error.to_string()))?;
         parts.shared.limits = Limits::new(&config.limits);
         let page = Page::open(http, config, proof.clone()).map_err(StartError::Page)?;
-        let acceptor = Acceptor::new(grpc, proof, metrics, config.limits, config.terms.grace);
+        let acceptor = Acceptor::new(grpc, proof, metrics, config.limits, &admission);
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         parts.helpers.push(tokio::spawn(acceptor.run(connections)));
         parts.helpers.push(tokio::spawn(page.serve(parts.shared.clone())));

@@ -13,8 +13,10 @@ use std::str::FromStr;
 use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
-pub use args::{Args, Command, ListArgs, ListFormat, RevokeArgs, ServeArgs, TokenArgs, TokenCommand};
-pub use certificates::Terms;
+pub use args::{
+    Args, Command, ListArgs, ListFormat, RevokeArgs, ServeArgs, TlsArgs, TokenArgs, TokenCommand,
+};
+pub use certificates::{OwnPki, Terms};
 pub use file::ConfigError;
 pub use limits::Limits;
 pub use page::Page;
@@ -52,6 +54,9 @@ pub struct Config {
     /// How the page is guarded.
     #[serde(flatten)]
     pub page: Page,
+    /// Where identities come from, if not from the collector's own CA.
+    #[serde(skip)]
+    pub own_pki: Option<OwnPki>,
     /// How much one caller can have.
     pub limits: Limits,
 }
@@ -88,6 +93,7 @@ impl Config {
             log_filter: args.log_filter.clone().or(file.log_filter),
             terms,
             page,
+            own_pki: OwnPki::load(&args.tls, file.tls)?,
             limits: file.limits,
         };
         config.check()?;
@@ -124,9 +130,23 @@ impl Config {
         }
         text.push_str(&self.terms.to_toml());
         text.push_str(&self.page.to_toml()?);
-        // A table ends what stands before it, so it comes last.
+        // A table ends what stands before it, so tables come last.
+        if let Some(own) = &self.own_pki {
+            text.push_str(&own.to_toml()?);
+        }
         text.push_str(&self.limits.to_toml());
         Ok(text)
+    }
+
+    /// Whether the files of a PKI of one's own can be used now.
+    ///
+    /// # Errors
+    /// For the first that can't.
+    pub fn check_files(&self) -> Result<(), ConfigError> {
+        match self.own_pki.as_ref().map(|own| own.files.served()) {
+            Some(Err(error)) => Err(ConfigError::Files(error.to_string())),
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
 
     /// What the server certificate is to be valid for.
@@ -292,6 +312,22 @@ mod tests {
         .unwrap();
         let (_directory, path) = file(&config.to_toml().unwrap());
         assert_eq!(load(&["--config", &path]).unwrap(), config);
+    }
+
+    #[test]
+    fn a_pki_of_ones_own_is_given_whole_or_not_at_all() {
+        let table = "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\nclient_ca = \"ca.pem\"\n";
+        let (_directory, path) = file(&format!("{table}trust_domain = \"corp.example\"\n"));
+        let config = load(&["--config", &path, "--tls-client-ca", "a.pem,b.pem"]).unwrap();
+        let own = config.own_pki.as_ref().unwrap();
+        assert_eq!(own.trust_domain.to_string(), "corp.example");
+        assert_eq!(own.files.ca, [PathBuf::from("a.pem"), PathBuf::from("b.pem")]);
+        let (_again, printed) = file(&config.to_toml().unwrap());
+        assert_eq!(load(&["--config", &printed]).unwrap(), config);
+        let (_part, path) = file(table);
+        let problem = load(&["--config", &path]).unwrap_err().to_string();
+        assert!(problem.contains("trust_domain are given together"), "{problem}");
+        assert!(load(&["--config", &path, "--trust-domain", "Corp"]).is_err());
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parallax_identity::{Readers, write_whole};
+use parallax_model::identity::TrustDomain;
+
 use crate::config::Terms;
 use crate::error::StartError;
 use crate::identity::Admission;
@@ -13,6 +16,8 @@ use crate::store::{Sqlite, Store};
 
 const LOCK: &str = "collector.lock";
 const DATABASE: &str = "collector.db";
+/// The trust domain, where the collector has no CA of its own.
+const OWN_PKI: &str = "own-pki";
 
 /// A data directory, made for its owner alone if there was none.
 #[derive(Debug, Clone)]
@@ -71,9 +76,39 @@ impl DataDir {
         terms: Terms,
     ) -> Result<(Arc<dyn Store>, Arc<Admission>), StartError> {
         let store = self.store().await?;
+        if let Some(domain) = self.pki()? {
+            let admission = Admission::of_others(domain, Arc::clone(&store));
+            return Ok((store, Arc::new(admission)));
+        }
         let admission = Admission::open(&self.path, Arc::clone(&store), terms)
             .map_err(|error| StartError::Identity(error.to_string()))?;
         Ok((store, Arc::new(admission)))
+    }
+
+    /// Remembers whose identities the collector of this directory takes: those of a trust domain that others certify, or
+    /// of its own CA. Whoever makes a token beside it finds out.
+    pub(crate) fn keep_pki(&self, domain: Option<&TrustDomain>) -> Result<(), StartError> {
+        let path = self.path.join(OWN_PKI);
+        let kept = match domain {
+            Some(domain) => write_whole(&path, format!("{domain}\n").as_bytes(), Readers::All),
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        };
+        kept.map_err(|source| Self::problem(&self.path, source))
+    }
+
+    fn pki(&self) -> Result<Option<TrustDomain>, StartError> {
+        let path = self.path.join(OWN_PKI);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match text.trim().parse() {
+                Ok(domain) => Ok(Some(domain)),
+                Err(error) => Err(StartError::Identity(format!("{}: {error}", path.display()))),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Self::problem(&self.path, source)),
+        }
     }
 
     fn problem(path: &Path, source: io::Error) -> StartError {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use parallax_identity::{Authority, Identity, IdentityError};
-use parallax_model::identity::{Role, SpiffeId};
+use parallax_model::identity::{Role, SpiffeId, TrustDomain};
 use parallax_model::token::{JoinToken, TokenNames};
 use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::v1;
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256 as Hasher};
 
 use crate::config::Terms;
 use crate::peer::Peer;
-use crate::store::{CertificateRecord, Sha256, Spent, Store, StoreError, TokenRecord, token_id};
+use crate::store::{CertificateRecord, Sha256, Spent, Standing, Store, StoreError, TokenRecord, token_id};
 
 /// How long a token is good when nothing else is asked.
 pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(3600);
@@ -81,15 +81,29 @@ pub(crate) enum JoinRefusal {
     Connected(SpiffeId),
     #[error("this certificate is worth nothing any more; join again with a new token")]
     NotRenewed,
+    #[error(
+        "this collector has no CA of its own: identities come from the operators' PKI; give the process a certificate \
+         for {names} (--certificate, --key and the collector's CA)",
+        names = parallax_identity::how_to_call(.0)
+    )]
+    OwnPki(TrustDomain),
     #[error("{0}")]
     Malformed(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Gives out identities.
+/// Where identities come from.
+enum Source {
+    /// From the CA of this collector.
+    BuiltIn(Box<Authority>),
+    /// From elsewhere; this collector only looks at them.
+    Own(TrustDomain),
+}
+
+/// Gives out identities, or knows that others do.
 pub(crate) struct Admission {
-    authority: Authority,
+    source: Source,
     store: Arc<dyn Store>,
     terms: Terms,
 }
@@ -99,17 +113,30 @@ impl Admission {
     pub(crate) fn open(directory: &Path, store: Arc<dyn Store>, terms: Terms) -> Result<Self, IdentityError> {
         let authority = Authority::load_or_create(directory)?;
         Ok(Self {
-            authority,
+            source: Source::BuiltIn(Box::new(authority)),
             store,
             terms,
         })
+    }
+
+    /// No authority: certificates are of this trust domain and others issue them.
+    pub(crate) fn of_others(domain: TrustDomain, store: Arc<dyn Store>) -> Self {
+        Self {
+            source: Source::Own(domain),
+            store,
+            // Nothing is renewed here, so that nothing stays good beyond its end.
+            terms: Terms {
+                grace: Duration::ZERO,
+                ..Terms::default()
+            },
+        }
     }
 
     /// An authority that is gone with the process.
     pub(crate) fn ephemeral(store: Arc<dyn Store>) -> Result<Self, IdentityError> {
         let authority = Authority::ephemeral()?;
         Ok(Self {
-            authority,
+            source: Source::BuiltIn(Box::new(authority)),
             store,
             terms: Terms::default(),
         })
@@ -122,7 +149,61 @@ impl Admission {
 
     /// What stays the same of this collector, in hexadecimal.
     pub(crate) fn fingerprint(&self) -> String {
-        hex::encode(self.authority.fingerprint())
+        match &self.source {
+            Source::BuiltIn(authority) => hex::encode(authority.fingerprint()),
+            Source::Own(domain) => hex::encode(hash(domain.to_string().as_bytes())),
+        }
+    }
+
+    /// The trust domain of whoever may come in.
+    pub(crate) fn domain(&self) -> TrustDomain {
+        match &self.source {
+            Source::BuiltIn(_) => TrustDomain::BUILT_IN,
+            Source::Own(domain) => domain.clone(),
+        }
+    }
+
+    /// Whether others issue the certificates.
+    pub(crate) const fn is_of_others(&self) -> bool {
+        matches!(self.source, Source::Own(_))
+    }
+
+    /// Why there are no tokens, where others issue the certificates.
+    pub(crate) fn sells_nothing(&self) -> Option<JoinRefusal> {
+        self.authority().err()
+    }
+
+    /// Somebody of that role and name here, whatever trust domain was said.
+    pub(crate) fn here(&self, id: SpiffeId) -> SpiffeId {
+        SpiffeId {
+            domain: self.domain(),
+            ..id
+        }
+    }
+
+    /// Whether the one at the other end was taken out. Nobody inside the process ever is.
+    pub(crate) async fn standing(&self, peer: &Peer) -> Result<Standing, StoreError> {
+        let (Some(id), Some(sha256)) = (&peer.spiffe, peer.certificate) else {
+            return Ok(Standing::Good);
+        };
+        if !self.is_of_others() {
+            return self.store.standing(sha256).await;
+        }
+        let ends = peer.ends.and_then(|ends| Timestamp::try_from(ends).ok());
+        let certificate = CertificateRecord {
+            sha256,
+            spiffe_id: id.to_string(),
+            issued_at: Timestamp::now(),
+            not_after: ends.unwrap_or(Timestamp::MAX),
+        };
+        self.store.meet(certificate).await
+    }
+
+    fn authority(&self) -> Result<&Authority, JoinRefusal> {
+        match &self.source {
+            Source::BuiltIn(authority) => Ok(authority),
+            Source::Own(domain) => Err(JoinRefusal::OwnPki(domain.clone())),
+        }
     }
 
     /// The collector's own identity, for connections under these names.
@@ -130,15 +211,15 @@ impl Admission {
         let name = "collector"
             .parse()
             .map_err(|_| IdentityError::Certificate("name of the collector".into()))?;
-        let spiffe = SpiffeId {
-            role: Role::Collector,
-            name,
-        };
-        self.authority.issue_server(&spiffe, names)
+        let spiffe = SpiffeId::built_in(Role::Collector, name);
+        let authority = self.authority();
+        let authority = authority.map_err(|refusal| IdentityError::Certificate(refusal.to_string()))?;
+        authority.issue_server(&spiffe, names)
     }
 
     /// Makes a token. It is shown once; what is kept is the hash of its secret.
     pub(crate) async fn create_token(&self, wish: TokenWish, now: Timestamp) -> anyhow::Result<JoinToken> {
+        let authority = self.authority()?;
         let ttl = SignedDuration::try_from(wish.ttl)?;
         let secret: [u8; 24] = rand::random();
         let record = TokenRecord {
@@ -155,7 +236,7 @@ impl Admission {
             revoked_at: None,
         };
         self.store.add_token(record).await?;
-        Ok(JoinToken::new(secret, self.authority.fingerprint()))
+        Ok(JoinToken::new(secret, authority.fingerprint()))
     }
 
     /// Sells a certificate for a token. The token is spent only if a certificate comes of it.
@@ -168,6 +249,7 @@ impl Admission {
         is_connected: impl Fn(&SpiffeId) -> bool,
         now: Timestamp,
     ) -> Result<Joined, JoinRefusal> {
+        self.authority()?;
         let name: AgentName = request
             .name
             .parse()
@@ -175,10 +257,7 @@ impl Admission {
         let hash = hash(&request.token_secret);
         let token = self.store.token(hash).await?.ok_or(JoinRefusal::Unknown)?;
         check(&token, &name, now)?;
-        let spiffe = SpiffeId {
-            role: token.role,
-            name,
-        };
+        let spiffe = SpiffeId::built_in(token.role, name);
         let replaces = matches!(token.names, TokenNames::Only(_));
         if replaces && !token.takes_over && is_connected(&spiffe) {
             return Err(JoinRefusal::Connected(spiffe));
@@ -240,8 +319,8 @@ impl Admission {
         now: Timestamp,
     ) -> Result<(v1::Certificate, CertificateRecord), JoinRefusal> {
         let malformed = |error: &dyn std::fmt::Display| JoinRefusal::Malformed(format!("csr_der: {error}"));
-        let chain = self
-            .authority
+        let authority = self.authority()?;
+        let chain = authority
             .issue(csr_der, spiffe, self.terms.lifetime)
             .map_err(|error| malformed(&error))?;
         let leaf = chain
@@ -256,7 +335,7 @@ impl Admission {
         };
         let certificate = v1::Certificate {
             chain_der: chain,
-            anchors_der: vec![self.authority.certificate().to_vec()],
+            anchors_der: vec![authority.certificate().to_vec()],
             spiffe_id: spiffe.to_string(),
         };
         Ok((certificate, record))

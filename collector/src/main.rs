@@ -47,7 +47,10 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
         return print(config.to_toml());
     }
     if args.check_config {
-        return ExitCode::SUCCESS;
+        return match config.check_files() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(USAGE, &error.to_string()),
+        };
     }
     if let Err(error) = init_logs(&config) {
         return complain(USAGE, &error.to_string());

@@ -156,10 +156,7 @@ mod tests {
     }
 
     fn agent(name: &str) -> SpiffeId {
-        SpiffeId {
-            role: Role::Agent,
-            name: name.parse().unwrap(),
-        }
+        SpiffeId::built_in(Role::Agent, name.parse().unwrap())
     }
 
     #[tokio::test]

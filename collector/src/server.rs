@@ -25,7 +25,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
-pub(crate) use accept::{Acceptor, certified};
+pub(crate) use accept::{Acceptor, certified, certified_by_others};
 pub(crate) use connection::Connection;
 pub(crate) use listen::listen;
 pub(crate) use places::{Place, Places};
@@ -97,7 +97,10 @@ pub(crate) async fn serve(
         .http2_max_pending_accept_reset_streams(Some(TAKEN_BACK_AT_MOST))
         .http2_max_local_error_reset_streams(Some(BROKEN_AT_MOST))
         .layer(Patience)
-        .layer(Doorkeeper::new(Arc::clone(&shared.store), shared.audit.clone()))
+        .layer(Doorkeeper::new(
+            Arc::clone(&shared.admission),
+            shared.audit.clone(),
+        ))
         .add_service(link)
         .add_service(control)
         .add_service(access)

@@ -135,6 +135,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     ) -> Answer<'_, bool>;
     /// Whether the owner of a certificate was removed after it was issued.
     fn standing(&self, sha256: Sha256) -> Answer<'_, Standing>;
+    /// Whether somebody may come in with a certificate that others issued; one that is new is remembered.
+    fn meet(&self, certificate: CertificateRecord) -> Answer<'_, Standing>;
+    /// Lets somebody in again who was taken out, with a certificate that is new; `false` when nobody of that identity
+    /// is out.
+    fn restore_identity(&self, spiffe_id: String) -> Answer<'_, bool>;
     /// Everybody who was let in, as far as they are remembered.
     fn identities(&self, now: Timestamp) -> Answer<'_, Vec<KnownIdentity>>;
     /// Who was taken out since then and has not come back, by SPIFFE URI, and when.

@@ -7,6 +7,7 @@ mod fake;
 mod flood;
 mod host;
 mod login;
+mod own_pki;
 mod page;
 mod renewal;
 mod runs;

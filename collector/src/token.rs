@@ -61,6 +61,9 @@ pub async fn create(data_dir: &Path, options: TokenOptions) -> anyhow::Result<Jo
         uses: options.uses,
         by: None,
     };
+    if let Some(refusal) = admission.sells_nothing() {
+        return Err(refusal.into());
+    }
     admission.create_token(wish, Timestamp::now()).await
 }
 

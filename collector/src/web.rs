@@ -7,6 +7,7 @@ mod tls;
 mod token;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode, header};
@@ -23,7 +24,7 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::peer::Peer;
 use crate::service::Shared;
-use crate::store::{RunFilter, Standing, Store};
+use crate::store::{RunFilter, Standing};
 use door::Door;
 use serve::Visitor;
 use token::Token;
@@ -92,7 +93,8 @@ impl Page {
 
     /// Serves until it is aborted.
     pub(crate) async fn serve(self, shared: Shared) {
-        serve::serve(self.listener, self.proof, router(shared, self.door)).await;
+        let domain = shared.admission.domain();
+        serve::serve(self.listener, self.proof, router(shared, self.door), domain).await;
     }
 }
 
@@ -122,7 +124,7 @@ async fn guarded(
     request: Request,
     next: Next,
 ) -> Response {
-    let known = may_look(&visitor.peer, guard.shared.store.as_ref()).await;
+    let known = may_look(&visitor.peer, &guard.shared).await;
     let path = request.uri().path();
     let asked = guard.door.ask(path, request.headers(), visitor.over_tls, known);
     let answer = match asked {
@@ -136,11 +138,13 @@ async fn guarded(
 }
 
 /// Whether a certificate that was shown is a person's who may look.
-async fn may_look(peer: &Peer, store: &dyn Store) -> bool {
-    let (Some(id), Some(certificate)) = (&peer.spiffe, peer.certificate) else {
+async fn may_look(peer: &Peer, shared: &Shared) -> bool {
+    let Some(id) = &peer.spiffe else {
         return false;
     };
-    id.role.permits(Role::Viewer) && matches!(store.standing(certificate).await, Ok(Standing::Good))
+    id.role.permits(Role::Viewer)
+        && !peer.is_over(SystemTime::now())
+        && matches!(shared.admission.standing(peer).await, Ok(Standing::Good))
 }
 
 /// Ready when the hub answers and the database is open. The gRPC port listens before this one answers at all.

@@ -93,8 +93,9 @@ pub(crate) enum Command {
 
 /// Join a collector with a token and keep the identity it gives
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   ctl login --collector mon.example.org:7143 --token plx1....
+  ctl login --collector mon.example.org --certificate ada.pem --key ada-key.pem --ca collector-ca.pem
 
 The token comes from `parallax-collector token create --role operator` on the collector's host,
 or from `ctl token create` of somebody who is logged in already.")]
@@ -107,8 +108,34 @@ pub(crate) struct LoginArgs {
     )]
     pub(crate) collector: CollectorAddress,
     /// The join token
-    #[arg(long, value_name = "TOKEN", env = "PARALLAX_TOKEN", hide_env_values = true)]
-    pub(crate) token: String,
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "PARALLAX_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "certificate"
+    )]
+    pub(crate) token: Option<String>,
+    /// Your certificate chain (PEM), of a PKI of your own, instead of a token; it stays where it is
+    #[arg(long, value_name = "FILE", env = "PARALLAX_CERTIFICATE", requires_all = ["key", "ca"], conflicts_with_all = ["token", "name"])]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PARALLAX_CERTIFICATE_KEY",
+        requires = "certificate"
+    )]
+    pub(crate) key: Option<PathBuf>,
+    /// CA of the collector's certificate (PEM); may be repeated
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PARALLAX_COLLECTOR_CA",
+        value_delimiter = ',',
+        requires = "certificate"
+    )]
+    pub(crate) ca: Vec<PathBuf>,
     /// Your name in the collector's books [default: $USER, or operator]
     #[arg(long, value_name = "NAME", env = "PARALLAX_NAME")]
     pub(crate) name: Option<AgentName>,

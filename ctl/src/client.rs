@@ -135,6 +135,14 @@ pub(crate) struct RecordedBy {
 
 /// The identity that `ctl login` kept.
 pub(crate) fn identity(config: &Config) -> Result<Identity, Trouble> {
+    if let Some(own) = &config.own {
+        let identity = own.identity()?;
+        return match identity.has_expired(SystemTime::now()) {
+            false => Ok(identity),
+            true => Err(Trouble::new(format!("{} has expired", own.certificate.display()))
+                .hint("put a new certificate there")),
+        };
+    }
     let identity = Identity::load(&config.home).map_err(|error| Trouble::from(error).hint(LOG_IN_AGAIN))?;
     let identity = identity.ok_or_else(|| {
         Trouble::new(format!("there is no identity in {}", config.home.display())).hint(LOG_IN_AGAIN)
@@ -189,7 +197,7 @@ fn unreachable(error: DialError) -> Trouble {
 
 /// An operator who works with it never has to log in again. If this fails, the next command tries once more.
 async fn renew_if_due(config: &Config, identity: &Identity, dialer: &Dialer, channel: Channel) {
-    if SystemTime::now() < identity.renew_at() {
+    if config.own.is_some() || SystemTime::now() < identity.renew_at() {
         return;
     }
     let renewed = async {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use parallax_identity::{CollectorAddress, Readers, write_whole};
+use parallax_identity::{CollectorAddress, OwnFiles, Readers, write_whole};
 use parallax_telemetry::logs::LogFormat;
 use serde::Deserialize;
 
@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) home: PathBuf,
     /// The collector; without one a probe runs in this process.
     pub(crate) collector: Option<CollectorAddress>,
+    /// An identity that others certify, instead of one that is kept at home.
+    pub(crate) own: Option<OwnFiles>,
     /// How logs are written.
     pub(crate) log_format: LogFormat,
     /// Which logs are written.
@@ -32,6 +34,10 @@ pub(crate) struct Config {
 #[serde(deny_unknown_fields)]
 struct File {
     collector: Option<String>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    #[serde(default)]
+    collector_ca: Vec<PathBuf>,
     log_format: Option<String>,
     log: Option<String>,
     #[serde(default)]
@@ -58,9 +64,19 @@ impl Config {
                 return Err(in_file(&format!("log_format {other:?} is neither text nor json")));
             }
         };
+        let own = match (file.certificate, file.key) {
+            (None, None) if file.collector_ca.is_empty() => None,
+            (Some(certificate), Some(key)) if !file.collector_ca.is_empty() => Some(OwnFiles {
+                certificate,
+                key,
+                ca: file.collector_ca,
+            }),
+            _ => return Err(in_file(&"certificate, key and collector_ca are given together")),
+        };
         Ok(Self {
             home,
             collector,
+            own,
             log_format,
             log: common.log.clone().or(file.log),
             ca_file: file.ca_file,
@@ -77,29 +93,36 @@ impl Config {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
         };
+        let own = self.own.as_ref().map(own_lines).unwrap_or_default();
         let files: Vec<_> = self
             .ca_file
             .iter()
             .map(|path| quoted(&path.to_string_lossy()))
             .collect();
         format!(
-            "# {}\n{collector}log_format = \"{format}\"\nlog = {}\nca_file = [{}]\n",
+            "# {}\n{collector}{own}log_format = \"{format}\"\nlog = {}\nca_file = [{}]\n",
             self.home.join(FILE).display(),
             quoted(self.log.as_deref().unwrap_or("warn")),
             files.join(", ")
         )
     }
 
-    /// Writes the collector into the file and leaves every other line as it is.
-    pub(crate) fn keep_collector(&self, collector: &CollectorAddress) -> Result<(), Trouble> {
+    /// Writes the collector into the file, and where the identity for it is if that is not kept at home, and leaves every
+    /// other line as it is.
+    pub(crate) fn keep_collector(
+        &self,
+        collector: &CollectorAddress,
+        own: Option<&OwnFiles>,
+    ) -> Result<(), Trouble> {
         let path = self.home.join(FILE);
         let old = std::fs::read_to_string(&path).unwrap_or_default();
         let kept: String = old
             .lines()
-            .filter(|line| !is_collector(line))
+            .filter(|line| !LOGIN.iter().any(|key| sets(line, key)))
             .map(|line| format!("{line}\n"))
             .collect();
-        let text = format!("collector = {}\n{kept}", quoted(&collector.to_string()));
+        let own = own.map(own_lines).unwrap_or_default();
+        let text = format!("collector = {}\n{own}{kept}", quoted(&collector.to_string()));
         let wrong = |error: io::Error| Trouble::new(format!("write {}: {error}", path.display()));
         std::fs::create_dir_all(&self.home).map_err(wrong)?;
         write_whole(&path, text.as_bytes(), Readers::All).map_err(wrong)
@@ -130,9 +153,23 @@ fn read_file(path: &Path) -> Result<File, Trouble> {
     })
 }
 
-fn is_collector(line: &str) -> bool {
-    let rest = line.trim_start().strip_prefix("collector");
+/// What a login writes; each has a line of its own.
+const LOGIN: [&str; 4] = ["collector", "certificate", "key", "collector_ca"];
+
+fn sets(line: &str, key: &str) -> bool {
+    let rest = line.trim_start().strip_prefix(key);
     rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+}
+
+fn own_lines(own: &OwnFiles) -> String {
+    let text = |path: &PathBuf| quoted(&path.to_string_lossy());
+    let ca: Vec<_> = own.ca.iter().map(text).collect();
+    format!(
+        "certificate = {}\nkey = {}\ncollector_ca = [{}]\n",
+        text(&own.certificate),
+        text(&own.key),
+        ca.join(", ")
+    )
 }
 
 /// A TOML basic string: JSON's escapes are all valid in it.
@@ -166,7 +203,7 @@ mod tests {
         std::fs::write(home.join(FILE), "# mine\ncollector = \"old:1\"\nlog = \"info\"\n").unwrap();
         let config = Config::read(&common(&home)).unwrap();
         config
-            .keep_collector(&"mon.example.org".parse().unwrap())
+            .keep_collector(&"mon.example.org".parse().unwrap(), None)
             .unwrap();
         let again = Config::read(&common(&home)).unwrap();
         assert_eq!(

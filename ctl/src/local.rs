@@ -86,5 +86,5 @@ impl Local {
 
 fn identity(role: Role, name: &str) -> SpiffeId {
     let name: AgentName = name.parse().expect("is a name");
-    SpiffeId { role, name }
+    SpiffeId::built_in(role, name)
 }

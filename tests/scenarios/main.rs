@@ -18,6 +18,7 @@ mod link;
 mod login;
 mod mailbox;
 mod names;
+mod own_pki;
 mod products;
 mod reach;
 mod rogue;

@@ -36,10 +36,7 @@ impl Rogue {
     /// Serves with what was stolen from a collector's data directory, until an agent has said hello.
     pub fn start(host: &Namespace, stolen: &Path, (name, port): (&str, u16)) -> Result<Self> {
         let authority = Authority::load_or_create(stolen)?;
-        let spiffe = SpiffeId {
-            role: Role::Collector,
-            name: "collector".parse()?,
-        };
+        let spiffe = SpiffeId::built_in(Role::Collector, "collector".parse()?);
         let identity = authority.issue_server(&spiffe, &[name.to_owned()])?;
         let (told, heard) = mpsc::channel();
         let (orders, _) = tokio::sync::broadcast::channel(16_384);

@@ -54,6 +54,12 @@ impl Running {
         kill(pid, signal).with_context(|| format!("send {signal} to {}", self.command))
     }
 
+    /// What it has printed on standard error so far.
+    pub fn complaints(&self) -> Result<String> {
+        let bytes = std::fs::read(self.files.with_extension("err"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Waits for the end. A command that does not end within a minute is killed, and that is an error.
     pub fn answer(mut self) -> Result<Answer> {
         let ended = wait::until("end of the command", TO_ANSWER, || Ok(self.child.try_wait()?));

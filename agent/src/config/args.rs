@@ -62,6 +62,20 @@ pub struct RunArgs {
         conflicts_with = "token"
     )]
     pub token_file: Option<PathBuf>,
+    /// Certificate chain of this agent (PEM), of a PKI of your own: no token then; read again when it changes
+    #[arg(long, env = "PARALLAX_CERTIFICATE", value_name = "FILE", conflicts_with_all = ["token", "token_file"])]
+    pub certificate: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, env = "PARALLAX_CERTIFICATE_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// CA of the collector's certificate (PEM); may be repeated
+    #[arg(
+        long,
+        env = "PARALLAX_COLLECTOR_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub collector_ca: Vec<PathBuf>,
     /// Unique name of the vantage point
     #[arg(long, env = "PARALLAX_NAME", value_name = "NAME")]
     pub name: Option<String>,

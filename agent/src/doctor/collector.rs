@@ -23,7 +23,11 @@ const COLLECTOR: &str = "collector";
 const CLOCK: &str = "clock";
 
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
-    match Identity::load(&config.state_dir) {
+    let found = match &config.own {
+        Some(own) => own.clone().into_files().identity().map(Some),
+        None => Identity::load(&config.state_dir),
+    };
+    match found {
         Err(error) => vec![Check::fail(IDENTITY, error.to_string()), reachable(config).await],
         Ok(None) => vec![
             Check::warn(IDENTITY, "none yet: the first start needs a join token"),
@@ -43,7 +47,10 @@ fn kept(identity: &Identity) -> Check {
         .unwrap_or_default();
     let note = format!("{}, until {until}", identity.spiffe());
     if identity.has_expired(SystemTime::now()) {
-        Check::fail(IDENTITY, format!("{note}: expired, join again with a new token"))
+        Check::fail(
+            IDENTITY,
+            format!("{note}: expired, join again with a new token or renew its file"),
+        )
     } else {
         Check::ok(IDENTITY, note)
     }
@@ -88,7 +95,8 @@ async fn trusted(config: &Config, identity: &Identity) -> Vec<Check> {
         Ok(Err(status)) => status,
     };
     match status.code() {
-        Code::Ok | Code::InvalidArgument => vec![
+        // A collector without a CA of its own renews nothing, and says so after it has seen who asks.
+        Code::Ok | Code::InvalidArgument | Code::FailedPrecondition => vec![
             Check::ok(
                 COLLECTOR,
                 format!("{} is reached; both sides know each other", config.collector),

@@ -80,6 +80,9 @@ pub struct ServeArgs {
     /// How long after its end a certificate can still be renewed: 0s to 30d (default: 7d)
     #[arg(long, env = "PARALLAX_RENEW_GRACE", value_name = "TIME")]
     pub renew_grace: Option<String>,
+    /// A PKI of the operators' own.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// How log lines are written to standard error
     #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
@@ -92,6 +95,28 @@ pub struct ServeArgs {
     /// Print the configuration as it would be used, and stop
     #[arg(long)]
     pub print_config: bool,
+}
+
+/// Certificates of a PKI of the operators' own, instead of a CA of the collector's: no tokens then.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TlsArgs {
+    /// The collector's certificate chain (PEM), of a PKI of your own: no CA is made here then, and no tokens
+    #[arg(long, env = "PARALLAX_TLS_CERTIFICATE", value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, env = "PARALLAX_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// CAs of the certificates of agents and operators (PEM); may be repeated
+    #[arg(
+        long,
+        env = "PARALLAX_TLS_CLIENT_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub tls_client_ca: Vec<PathBuf>,
+    /// The SPIFFE trust domain of these certificates: they name spiffe://DOMAIN/ROLE/NAME
+    #[arg(long, env = "PARALLAX_TRUST_DOMAIN", value_name = "DOMAIN")]
+    pub trust_domain: Option<String>,
 }
 
 /// How the page is guarded. On a loopback address nothing is needed; elsewhere it is TLS and a token.

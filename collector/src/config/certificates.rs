@@ -1,12 +1,101 @@
-//! How long a certificate is good, and how long after its end it can be renewed.
+//! How long a certificate is good, how long after its end it can be renewed, and where they come from if not from here.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use parallax_identity::OwnFiles;
+use parallax_model::identity::TrustDomain;
+use serde::{Deserialize, Serialize};
 
-use super::args::{ServeArgs, duration};
+use super::args::{ServeArgs, TlsArgs, duration};
 use super::file::File;
 use super::{ConfigError, quoted};
+
+/// An identity that others certify, and whom else they do: there is no CA of the collector's own then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPki {
+    /// The collector's certificate and key, and the CAs of agents and operators.
+    pub files: OwnFiles,
+    /// In whose SPIFFE URIs they are named.
+    pub trust_domain: TrustDomain,
+}
+
+/// What a file may say under `[tls]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TlsTable {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Files,
+    trust_domain: Option<String>,
+}
+
+/// One file or more.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Files {
+    One(PathBuf),
+    Several(Vec<PathBuf>),
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl From<Files> for Vec<PathBuf> {
+    fn from(files: Files) -> Self {
+        match files {
+            Files::One(path) => vec![path],
+            Files::Several(paths) => paths,
+        }
+    }
+}
+
+impl OwnPki {
+    /// All of it, or nothing.
+    pub(super) fn load(args: &TlsArgs, table: TlsTable) -> Result<Option<Self>, ConfigError> {
+        let certificate = args.tls_certificate.clone().or(table.certificate);
+        let key = args.tls_key.clone().or(table.key);
+        let ca = match args.tls_client_ca.as_slice() {
+            [] => table.client_ca.into(),
+            given => given.to_vec(),
+        };
+        let trust_domain = args.trust_domain.clone().or(table.trust_domain);
+        match (certificate, key, trust_domain) {
+            (None, None, None) if ca.is_empty() => Ok(None),
+            (Some(certificate), Some(key), Some(domain)) if !ca.is_empty() => Ok(Some(Self {
+                files: OwnFiles { certificate, key, ca },
+                trust_domain: domain.parse().map_err(|_| ConfigError::Value {
+                    key: "trust-domain",
+                    value: domain,
+                    wanted: "a SPIFFE trust domain: lower-case letters, digits, dots, hyphens, underscores",
+                })?,
+            })),
+            _ => Err(ConfigError::Value {
+                key: "tls",
+                value: "a part of it".to_owned(),
+                wanted: "enough: certificate, key, client_ca and trust_domain are given together",
+            }),
+        }
+    }
+
+    pub(super) fn to_toml(&self) -> Result<String, ConfigError> {
+        let text = |path: &PathBuf| match path.to_str() {
+            Some(path) => Ok(quoted(path)),
+            None => Err(ConfigError::PathNotText("tls")),
+        };
+        let ca = self.files.ca.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        Ok(format!(
+            "\n[tls]\ncertificate = {}\nkey = {}\nclient_ca = [{}]\ntrust_domain = {}\n",
+            text(&self.files.certificate)?,
+            text(&self.files.key)?,
+            ca.join(", "),
+            quoted(&self.trust_domain.to_string())
+        ))
+    }
+}
 
 /// Certificates of hours to days: one that is stolen is worth little for long.
 const BOUNDS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(30 * 86_400));

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use parallax_telemetry::logs::LogFormat;
 
+use super::certificates::TlsTable;
 use super::limits::Limits;
 
 /// Why the configuration can't be used.
@@ -37,6 +38,9 @@ pub enum ConfigError {
         /// What would do.
         wanted: &'static str,
     },
+    /// Files that are named can't be used.
+    #[error("tls: {0}")]
+    Files(String),
     /// A path can't be written down.
     #[error("{0}: the path is not UTF-8")]
     PathNotText(&'static str),
@@ -61,6 +65,8 @@ pub(super) struct File {
     pub(super) renew_grace: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_filter: Option<String>,
+    #[serde(default)]
+    pub(super) tls: TlsTable,
     #[serde(default)]
     pub(super) limits: Limits,
 }

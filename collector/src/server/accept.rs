@@ -5,17 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{Identity, IdentityError, peer_identity_within};
+use parallax_identity::{Identity, IdentityError, OwnFiles, Served, peer_identity_within};
+use parallax_model::identity::TrustDomain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{debug, error, info, warn};
 
-use super::Connection;
 use super::leash::Leash;
 use super::places::{Place, Places};
 use super::seats::Seats;
 use super::term::{LAST_WORD, Term};
+use super::{Connection, Connections};
 use crate::config::Limits;
 use crate::identity::{Admission, hash};
 use crate::metrics::Metrics;
@@ -46,6 +47,8 @@ struct Hall {
     seats: Arc<Seats>,
     /// How long after its end a certificate can be renewed.
     grace: Duration,
+    /// Of whoever may come in.
+    domain: TrustDomain,
     metrics: Arc<Metrics>,
 }
 
@@ -55,13 +58,14 @@ impl Acceptor {
         config: watch::Receiver<Arc<ServerConfig>>,
         metrics: Arc<Metrics>,
         limits: Limits,
-        grace: Duration,
+        admission: &Admission,
     ) -> Self {
         let hall = Hall {
             handshakes: Places::new(HANDSHAKES),
             strangers: Places::new(limits.without_certificate),
             seats: Seats::new(limits.connections, limits.per_identity),
-            grace,
+            grace: admission.terms().grace,
+            domain: admission.domain(),
             metrics,
         };
         Self {
@@ -141,7 +145,10 @@ impl Hall {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let presented = match chain {
             [] => None,
-            chain => Some(peer_identity_within(chain, self.grace).map_err(io::Error::other)?),
+            chain => {
+                let presented = peer_identity_within(chain, &self.domain, self.grace);
+                Some(presented.map_err(io::Error::other)?)
+            }
         };
         let peer = Peer {
             ends: presented.as_ref().map(|presented| presented.not_after),
@@ -176,6 +183,33 @@ impl Hall {
 /// An IPv4 peer of a socket for both families, in its own form.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// How the collector proves who it is with files that others renew: they are read again when they change, and what
+/// can't be used leaves the old in force. Whoever the new ones do not vouch for is cut off.
+pub(crate) fn certified_by_others(
+    files: OwnFiles,
+    connections: Arc<Connections>,
+) -> Result<watch::Receiver<Arc<ServerConfig>>, IdentityError> {
+    let mut stamp = files.stamp();
+    let (renewed, config) = watch::channel(files.served()?.config);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = renewed.closed() => return,
+                () = files.changed(&mut stamp) => {}
+            }
+            match files.served() {
+                Ok(Served { config, clients }) => {
+                    info!("the collector's certificate and the CAs of its callers were read again");
+                    renewed.send_replace(config);
+                    connections.cut_unless(clients).await;
+                }
+                Err(problem) => error!("the collector keeps its old certificate and CAs: {problem}"),
+            }
+        }
+    });
+    Ok(config)
 }
 
 /// How the collector proves who it is under `names`: with a certificate of its own, which a task renews for as long

@@ -67,7 +67,11 @@ impl Connection {
 
     /// One that ends when its owner is taken out.
     pub(super) fn held_by(self, connections: &Arc<Connections>) -> Self {
-        let tether = self.peer.spiffe.as_ref().map(|id| connections.tether(id));
+        let chain = match &self.way {
+            Way::Tls(stream) => stream.get_ref().1.peer_certificates().unwrap_or_default().into(),
+            Way::InProcess(_) => Arc::default(),
+        };
+        let tether = self.peer.spiffe.as_ref().map(|id| connections.tether(id, chain));
         Self { tether, ..self }
     }
 

@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parallax_identity::Clients;
 use parallax_model::identity::SpiffeId;
+use rustls::pki_types::CertificateDer;
 use tokio::sync::oneshot;
+use tracing::info;
 
 /// For a last word to get through before its connection ends.
 const LAST_WORD: Duration = Duration::from_millis(300);
@@ -23,7 +26,14 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct Open {
     next: u64,
-    by_identity: HashMap<SpiffeId, BTreeMap<u64, oneshot::Sender<Infallible>>>,
+    by_identity: HashMap<SpiffeId, BTreeMap<u64, Held>>,
+}
+
+/// One connection: dropped, it ends.
+struct Held {
+    _alive: oneshot::Sender<Infallible>,
+    /// What was shown when it was made; nothing inside the process.
+    chain: Arc<[CertificateDer<'static>]>,
 }
 
 impl Connections {
@@ -50,16 +60,51 @@ impl Connections {
         number
     }
 
+    /// Ends the connections of those whom these do not vouch for, although others did once; how many there were.
+    pub(super) async fn cut_unless(self: &Arc<Self>, clients: Clients) -> usize {
+        let all: Vec<_> = {
+            let open = self.open();
+            let each = open.by_identity.iter().flat_map(|(id, held)| {
+                held.iter()
+                    .map(|(number, held)| (id.clone(), *number, Arc::clone(&held.chain)))
+            });
+            each.collect()
+        };
+        // Thousands of signatures, while others are served.
+        let judged = tokio::task::spawn_blocking(move || {
+            let unknown = |(_, _, chain): &(_, _, Arc<[CertificateDer<'static>]>)| {
+                !chain.is_empty() && !clients.vouch_for(chain)
+            };
+            all.into_iter().filter(unknown).collect::<Vec<_>>()
+        });
+        let unknown = judged.await.unwrap_or_default();
+        let mut open = self.open();
+        for (identity, number, _) in &unknown {
+            open.let_go(identity, *number);
+        }
+        if !unknown.is_empty() {
+            info!(
+                connections = unknown.len(),
+                "cut: their CA is not trusted any more"
+            );
+        }
+        unknown.len()
+    }
+
     /// Keeps a connection in mind until the tether is dropped.
-    pub(super) fn tether(self: &Arc<Self>, identity: &SpiffeId) -> Tether {
-        let (held, cut) = oneshot::channel();
+    pub(super) fn tether(
+        self: &Arc<Self>,
+        identity: &SpiffeId,
+        chain: Arc<[CertificateDer<'static>]>,
+    ) -> Tether {
+        let (alive, cut) = oneshot::channel();
         let mut open = self.open();
         open.next += 1;
         let number = open.next;
         open.by_identity
             .entry(identity.clone())
             .or_default()
-            .insert(number, held);
+            .insert(number, Held { _alive: alive, chain });
         Tether {
             connections: Arc::clone(self),
             identity: identity.clone(),
@@ -71,6 +116,17 @@ impl Connections {
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn let_go(&mut self, identity: &SpiffeId, number: u64) {
+        if let Some(held) = self.by_identity.get_mut(identity) {
+            held.remove(&number);
+            if held.is_empty() {
+                self.by_identity.remove(identity);
+            }
+        }
     }
 }
 
@@ -95,13 +151,7 @@ impl Tether {
 
 impl Drop for Tether {
     fn drop(&mut self) {
-        let mut open = self.connections.open();
-        if let Some(held) = open.by_identity.get_mut(&self.identity) {
-            held.remove(&self.number);
-            if held.is_empty() {
-                open.by_identity.remove(&self.identity);
-            }
-        }
+        self.connections.open().let_go(&self.identity, self.number);
     }
 }
 
@@ -120,13 +170,14 @@ mod tests {
             id("spiffe://parallax.internal/admin/bob"),
         );
         let mut context = Context::from_waker(Waker::noop());
-        let mut adas = [connections.tether(&ada), connections.tether(&ada)];
-        let mut bobs = connections.tether(&bob);
+        let tether = |id: &SpiffeId| connections.tether(id, Arc::default());
+        let mut adas = [tether(&ada), tether(&ada)];
+        let mut bobs = tether(&bob);
         assert!(!adas[0].is_cut(&mut context));
         assert_eq!(connections.cut(&ada), 2);
         assert!(adas.iter_mut().all(|tether| tether.is_cut(&mut context)));
         assert!(!bobs.is_cut(&mut context) && connections.any_of(&bob));
-        let again = connections.tether(&ada);
+        let again = tether(&ada);
         drop(adas);
         assert!(
             connections.any_of(&ada),

@@ -95,10 +95,7 @@ mod tests {
     use super::*;
 
     fn agent(name: &str) -> SpiffeId {
-        SpiffeId {
-            role: Role::Agent,
-            name: name.parse().unwrap(),
-        }
+        SpiffeId::built_in(Role::Agent, name.parse().unwrap())
     }
 
     #[test]

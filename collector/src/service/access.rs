@@ -71,9 +71,8 @@ impl Access for AccessService {
     ) -> Result<Response<v1::RemoveIdentityResponse>, Status> {
         let peer = peer(&request);
         let text = request.into_inner().spiffe_id;
-        let id: SpiffeId = text
-            .parse()
-            .map_err(|error| Status::invalid_argument(format!("spiffe_id: {error}")))?;
+        let id = self.meant(&text)?;
+        let text = id.to_string();
         let entry = self.0.audit.begin(&peer, "RemoveIdentity", &text).await?;
         if !self.0.store.remove_identity(text, Timestamp::now()).await? {
             entry.end("failed", "nobody of that name").await;
@@ -86,6 +85,33 @@ impl Access for AccessService {
         info!(identity = %id, connections_cut, "removed");
         entry.end("done", "").await;
         Ok(Response::new(v1::RemoveIdentityResponse { connections_cut }))
+    }
+
+    async fn restore_identity(
+        &self,
+        request: Request<v1::RestoreIdentityRequest>,
+    ) -> Result<Response<v1::RestoreIdentityResponse>, Status> {
+        let peer = peer(&request);
+        let id = self.meant(&request.into_inner().spiffe_id)?;
+        if !self.0.admission.is_of_others() {
+            return Err(Status::failed_precondition(format!(
+                "{name} comes back with a new token: ctl token create --role {role} --name {name}",
+                role = id.role,
+                name = id.name
+            )));
+        }
+        let text = id.to_string();
+        let entry = self.0.audit.begin(&peer, "RestoreIdentity", &text).await?;
+        if !self.0.store.restore_identity(text).await? {
+            entry.end("failed", "not removed").await;
+            return Err(Status::not_found(format!(
+                "the {} {} was not removed",
+                id.role, id.name
+            )));
+        }
+        info!(identity = %id, "restored");
+        entry.end("done", "").await;
+        Ok(Response::new(v1::RestoreIdentityResponse {}))
     }
 
     async fn set_agent_labels(
@@ -135,6 +161,13 @@ impl Access for AccessService {
 }
 
 impl AccessService {
+    /// Who is meant: a role and a name, whose trust domain is this collector's.
+    fn meant(&self, spiffe_id: &str) -> Result<SpiffeId, Status> {
+        let id: Result<SpiffeId, _> = spiffe_id.parse();
+        id.map(|id| self.0.admission.here(id))
+            .map_err(|error| Status::invalid_argument(format!("spiffe_id: {error}")))
+    }
+
     async fn token_called(&self, id: &str) -> Result<Sha256, Status> {
         match self.0.store.token_called(id.to_owned()).await? {
             Called::One(token) => Ok(token.hash),

@@ -88,10 +88,10 @@ impl Control for ControlService {
         let peer = peer(&request);
         let name = name("name", &request.into_inner().name)?;
         let entry = self.0.audit.begin(&peer, "RemoveAgent", name.as_str()).await?;
-        let spiffe = SpiffeId {
-            role: Role::Agent,
-            name: name.clone(),
-        };
+        let spiffe = self
+            .0
+            .admission
+            .here(SpiffeId::built_in(Role::Agent, name.clone()));
         let removed = self
             .0
             .store
@@ -221,6 +221,9 @@ impl Control for ControlService {
             by: by.clone(),
             ..token::wish(request.into_inner())?
         };
+        if let Some(refusal) = self.0.admission.sells_nothing() {
+            return Err(refusal.into());
+        }
         let (role, names) = (wish.role, wish.names.clone());
         let subject = format!("{role} {names}");
         let entry = self

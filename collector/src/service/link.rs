@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use jiff::Timestamp;
 use parallax_model::bucket::{Bucket, Rate};
 use parallax_model::capture::Capture;
 use parallax_model::observation::{Observation, Reason};
@@ -131,6 +132,7 @@ impl Link {
             return;
         }
         self.look_again().await;
+        self.certified_by_others().await;
         tokio::select! {
             _ = cut => {}
             why = self.listen(&mut inbound, &answers) => {
@@ -148,6 +150,16 @@ impl Link {
         if let Ok(Standing::Removed) = self.shared.store.standing(certificate).await {
             // A hub that has stopped has cut every link.
             let _ = self.shared.hub.removed(self.name.clone()).await;
+        }
+    }
+
+    /// Nobody else says here when its certificate ends.
+    async fn certified_by_others(&self) {
+        let ends = self.peer.ends.and_then(|ends| Timestamp::try_from(ends).ok());
+        if let Some(ends) = ends.filter(|_| self.shared.admission.is_of_others()) {
+            let name = self.name.clone();
+            // A hub that has stopped shows nothing.
+            let _ = self.shared.hub.tell(Event::AgentCertified { name, ends }).await;
         }
     }
 

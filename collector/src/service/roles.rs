@@ -15,8 +15,9 @@ use tracing::debug;
 
 use super::ending::ending;
 use crate::audit::Audit;
+use crate::identity::Admission;
 use crate::peer::Peer;
-use crate::store::{Standing, Store};
+use crate::store::Standing;
 
 /// What a caller must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub(crate) const CALLS: &[(&str, Needs, Written)] = &[
     ("/parallax.v1.Access/RevokeToken", ADMIN, Written::Handler),
     ("/parallax.v1.Access/ListIdentities", ADMIN, Written::Door),
     ("/parallax.v1.Access/RemoveIdentity", ADMIN, Written::Handler),
+    ("/parallax.v1.Access/RestoreIdentity", ADMIN, Written::Handler),
     ("/parallax.v1.Access/SetAgentLabels", ADMIN, Written::Handler),
     ("/parallax.v1.Access/ListAudit", ADMIN, Written::Door),
     (
@@ -144,13 +146,13 @@ fn over(id: &SpiffeId) -> Status {
 /// Puts the check before the services.
 #[derive(Clone)]
 pub(crate) struct Doorkeeper {
-    store: Arc<dyn Store>,
+    admission: Arc<Admission>,
     audit: Audit,
 }
 
 impl Doorkeeper {
-    pub(crate) const fn new(store: Arc<dyn Store>, audit: Audit) -> Self {
-        Self { store, audit }
+    pub(crate) const fn new(admission: Arc<Admission>, audit: Audit) -> Self {
+        Self { admission, audit }
     }
 }
 
@@ -160,7 +162,7 @@ impl<S> Layer<S> for Doorkeeper {
     fn layer(&self, inner: S) -> Guarded<S> {
         Guarded {
             inner,
-            store: Arc::clone(&self.store),
+            admission: Arc::clone(&self.admission),
             audit: self.audit.clone(),
         }
     }
@@ -170,7 +172,7 @@ impl<S> Layer<S> for Doorkeeper {
 #[derive(Clone)]
 pub(crate) struct Guarded<S> {
     inner: S,
-    store: Arc<dyn Store>,
+    admission: Arc<Admission>,
     audit: Audit,
 }
 
@@ -191,11 +193,11 @@ where
         // The clone is not ready; the one that was asked is.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let (store, audit) = (Arc::clone(&self.store), self.audit.clone());
+        let (admission, audit) = (Arc::clone(&self.admission), self.audit.clone());
         Box::pin(async move {
             let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
             let path = request.uri().path().to_owned();
-            match admit(&path, &peer, store.as_ref()).await {
+            match admit(&path, &peer, &admission).await {
                 Ok(()) => {
                     if is_written_at_the_door(&path) {
                         audit.note(&peer, call_of(&path), "", "done", "").await;
@@ -229,17 +231,19 @@ fn call_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, call)| call)
 }
 
-async fn admit(path: &str, peer: &Peer, store: &dyn Store) -> Result<(), Status> {
+async fn admit(path: &str, peer: &Peer, admission: &Admission) -> Result<(), Status> {
     permit(path, peer)?;
-    let (Some(id), Some(certificate)) = (&peer.spiffe, peer.certificate) else {
-        return Ok(());
+    let way_back = if admission.is_of_others() {
+        "`ctl access restore` lets a new certificate of it in"
+    } else {
+        "it can join again with a new token"
     };
-    match store.standing(certificate).await? {
-        Standing::Good => Ok(()),
-        Standing::Removed => Err(Status::permission_denied(format!(
-            "{} was removed from this collector; it can join again with a new token",
+    match (admission.standing(peer).await?, &peer.spiffe) {
+        (Standing::Removed, Some(id)) => Err(Status::permission_denied(format!(
+            "{} was removed from this collector; {way_back}",
             id.name
         ))),
+        (Standing::Good, _) | (Standing::Removed, None) => Ok(()),
     }
 }
 
@@ -251,10 +255,7 @@ mod tests {
 
     fn peer(role: Option<Role>) -> Peer {
         Peer {
-            spiffe: role.map(|role| SpiffeId {
-                role,
-                name: "x".parse().unwrap(),
-            }),
+            spiffe: role.map(|role| SpiffeId::built_in(role, "x".parse().unwrap())),
             ..Peer::default()
         }
     }
@@ -277,7 +278,7 @@ mod tests {
                 matches!(role, Some(Operator | Admin))
             }
             "RemoveAgent" | "CreateToken" | "ListTokens" | "RevokeToken" | "ListIdentities"
-            | "RemoveIdentity" | "SetAgentLabels" | "ListAudit" => role == Some(Admin),
+            | "RemoveIdentity" | "RestoreIdentity" | "SetAgentLabels" | "ListAudit" => role == Some(Admin),
             other => panic!("say here who may call {other}"),
         }
     }

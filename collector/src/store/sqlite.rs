@@ -135,6 +135,14 @@ impl Store for Sqlite {
         Box::pin(async move { tokens::called(self, &id).await })
     }
 
+    fn meet(&self, certificate: CertificateRecord) -> Answer<'_, Standing> {
+        Box::pin(certificates::meet(self, certificate))
+    }
+
+    fn restore_identity(&self, spiffe_id: String) -> Answer<'_, bool> {
+        Box::pin(async move { certificates::restore(self, &spiffe_id).await })
+    }
+
     fn removed_since(&self, since: Timestamp) -> Answer<'_, Vec<(String, Timestamp)>> {
         Box::pin(certificates::removed_since(self, since))
     }

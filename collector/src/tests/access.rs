@@ -73,7 +73,7 @@ fn expected(call: &str, caller: Caller) -> Met {
             &[Operator, Admin]
         }
         "RemoveAgent" | "CreateToken" | "ListTokens" | "RevokeToken" | "ListIdentities"
-        | "RemoveIdentity" | "SetAgentLabels" | "ListAudit" => &[Admin],
+        | "RemoveIdentity" | "RestoreIdentity" | "SetAgentLabels" | "ListAudit" => &[Admin],
         other => panic!("say here who may call {other}"),
     };
     match caller {
@@ -192,10 +192,7 @@ fn terms(data: &std::path::Path, grace: Duration) -> Config {
 }
 
 fn id(role: Role) -> SpiffeId {
-    SpiffeId {
-        role,
-        name: "somebody".parse().unwrap(),
-    }
+    SpiffeId::built_in(role, "somebody".parse().unwrap())
 }
 
 fn issued(authority: &Authority, role: Role, lifetime: Duration) -> Identity {

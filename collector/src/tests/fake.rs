@@ -26,10 +26,7 @@ pub(super) async fn collector() -> (Collector, Connector) {
 }
 
 pub(super) fn identity(role: Role, name: &str) -> SpiffeId {
-    SpiffeId {
-        role,
-        name: name.parse().unwrap(),
-    }
+    SpiffeId::built_in(role, name.parse().unwrap())
 }
 
 pub(super) struct FakeAgent {

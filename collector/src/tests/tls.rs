@@ -32,6 +32,7 @@ pub(super) fn config(directory: &Path) -> Config {
         log_filter: None,
         terms: Terms::default(),
         page: Page::default(),
+        own_pki: None,
         limits: Limits::default(),
     }
 }

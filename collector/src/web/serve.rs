@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parallax_identity::peer_identity;
+use parallax_identity::peer_identity_within;
+use parallax_model::identity::TrustDomain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -57,6 +58,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     proof: Option<watch::Receiver<Arc<ServerConfig>>>,
     router: Router,
+    domain: TrustDomain,
 ) {
     let places = Places::new(CONNECTIONS);
     loop {
@@ -71,9 +73,9 @@ pub(super) async fn serve(
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let place = places.take(Source::of(address.ip()));
         let proof = proof.as_ref().map(|proof| for_http(&proof.borrow()));
-        let router = router.clone();
+        let (router, domain) = (router.clone(), domain.clone());
         tokio::spawn(async move {
-            let visit = receive(stream, address, proof, router);
+            let visit = receive(stream, address, proof, router, &domain);
             if let Err(problem) = until_lost(visit, place).await {
                 debug!(peer = %address, "visitor of the page: {problem}");
             }
@@ -93,6 +95,7 @@ async fn receive(
     address: SocketAddr,
     proof: Option<Arc<ServerConfig>>,
     router: Router,
+    domain: &TrustDomain,
 ) -> io::Result<()> {
     let peer = Peer {
         address: Some(address),
@@ -112,11 +115,16 @@ async fn receive(
     }
     let stream = parallax_identity::accept(proof, stream).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let presented = match chain {
+        [] => None,
+        chain => {
+            let presented = peer_identity_within(chain, domain, Duration::ZERO);
+            Some(presented.map_err(io::Error::other)?)
+        }
+    };
     let peer = Peer {
-        spiffe: match chain {
-            [] => None,
-            chain => Some(peer_identity(chain).map_err(io::Error::other)?),
-        },
+        ends: presented.as_ref().map(|presented| presented.not_after),
+        spiffe: presented.map(|presented| presented.spiffe),
         certificate: chain.first().map(|leaf| hash(leaf)),
         ..in_clear.peer
     };

@@ -25,6 +25,12 @@ pub(crate) struct AccessArgs {
 pub(crate) enum AccessCommand {
     /// Persons and agents that were let in
     List(OutputArgs),
+    /// Let somebody in again whom you took out, with a new certificate, where the collector has a PKI of your own
+    Restore {
+        /// ROLE/NAME
+        #[arg(value_name = "ROLE/NAME", value_parser = identity)]
+        identity: SpiffeId,
+    },
     /// Take a person or an agent out: certificates are no longer accepted, connections are cut
     #[command(after_help = "Example:
   ctl access remove operator/ada")]
@@ -90,10 +96,10 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
 fn identity(text: &str) -> Result<SpiffeId, String> {
     let wrong = || "write ROLE/NAME, such as operator/ada".to_owned();
     let (role, name) = text.split_once('/').ok_or_else(wrong)?;
-    Ok(SpiffeId {
-        role: Role::known(role).ok_or_else(wrong)?,
-        name: name.parse().map_err(|_| wrong())?,
-    })
+    Ok(SpiffeId::built_in(
+        Role::known(role).ok_or_else(wrong)?,
+        name.parse().map_err(|_| wrong())?,
+    ))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(super) async fn run(args: AccessArgs, config: &Config) -> Result<u8, Trouble
         None => list(&mut client, args.output).await,
         Some(AccessCommand::List(output)) => list(&mut client, output).await,
         Some(AccessCommand::Remove { identity }) => remove(&mut client, &identity).await,
+        Some(AccessCommand::Restore { identity }) => restore(&mut client, &identity).await,
     }
 }
 
@@ -33,6 +34,18 @@ async fn list(client: &mut Client, output: OutputArgs) -> Result<u8, Trouble> {
         ListFormat::Json => render::json(&identities)?,
     };
     console::print(&text)?;
+    Ok(0)
+}
+
+async fn restore(client: &mut Client, identity: &SpiffeId) -> Result<u8, Trouble> {
+    let request = v1::RestoreIdentityRequest {
+        spiffe_id: identity.to_string(),
+    };
+    call(client.access.restore_identity(request)).await?;
+    console::print(&format!(
+        "restored {}/{}: a certificate that was not seen before lets it in\n",
+        identity.role, identity.name
+    ))?;
     Ok(0)
 }
 

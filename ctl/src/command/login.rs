@@ -1,10 +1,13 @@
 //! `ctl login`
 
-use parallax_identity::{JoinError, LocalKey, join};
+use std::path::PathBuf;
+
+use parallax_identity::{Identity, JoinError, LocalKey, OwnFiles, join};
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::AgentName;
 
 use crate::args::LoginArgs;
+use crate::client::Client;
 use crate::config::Config;
 use crate::console;
 use crate::exit::Trouble;
@@ -14,8 +17,10 @@ const NEW_TOKEN: &str =
     "make a new one on the collector's host: parallax-collector token create --role operator";
 
 pub(super) async fn run(args: &LoginArgs, config: &Config) -> Result<u8, Trouble> {
-    let token: JoinToken = args
-        .token
+    let Some(token) = &args.token else {
+        return with_own(args, config).await;
+    };
+    let token: JoinToken = token
         .trim()
         .parse()
         .map_err(|error: parallax_model::token::TokenError| Trouble::from(error).hint(NEW_TOKEN))?;
@@ -23,7 +28,31 @@ pub(super) async fn run(args: &LoginArgs, config: &Config) -> Result<u8, Trouble
     let key = LocalKey::generate()?;
     let identity = join(&args.collector, &token, &name, &key).await.map_err(not_in)?;
     identity.save(&config.home)?;
-    config.keep_collector(&args.collector)?;
+    config.keep_collector(&args.collector, None)?;
+    told(args, &identity)
+}
+
+/// With a certificate that others made, which stays where it is. Whether it is good shows in the first call.
+async fn with_own(args: &LoginArgs, config: &Config) -> Result<u8, Trouble> {
+    let absolute = |path: &PathBuf| std::path::absolute(path);
+    let path = |path: &Option<PathBuf>| absolute(&path.clone().unwrap_or_default());
+    let own = OwnFiles {
+        certificate: path(&args.certificate)?,
+        key: path(&args.key)?,
+        ca: args.ca.iter().map(absolute).collect::<Result<_, _>>()?,
+    };
+    let identity = own.identity()?;
+    let trial = Config {
+        collector: Some(args.collector.clone()),
+        own: Some(own.clone()),
+        ..config.clone()
+    };
+    Client::dial(&trial).await?.status().await?;
+    config.keep_collector(&args.collector, Some(&own))?;
+    told(args, &identity)
+}
+
+fn told(args: &LoginArgs, identity: &Identity) -> Result<u8, Trouble> {
     let spiffe = identity.spiffe();
     let until = jiff::Timestamp::try_from(identity.not_after())?;
     console::print(&format!(

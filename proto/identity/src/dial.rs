@@ -53,7 +53,7 @@ pub enum DialError {
         message: String,
     },
     /// This process's own certificate is over.
-    #[error("this process's own certificate has expired: join again with a new token")]
+    #[error("this process's own certificate has expired: join again with a new token, or renew its file")]
     OwnExpired,
     /// This process's own certificate begins later than this host's clock says it is.
     #[error("this process's own certificate is not valid yet: is this host's clock right?")]

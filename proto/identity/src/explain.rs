@@ -34,9 +34,8 @@ const ALERTS: [(AlertDescription, &str); 4] = [
     (AlertDescription::BadCertificate, REFUSED_UNKNOWN),
     (AlertDescription::DecryptError, REFUSED_UNKNOWN),
 ];
-const REFUSED_EXPIRED: &str = "the collector takes this process's certificate for expired: set the clock right, or join again with a new token";
-const REFUSED_UNKNOWN: &str =
-    "the collector does not know this process's certificate: join again with a new token";
+const REFUSED_EXPIRED: &str = "the collector takes this process's certificate for expired: set the clock right, join again with a new token, or renew its file";
+const REFUSED_UNKNOWN: &str = "the collector does not know this process's certificate: join again with a new token, or take one of its own PKI";
 
 fn alert_text(alert: AlertDescription) -> String {
     rustls::Error::AlertReceived(alert).to_string()

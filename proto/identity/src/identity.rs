@@ -133,6 +133,26 @@ impl Identity {
         Ok(identity)
     }
 
+    /// The same, of a key of any kind that is known to be the certificate's. It is kept by others.
+    pub(crate) fn of_parts(
+        key: PrivateKeyDer<'static>,
+        chain: Vec<CertificateDer<'static>>,
+        anchors: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, IdentityError> {
+        let leaf = Leaf::of(&chain)?;
+        let identity = Self {
+            key,
+            key_pem: Zeroizing::default(),
+            chain,
+            anchors,
+            leaf,
+        };
+        if identity.roots()?.is_empty() {
+            return Err(IdentityError::Certificate("there is no trust anchor".into()));
+        }
+        Ok(identity)
+    }
+
     /// The identity kept in a directory, or none if nothing is kept there.
     pub fn load(directory: &Path) -> Result<Option<Self>, IdentityError> {
         let Some(chain) = read_certificates(&directory.join(CERTIFICATE_FILE))? else {
@@ -219,12 +239,8 @@ impl Identity {
         Ok(server::over_http2(config))
     }
 
-    pub(crate) fn roots(&self) -> Result<RootCertStore, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        for anchor in &self.anchors {
-            roots.add(anchor.clone())?;
-        }
-        Ok(roots)
+    fn roots(&self) -> Result<RootCertStore, rustls::Error> {
+        roots(&self.anchors)
     }
 
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
@@ -236,6 +252,15 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.leaf.spiffe)
     }
+}
+
+/// Anchors, as TLS wants them.
+pub(crate) fn roots(anchors: &[CertificateDer<'static>]) -> Result<RootCertStore, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    for anchor in anchors {
+        roots.add(anchor.clone())?;
+    }
+    Ok(roots)
 }
 
 /// The key that the chain was issued for, if it is in the directory. A renewal that was cut short between the

@@ -95,8 +95,14 @@ impl OwnFiles {
     fn pair(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), IdentityError> {
         let chain = certificates(&self.certificate)?;
         let key = key(&self.key)?;
-        CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider())
-            .map_err(|error| at(&self.key, &format!("not the key of {}: {error}", self.certificate.display())))?;
+        CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()).map_err(
+            |error| {
+                at(
+                    &self.key,
+                    &format!("not the key of {}: {error}", self.certificate.display()),
+                )
+            },
+        )?;
         Ok((chain, key))
     }
 
@@ -182,6 +188,8 @@ mod tests {
         assert!(waited.is_err(), "nothing has changed");
         let next = agent(&authority);
         fs::write(&files.certificate, to_pem(next.chain()) + "\n").unwrap();
-        tokio::time::timeout(LOOK * 3, files.changed(&mut stamp)).await.unwrap();
+        tokio::time::timeout(LOOK * 3, files.changed(&mut stamp))
+            .await
+            .unwrap();
     }
 }

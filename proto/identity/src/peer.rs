@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use parallax_model::identity::SpiffeId;
+use parallax_model::identity::{SpiffeId, TrustDomain};
 use rustls::pki_types::CertificateDer;
 
 use crate::leaf::Leaf;
@@ -16,19 +16,19 @@ pub enum PeerError {
     /// It could not be read.
     #[error("the certificate could not be read")]
     Unreadable,
-    /// It has not exactly one URI among its names (SPIFFE X.509-SVID, section 2).
-    #[error("the certificate has not exactly one SPIFFE URI of this trust domain")]
+    /// It has not exactly one URI among its names (SPIFFE X.509-SVID, section 2), or that names no role and name.
+    #[error("the certificate has not exactly one SPIFFE URI, spiffe://TRUST-DOMAIN/ROLE/NAME")]
     NotSpiffe,
+    /// It is of another trust domain.
+    #[error("the certificate is of the trust domain {0}, and not of this collector's")]
+    Foreign(TrustDomain),
     /// It is over, or has not begun.
     #[error("the certificate is not valid now")]
     NotNow,
 }
 
-/// The identity in a chain that TLS has already verified, leaf first.
-///
-/// Its dates are looked at once more: a resumed TLS session is not verified again (RFC 8446 section 2.2), so that a
-/// certificate can be over although the handshake went well.
-pub fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError> {
+#[cfg(test)]
+pub(crate) fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError> {
     peer_identity_at(chain, SystemTime::now())
 }
 
@@ -41,9 +41,19 @@ pub struct Presented {
     pub not_after: SystemTime,
 }
 
-/// The same, for a certificate that may have been over for `grace`.
-pub fn peer_identity_within(chain: &[CertificateDer<'_>], grace: Duration) -> Result<Presented, PeerError> {
+/// The identity in a chain that TLS has already verified, leaf first; the certificate may have been over for `grace`.
+///
+/// Its dates are looked at once more: a resumed TLS session is not verified again (RFC 8446 section 2.2), so that a
+/// certificate can be over although the handshake went well.
+pub fn peer_identity_within(
+    chain: &[CertificateDer<'_>],
+    domain: &TrustDomain,
+    grace: Duration,
+) -> Result<Presented, PeerError> {
     let (leaf, now) = (Leaf::of(chain)?, SystemTime::now());
+    if leaf.spiffe.domain != *domain {
+        return Err(PeerError::Foreign(leaf.spiffe.domain));
+    }
     if !(leaf.not_before..=leaf.not_after + grace).contains(&now) {
         return Err(PeerError::NotNow);
     }
@@ -53,6 +63,7 @@ pub fn peer_identity_within(chain: &[CertificateDer<'_>], grace: Duration) -> Re
     })
 }
 
+#[cfg(test)]
 fn peer_identity_at(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<SpiffeId, PeerError> {
     let leaf = Leaf::of(chain)?;
     if (leaf.not_before..=leaf.not_after).contains(&now) {
@@ -84,6 +95,16 @@ mod tests {
         assert_eq!(peer_identity_at(&chain, later), Err(PeerError::NotNow));
         let earlier = SystemTime::now() - Duration::from_secs(600);
         assert_eq!(peer_identity_at(&chain, earlier), Err(PeerError::NotNow));
+    }
+
+    #[test]
+    fn a_certificate_of_another_trust_domain_is_nobody_here() {
+        let chain = chain("spiffe://corp.example/admin/ada");
+        let domain: TrustDomain = "corp.example".parse().unwrap();
+        let known = peer_identity_within(&chain, &domain, Duration::ZERO).unwrap();
+        assert_eq!(known.spiffe.to_string(), "spiffe://corp.example/admin/ada");
+        let foreign = peer_identity_within(&chain, &TrustDomain::BUILT_IN, Duration::ZERO);
+        assert_eq!(foreign, Err(PeerError::Foreign(domain)));
     }
 
     #[test]

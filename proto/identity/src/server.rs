@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use rustls::client::WantsClientCert;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, ConfigBuilder, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::client_auth::ClientVerifier;
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{self, Identity, IdentityError};
 use crate::trust::{CollectorVerifier, Trust};
 
 const HTTP2: &[u8] = b"h2";
@@ -31,20 +33,55 @@ const FAREWELL_BYTES: u64 = 64 * 1024;
 /// It serves as long as the identity's certificate lasts: at [`Identity::renew_at`] a new one is made, and given to
 /// the connections accepted from then on.
 pub fn server_config(identity: &Identity, grace: Duration) -> Result<Arc<ServerConfig>, IdentityError> {
+    serve_with(
+        identity.chain().to_vec(),
+        identity.key(),
+        identity.anchors(),
+        grace,
+    )
+}
+
+/// The same with a chain, its key, and the anchors for those who come.
+pub(crate) fn serve_with(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    anchors: &[CertificateDer<'static>],
+    grace: Duration,
+) -> Result<Arc<ServerConfig>, IdentityError> {
     let wrong = |error: &dyn std::fmt::Display| IdentityError::Certificate(error.to_string());
-    let roots = Arc::new(identity.roots()?);
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| wrong(&error))?;
+    let clients = Clients::of(anchors, grace)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| wrong(&error))?
-        .with_client_cert_verifier(Arc::new(ClientVerifier::new(verifier, grace)))
-        .with_single_cert(identity.chain().to_vec(), identity.key())
+        .with_client_cert_verifier(clients.0)
+        .with_single_cert(chain, key)
         .map_err(|error| wrong(&error))?;
     config.alpn_protocols = vec![HTTP2.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Whom the collector hears out.
+#[derive(Clone)]
+pub struct Clients(Arc<dyn ClientCertVerifier>);
+
+impl Clients {
+    /// Those with a certificate that leads to one of these anchors, and is not over for longer than `grace`.
+    pub fn of(anchors: &[CertificateDer<'static>], grace: Duration) -> Result<Self, IdentityError> {
+        let roots = Arc::new(identity::roots(anchors)?);
+        let strict = WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| IdentityError::Certificate(error.to_string()))?;
+        Ok(Self(Arc::new(ClientVerifier::new(strict, grace))))
+    }
+
+    /// Whether a chain that was shown once, leaf first, would be taken now.
+    pub fn vouch_for(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let Some((leaf, above)) = chain.split_first() else {
+            return false;
+        };
+        self.0.verify_client_cert(leaf, above, UnixTime::now()).is_ok()
+    }
 }
 
 /// The TLS handshake with one caller, within five seconds. A caller that is refused is told why: it has already begun

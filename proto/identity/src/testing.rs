@@ -21,9 +21,8 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 use crate::authority::{Authority, host_name, leaf_params};
-use crate::{
-    CollectorAddress, Identity, LEAF_LIFETIME, LocalKey, PeerError, accept, peer_identity, server_config,
-};
+use crate::peer::peer_identity;
+use crate::{CollectorAddress, Identity, LEAF_LIFETIME, LocalKey, PeerError, accept, server_config};
 
 pub(crate) const SECRET: [u8; 24] = [7; 24];
 const HOUR: Duration = Duration::from_secs(3600);

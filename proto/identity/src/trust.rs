@@ -18,7 +18,7 @@ pub enum TrustError {
     #[error("this is not the collector the token is for: it shows another CA")]
     NotTheCollector,
     /// Its certificate is not from a CA that this identity trusts.
-    #[error("the collector's certificate is from another CA than the one that was joined")]
+    #[error("the collector's certificate is from another CA than those that this process trusts")]
     AnotherAuthority,
     /// The right CA, but a certificate for other names.
     #[error(

@@ -1,13 +1,52 @@
 //! Who a process is: the SPIFFE URI in its certificate.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::kinds::kinds;
 use crate::vantage::AgentName;
 
-/// The SPIFFE trust domain of the built-in CA.
-pub const TRUST_DOMAIN: &str = "parallax.internal";
+/// Whose word a SPIFFE ID is (SPIFFE-ID specification, section 2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TrustDomain(Cow<'static, str>);
+
+/// Why a text names no trust domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a SPIFFE trust domain: write lower-case letters, digits, dots, hyphens and underscores"
+)]
+pub struct TrustDomainError(String);
+
+impl TrustDomain {
+    /// Of the built-in CA.
+    pub const BUILT_IN: Self = Self(Cow::Borrowed("parallax.internal"));
+}
+
+impl Default for TrustDomain {
+    fn default() -> Self {
+        Self::BUILT_IN
+    }
+}
+
+impl fmt::Display for TrustDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for TrustDomain {
+    type Err = TrustDomainError;
+
+    fn from_str(text: &str) -> Result<Self, TrustDomainError> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+        if (1..=255).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(Self(Cow::Owned(text.to_owned())))
+        } else {
+            Err(TrustDomainError(text.to_owned()))
+        }
+    }
+}
 
 kinds! {
     /// What a process may do.
@@ -44,9 +83,12 @@ impl Role {
     }
 }
 
-/// A SPIFFE ID (SPIFFE-ID specification, section 2): `spiffe://parallax.internal/ROLE/NAME`.
+/// A SPIFFE ID (SPIFFE-ID specification, section 2): `spiffe://parallax.internal/ROLE/NAME`, or of another trust domain
+/// where the identities are not of the built-in CA.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SpiffeId {
+    /// Whose word it is.
+    pub domain: TrustDomain,
     /// The role.
     pub role: Role,
     /// The agent's or operator's name.
@@ -55,12 +97,23 @@ pub struct SpiffeId {
 
 /// Why a URI is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an identity of the trust domain parallax.internal")]
+#[error("{0:?} is not an identity: write spiffe://TRUST-DOMAIN/ROLE/NAME")]
 pub struct SpiffeError(String);
+
+impl SpiffeId {
+    /// An identity of the built-in CA.
+    pub const fn built_in(role: Role, name: AgentName) -> Self {
+        Self {
+            domain: TrustDomain::BUILT_IN,
+            role,
+            name,
+        }
+    }
+}
 
 impl fmt::Display for SpiffeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "spiffe://{TRUST_DOMAIN}/{}/{}", self.role, self.name)
+        write!(f, "spiffe://{}/{}/{}", self.domain, self.role, self.name)
     }
 }
 
@@ -69,13 +122,13 @@ impl FromStr for SpiffeId {
 
     fn from_str(uri: &str) -> Result<Self, SpiffeError> {
         let wrong = || SpiffeError(uri.to_owned());
-        let path = uri
+        let (domain, path) = uri
             .strip_prefix("spiffe://")
-            .and_then(|rest| rest.strip_prefix(TRUST_DOMAIN))
-            .and_then(|rest| rest.strip_prefix('/'))
+            .and_then(|rest| rest.split_once('/'))
             .ok_or_else(wrong)?;
         let (role, name) = path.split_once('/').ok_or_else(wrong)?;
         Ok(Self {
+            domain: domain.parse().map_err(|_| wrong())?,
             role: Role::known(role).ok_or_else(wrong)?,
             name: name.parse().map_err(|_| wrong())?,
         })
@@ -87,14 +140,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_round_trips_and_foreign_ones_are_refused() {
-        let id = SpiffeId {
-            role: Role::Agent,
-            name: "fra-1".parse().expect("name"),
-        };
-        assert_eq!(id.to_string().parse(), Ok(id));
+    fn an_identity_round_trips_with_its_trust_domain() {
+        let id = SpiffeId::built_in(Role::Agent, "fra-1".parse().expect("name"));
+        assert_eq!(id.to_string(), "spiffe://parallax.internal/agent/fra-1");
+        assert_eq!(id.to_string().parse(), Ok(id.clone()));
+        let other: SpiffeId = "spiffe://corp.example/agent/fra-1".parse().expect("an identity");
+        assert_ne!(other, id, "the same name elsewhere is somebody else");
+        assert_eq!(other.to_string(), "spiffe://corp.example/agent/fra-1");
         for bad in [
-            "spiffe://elsewhere/agent/x",
+            "spiffe:///agent/x",
+            "spiffe://Corp.example/agent/x",
+            "spiffe://corp.example:1/agent/x",
             "spiffe://parallax.internal/root/x",
             "spiffe://parallax.internal/agent/x/y",
             "x",

@@ -94,6 +94,13 @@ pub struct RemoveIdentityResponse {
     #[prost(uint32, tag = "1")]
     pub connections_cut: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreIdentityRequest {
+    #[prost(string, tag = "1")]
+    pub spiffe_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreIdentityResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SetAgentLabelsRequest {
     #[prost(string, tag = "1")]
@@ -366,6 +373,32 @@ pub mod access_client {
                 .insert(GrpcMethod::new("parallax.v1.Access", "RemoveIdentity"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lets in again who was taken out, where the collector has no CA of its own: with a certificate that it has not seen
+        /// before. FAILED_PRECONDITION where it has one: a new token does that. NOT_FOUND: nobody of that identity is out.
+        pub async fn restore_identity(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RestoreIdentityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Access/RestoreIdentity",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Access", "RestoreIdentity"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Labels of an agent that count whatever the agent says of itself. Admin. NOT_FOUND: no such agent.
         pub async fn set_agent_labels(
             &mut self,
@@ -462,6 +495,15 @@ pub mod access_server {
             request: tonic::Request<super::RemoveIdentityRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RemoveIdentityResponse>,
+            tonic::Status,
+        >;
+        /// Lets in again who was taken out, where the collector has no CA of its own: with a certificate that it has not seen
+        /// before. FAILED_PRECONDITION where it has one: a new token does that. NOT_FOUND: nobody of that identity is out.
+        async fn restore_identity(
+            &self,
+            request: tonic::Request<super::RestoreIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RestoreIdentityResponse>,
             tonic::Status,
         >;
         /// Labels of an agent that count whatever the agent says of itself. Admin. NOT_FOUND: no such agent.
@@ -721,6 +763,51 @@ pub mod access_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RemoveIdentitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Access/RestoreIdentity" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestoreIdentitySvc<T: Access>(pub Arc<T>);
+                    impl<
+                        T: Access,
+                    > tonic::server::UnaryService<super::RestoreIdentityRequest>
+                    for RestoreIdentitySvc<T> {
+                        type Response = super::RestoreIdentityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreIdentityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Access>::restore_identity(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestoreIdentitySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -58,6 +58,55 @@ pub(super) async fn standing(store: &Sqlite, sha256: Sha256) -> Result<Standing,
     Ok(removed.map_or(Standing::Good, |_| Standing::Removed))
 }
 
+/// The standing of a certificate that others issued. One that is seen for the first time is remembered, so that its
+/// owner can be taken out; those of the same owner that are over are forgotten, however often it gets new ones.
+pub(super) async fn meet(store: &Sqlite, certificate: CertificateRecord) -> Result<Standing, StoreError> {
+    let mut transaction = store.pool.begin().await?;
+    let seen = sqlx::query("SELECT removed_at FROM certificates WHERE sha256 = $1")
+        .bind(certificate.sha256.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some(seen) = seen {
+        return Ok(match seen.try_get::<Option<i64>, _>("removed_at")? {
+            Some(_) => Standing::Removed,
+            None => Standing::Good,
+        });
+    }
+    drop(transaction);
+    let mut transaction = store.write().await?;
+    if is_out(&mut transaction, &certificate.spiffe_id).await? {
+        return Ok(Standing::Removed);
+    }
+    sqlx::query("DELETE FROM certificates WHERE spiffe_id = $1 AND not_after < $2")
+        .bind(&certificate.spiffe_id)
+        .bind(certificate.issued_at.as_microsecond())
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query(
+        "INSERT INTO certificates (sha256, spiffe_id, issued_at, not_after) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (sha256) DO NOTHING",
+    )
+    .bind(certificate.sha256.to_vec())
+    .bind(&certificate.spiffe_id)
+    .bind(certificate.issued_at.as_microsecond())
+    .bind(certificate.not_after.as_microsecond())
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(Standing::Good)
+}
+
+/// Lets a name in again. Certificates that were seen before it was taken out stay worth nothing.
+pub(super) async fn restore(store: &Sqlite, spiffe_id: &str) -> Result<bool, StoreError> {
+    let mut transaction = store.write().await?;
+    if !is_out(&mut transaction, spiffe_id).await? {
+        return Ok(false);
+    }
+    bring_back(&mut transaction, spiffe_id).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
 /// Everybody who was let in and is remembered, by name.
 pub(super) async fn identities(store: &Sqlite, now: Timestamp) -> Result<Vec<KnownIdentity>, StoreError> {
     let rows = sqlx::query(
