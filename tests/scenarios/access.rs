@@ -179,9 +179,15 @@ fn a_probe_that_outlives_the_certificate_of_its_agent_ends_as_if_nothing_were() 
     let _agent = start(&world, "sleeper", &["--token", &token]);
     world.wait_for_agents(&["edge-one", "sleeper"]).unwrap();
     let first = ends(&world);
+    // A command is given a minute.
+    let soon = first - jiff::SignedDuration::from_secs(35);
+    wait::until("the renewal to be near", A_LIFE, || {
+        Ok((jiff::Timestamp::now() > soon).then_some(()))
+    })
+    .unwrap();
     let held = world
         .ctl(&[
-            "probe", TARGET, "--from", "sleeper", "--hold", "70s", "-o", "json",
+            "probe", TARGET, "--from", "sleeper", "--hold", "45s", "-o", "json",
         ])
         .unwrap()
         .expect_status(0);
