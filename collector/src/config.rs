@@ -5,6 +5,7 @@ mod certificates;
 mod file;
 mod limits;
 mod page;
+mod retention;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use certificates::{OwnPki, Terms};
 pub use file::ConfigError;
 pub use limits::Limits;
 pub use page::Page;
+pub use retention::Retention;
 
 use file::File;
 
@@ -59,6 +61,8 @@ pub struct Config {
     pub own_pki: Option<OwnPki>,
     /// How much one caller can have.
     pub limits: Limits,
+    /// How long what came of checks is kept.
+    pub retention: Retention,
 }
 
 impl Config {
@@ -95,6 +99,7 @@ impl Config {
             page,
             own_pki: OwnPki::load(&args.tls, file.tls)?,
             limits: file.limits,
+            retention: Retention::load(&file.retention)?,
         };
         config.check()?;
         Ok(config)
@@ -135,6 +140,7 @@ impl Config {
             text.push_str(&own.to_toml()?);
         }
         text.push_str(&self.limits.to_toml());
+        text.push_str(&self.retention.to_toml());
         Ok(text)
     }
 

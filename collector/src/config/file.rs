@@ -8,6 +8,7 @@ use parallax_telemetry::logs::LogFormat;
 
 use super::certificates::TlsTable;
 use super::limits::Limits;
+use super::retention::RetentionTable;
 
 /// Why the configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,8 @@ pub(super) struct File {
     pub(super) tls: TlsTable,
     #[serde(default)]
     pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) retention: RetentionTable,
 }
 
 impl File {

@@ -16,7 +16,7 @@ use tonic::Code;
 
 use super::fake::{FakeAgent, question, spec};
 use crate::Collector;
-use crate::config::{Config, Limits, Page, Terms};
+use crate::config::{Config, Limits, Page, Retention, Terms};
 use crate::identity::DEFAULT_TTL;
 use crate::token::{TokenOptions, create};
 use parallax_telemetry::logs::LogFormat;
@@ -34,6 +34,7 @@ pub(super) fn config(directory: &Path) -> Config {
         page: Page::default(),
         own_pki: None,
         limits: Limits::default(),
+        retention: Retention::default(),
     }
 }
 
