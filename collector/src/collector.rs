@@ -24,6 +24,7 @@ use crate::data_dir::DataDir;
 use crate::error::StartError;
 use crate::hub::{self, HubHandle, Recorder};
 use crate::identity::Admission;
+use crate::keeper;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::outside;
@@ -117,6 +118,11 @@ impl Collector {
         parts
             .helpers
             .push(tokio::spawn(outside::watch(parts.shared.clone())));
+        parts.helpers.push(tokio::spawn(keeper::keep(
+            Arc::clone(&parts.shared.results),
+            config.retention,
+            Arc::clone(&parts.shared.metrics),
+        )));
         Ok(Self {
             listen_addr,
             http_addr,
@@ -131,12 +137,11 @@ impl Collector {
     /// When its database or its telemetry can't be set up.
     pub async fn in_process(options: InProcessOptions) -> Result<(Self, Connector), StartError> {
         parallax_identity::install_provider();
-        let store: Arc<dyn Store> =
-            Arc::new(Sqlite::in_memory().await.map_err(|error| StartError::Store {
-                path: ":memory:".into(),
-                problem: error.to_string(),
-            })?);
-        let admission = Admission::ephemeral(Arc::clone(&store))
+        let store = Arc::new(Sqlite::in_memory().await.map_err(|error| StartError::Store {
+            path: ":memory:".into(),
+            problem: error.to_string(),
+        })?);
+        let admission = Admission::ephemeral(Arc::clone(&store) as Arc<dyn Store>)
             .map_err(|error| StartError::Identity(error.to_string()))?;
         let telemetry = Telemetry::start(options.otlp_endpoint.as_deref(), &admission.fingerprint())?;
         let endpoint = options.otlp_endpoint.as_deref();
@@ -218,11 +223,12 @@ struct Parts {
 
 impl Parts {
     async fn assemble(
-        store: Arc<dyn Store>,
+        sqlite: Arc<Sqlite>,
         admission: Arc<Admission>,
         telemetry: Telemetry,
         otlp_endpoint: Option<&str>,
     ) -> Result<Self, StartError> {
+        let store: Arc<dyn Store> = Arc::clone(&sqlite) as Arc<dyn Store>;
         let metrics = Arc::new(Metrics::new());
         let (relay, relaying) = match otlp_endpoint {
             None => (Relay::off(Arc::clone(&metrics)), None),
@@ -238,6 +244,7 @@ impl Parts {
             hub,
             audit: Audit::new(Arc::clone(&store)),
             store,
+            results: sqlite,
             admission,
             connections: Arc::default(),
             metrics,

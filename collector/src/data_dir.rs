@@ -61,7 +61,7 @@ impl DataDir {
     }
 
     /// Its database; also beside a collector that works in it.
-    pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, StartError> {
+    pub(crate) async fn store(&self) -> Result<Arc<Sqlite>, StartError> {
         let file = self.path.join(DATABASE);
         let store = Sqlite::open(&file).await.map_err(|error| StartError::Store {
             path: file,
@@ -71,16 +71,13 @@ impl DataDir {
     }
 
     /// Its database and its certificate authority; also beside a collector that works in it.
-    pub(crate) async fn admission(
-        &self,
-        terms: Terms,
-    ) -> Result<(Arc<dyn Store>, Arc<Admission>), StartError> {
+    pub(crate) async fn admission(&self, terms: Terms) -> Result<(Arc<Sqlite>, Arc<Admission>), StartError> {
         let store = self.store().await?;
         if let Some(domain) = self.pki()? {
-            let admission = Admission::of_others(domain, Arc::clone(&store));
+            let admission = Admission::of_others(domain, Arc::clone(&store) as Arc<dyn Store>);
             return Ok((store, Arc::new(admission)));
         }
-        let admission = Admission::open(&self.path, Arc::clone(&store), terms)
+        let admission = Admission::open(&self.path, Arc::clone(&store) as Arc<dyn Store>, terms)
             .map_err(|error| StartError::Identity(error.to_string()))?;
         Ok((store, Arc::new(admission)))
     }

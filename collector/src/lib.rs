@@ -4,6 +4,7 @@
 //! certificate, over pipes inside another program.
 
 mod agents;
+mod alerts;
 mod audit;
 mod clock;
 mod collector;
@@ -12,11 +13,13 @@ mod data_dir;
 mod error;
 mod hub;
 mod identity;
+mod keeper;
 mod limits;
 mod metrics;
 mod outside;
 mod peer;
 mod relay;
+mod rounds;
 mod runs;
 mod server;
 mod service;

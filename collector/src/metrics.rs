@@ -1,5 +1,7 @@
 //! What the collector counts.
 
+mod classic;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -90,6 +92,7 @@ pub(crate) struct Metrics {
     runs_refused: Family<ByReason, Counter>,
     reports_dropped: Family<Probe, Counter>,
     messages_delayed: Family<Probe, Counter>,
+    store_bytes: Gauge,
     /// What of all this was lost, refused or cut, by what it was.
     drops: Mutex<BTreeMap<String, u64>>,
 }
@@ -116,6 +119,7 @@ impl Metrics {
             runs_refused: Family::default(),
             reports_dropped: Family::default(),
             messages_delayed: Family::default(),
+            store_bytes: Gauge::default(),
             drops: Mutex::default(),
         };
         metrics.register();
@@ -207,6 +211,11 @@ impl Metrics {
             "Messages of an agent that were read later, since it sends too many",
             self.messages_delayed.clone(),
         );
+        registry.register(
+            "parallax_store_bytes",
+            "Bytes in use by the database; its file may be larger",
+            self.store_bytes.clone(),
+        );
     }
 
     /// The page in OpenMetrics text format.
@@ -282,6 +291,10 @@ impl Metrics {
                 .get_or_create(&probe(agent))
                 .set(offset as f64 / 1e6);
         }
+    }
+
+    pub(crate) fn store_bytes(&self, bytes: u64) {
+        self.store_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn run_concluded(&self, verdict: Verdict) {

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::relay::Relay;
 use crate::server::Connections;
-use crate::store::{Store, StoreError};
+use crate::store::{ResultStore, Store, StoreError};
 use crate::telemetry::Telemetry;
 
 /// What every service works with.
@@ -32,6 +32,7 @@ use crate::telemetry::Telemetry;
 pub(crate) struct Shared {
     pub(crate) hub: HubHandle,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) results: Arc<dyn ResultStore>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) audit: Audit,

@@ -3,6 +3,9 @@
 mod access;
 mod checks;
 mod credentials;
+mod latency;
+mod results;
+mod sketch;
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -12,6 +15,7 @@ use std::pin::Pin;
 use jiff::Timestamp;
 use parallax_model::audit::AuditEntry;
 use parallax_model::capture::Capture;
+use parallax_model::check::CheckName;
 use parallax_model::finding::Verdict;
 use parallax_model::run::{RunDocument, RunSummary, RunTarget};
 use parallax_model::vantage::{AgentName, Labels};
@@ -27,6 +31,10 @@ pub(crate) use access::{
 pub(crate) use checks::{CheckRecord, CheckStore, CheckWrite};
 pub(crate) use credentials::{
     Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
+};
+#[allow(unused_imports, reason = "the hub follows")]
+pub(crate) use results::{
+    Arrived, Baselines, Committed, Fresh, History, HistoryAsked, KeptRun, Pruned, ResultStore, RoundCommit,
 };
 pub(crate) use sqlite::Sqlite;
 
@@ -83,6 +91,8 @@ pub(crate) struct RunFilter {
     pub(crate) verdict: Option<Verdict>,
     /// Only those that began before.
     pub(crate) before: Option<Timestamp>,
+    /// Only those of the check of that name.
+    pub(crate) check: Option<CheckName>,
 }
 
 /// The packets of one attempt, kept beside their run.

@@ -16,7 +16,7 @@ use crate::config::Terms;
 use crate::data_dir::DataDir;
 use crate::identity::TokenWish;
 use crate::peer::Peer;
-use crate::store::Called;
+use crate::store::{Called, Store as _};
 
 pub use list::Listed;
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _, stream};
 use jiff::Timestamp;
+use parallax_model::check::CheckNameError;
 use parallax_model::finding::Verdict;
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::run::{RunDocument, RunTarget};
@@ -371,10 +372,15 @@ fn filter(request: v1::ListRunsRequest) -> Result<RunFilter, Status> {
             Status::invalid_argument("verdict: write healthy, partial, down or inconclusive")
         })?),
     };
+    let check = match request.check.as_str() {
+        "" => Ok(None),
+        name => name.parse().map(Some),
+    };
     Ok(RunFilter {
         target: target.map_err(|error| Status::invalid_argument(format!("target: {error}")))?,
         verdict,
         before,
+        check: check.map_err(|error: CheckNameError| Status::invalid_argument(format!("check: {error}")))?,
     })
 }
 

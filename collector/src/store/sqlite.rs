@@ -7,11 +7,15 @@ mod certificates;
 mod checks;
 mod circuits;
 mod credentials;
+mod results;
+mod retention;
+mod rounds;
 mod runs;
 mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -53,7 +57,12 @@ const MIGRATIONS: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     pool: SqlitePool,
+    /// What need not be looked at again for what is too old.
+    swept: Mutex<retention::Swept>,
 }
+
+/// A transaction in which something is written.
+type Writing = Transaction<'static, Database>;
 
 impl Sqlite {
     /// Opens the database in a file, makes it if there is none, and brings it up to date.
@@ -87,7 +96,10 @@ impl Sqlite {
             .bind((Timestamp::now() - LONGEST_GRACE).as_microsecond())
             .execute(&pool)
             .await?;
-        let store = Self { pool };
+        let store = Self {
+            pool,
+            swept: Mutex::default(),
+        };
         runs::name_targets(&store).await?;
         let mut transaction = store.write().await?;
         captures::forget_orphans(&mut transaction, Timestamp::now()).await?;
@@ -95,7 +107,7 @@ impl Sqlite {
         Ok(store)
     }
 
-    async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
+    async fn write(&self) -> Result<Writing, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 }

@@ -40,7 +40,7 @@ CREATE TABLE rollups (
 ) WITHOUT ROWID;
 ALTER TABLE runs ADD COLUMN check_no BIGINT; -- null: asked by hand
 ALTER TABLE runs ADD COLUMN is_first BIGINT NOT NULL DEFAULT 0; -- of an incident, or a healthy sample: kept longer
-CREATE INDEX runs_by_check ON runs (check_no, started_at);
+CREATE INDEX runs_by_check ON runs (check_no, started_at, is_first);
 CREATE TABLE alerts (
     fingerprint TEXT NOT NULL PRIMARY KEY, check_no BIGINT, state TEXT NOT NULL, alert BLOB NOT NULL, changed_at BIGINT NOT NULL
 );

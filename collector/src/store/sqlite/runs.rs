@@ -7,15 +7,18 @@ use parallax_model::run::{RunDocument, RunRef, RunSummary, RunTarget};
 use parallax_proto::v1;
 use prost::Message as _;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite as Database, Transaction};
+use sqlx::{QueryBuilder, Row as _, Sqlite as Database};
 use uuid::Uuid;
 
-use super::{Sqlite, captures, read_time};
+use super::{Sqlite, Writing, captures, read_time};
 use crate::runs::LastGood;
 use crate::store::{Found, RunFilter, StoreError};
 
-/// How many runs are kept; beyond that the oldest go. As many again may stay because they show a target that worked.
+/// How many runs asked by hand are kept; beyond that the oldest go. As many again may stay because they show a target that worked.
 const RUNS_KEPT: i64 = 10_000;
+
+/// How many of each check are; ten times as many that begin an incident, or are there to compare with.
+pub(super) const RUNS_OF_CHECK: i64 = 1000;
 
 /// From how many runs the last good observations of one target are put together, the newest ones.
 const RUNS_COMPARED: usize = 8;
@@ -23,24 +26,35 @@ const RUNS_COMPARED: usize = 8;
 /// Keeps a run, and remembers from where all was well in it.
 pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreError> {
     let mut transaction = store.write().await?;
+    insert(&mut transaction, &run, None).await?;
+    prune(&mut transaction, RUNS_KEPT).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Keeps a run, and remembers from where all was well in it; of a check: its number, and whether the run is kept longer.
+pub(super) async fn insert(
+    transaction: &mut Writing,
+    run: &RunDocument,
+    check: Option<(i64, bool)>,
+) -> Result<(), StoreError> {
     let key = target_key(&run.target);
     sqlx::query(
-        "INSERT INTO runs (id, started_at, target, verdict, summary, document, target_key) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO runs (id, started_at, target, verdict, summary, document, target_key, check_no, is_first) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
     )
     .bind(run.run_id.to_string())
     .bind(run.started_at.as_microsecond())
     .bind(run.target.input.as_str())
     .bind(run.verdict.as_str())
     .bind(run.summary.as_str())
-    .bind(v1::Run::from(&run).encode_to_vec())
+    .bind(v1::Run::from(run).encode_to_vec())
     .bind(key.as_str())
-    .execute(&mut *transaction)
+    .bind(check.map(|(no, _)| no))
+    .bind(check.is_some_and(|(_, is_first)| is_first))
+    .execute(&mut **transaction)
     .await?;
-    remember_good(&mut transaction, &key, &run).await?;
-    prune(&mut transaction, RUNS_KEPT).await?;
-    transaction.commit().await?;
-    Ok(())
+    remember_good(transaction, &key, run).await
 }
 
 /// The latest runs that are meant, newest first.
@@ -49,25 +63,38 @@ pub(super) async fn latest(
     meant: RunFilter,
     limit: u32,
 ) -> Result<Vec<RunSummary>, StoreError> {
-    sqlx::query(
-        "SELECT runs.id, started_at, target, verdict, summary, checks.name AS check_name \
-         FROM runs LEFT JOIN checks ON checks.no = runs.check_no WHERE ($1 IS NULL OR target_key = $1) AND ($2 IS NULL OR verdict = $2) \
-         AND ($3 IS NULL OR started_at < $3) ORDER BY started_at DESC, runs.id DESC LIMIT $4",
-    )
-    .bind(meant.target.as_ref().map(target_key))
-    .bind(meant.verdict.map(Verdict::as_str))
-    .bind(meant.before.map(Timestamp::as_microsecond))
-    .bind(i64::from(limit))
-    .fetch_all(&store.pool)
-    .await?
-    .iter()
-    .map(read_summary)
-    .collect()
+    // Only conditions that are there: the database finds the index by them.
+    let mut query = QueryBuilder::<Database>::new(
+        "SELECT runs.id, started_at, target, verdict, summary, name FROM runs LEFT JOIN checks ON no = check_no WHERE 1",
+    );
+    if let Some(target) = &meant.target {
+        query.push(" AND target_key = ").push_bind(target_key(target));
+    }
+    if let Some(verdict) = meant.verdict {
+        query.push(" AND verdict = ").push_bind(verdict.as_str());
+    }
+    if let Some(before) = meant.before {
+        query
+            .push(" AND started_at < ")
+            .push_bind(before.as_microsecond());
+    }
+    if let Some(check) = meant.check {
+        query
+            .push(" AND check_no IN (SELECT no FROM checks WHERE name = ")
+            .push_bind(check.to_string())
+            .push(")");
+    }
+    query
+        .push(" ORDER BY started_at DESC, runs.id DESC LIMIT ")
+        .push_bind(i64::from(limit));
+    let rows = query.build().fetch_all(&store.pool).await?;
+    rows.iter().map(read_summary).collect()
 }
 
 /// The run whose id begins with a text.
 pub(super) async fn find(store: &Sqlite, id: String) -> Result<Found, StoreError> {
-    let rows = sqlx::query("SELECT document FROM runs WHERE substr(id, 1, length($1)) = $1 LIMIT 2")
+    // Behind everything that an identifier is written with.
+    let rows = sqlx::query("SELECT document FROM runs WHERE id >= $1 AND id < $1 || '~' LIMIT 2")
         .bind(id)
         .fetch_all(&store.pool)
         .await?;
@@ -146,11 +173,7 @@ fn target_key(target: &RunTarget) -> String {
 }
 
 /// Runs may be kept in another order than they were made in: the newest one counts.
-async fn remember_good(
-    transaction: &mut Transaction<'static, Database>,
-    key: &str,
-    run: &RunDocument,
-) -> Result<(), StoreError> {
+async fn remember_good(transaction: &mut Writing, key: &str, run: &RunDocument) -> Result<(), StoreError> {
     if !matches!(run.verdict, Verdict::Healthy | Verdict::Partial) {
         return Ok(());
     }
@@ -174,19 +197,45 @@ async fn remember_good(
     Ok(())
 }
 
-/// Leaves the newest `kept` runs, and as many of those that show a target that worked.
-pub(super) async fn prune(
-    transaction: &mut Transaction<'static, Database>,
-    kept: i64,
-) -> Result<(), StoreError> {
+/// Leaves the newest `kept` runs that were asked by hand, and as many of those that show a target that worked.
+pub(super) async fn prune(transaction: &mut Writing, kept: i64) -> Result<(), StoreError> {
     let gone = sqlx::query(
-        "DELETE FROM runs WHERE id IN (SELECT id FROM runs ORDER BY started_at DESC LIMIT -1 OFFSET $1) \
+        "DELETE FROM runs WHERE check_no IS NULL AND id IN (SELECT id FROM runs WHERE check_no IS NULL \
+         ORDER BY started_at DESC LIMIT -1 OFFSET $1) \
          AND id NOT IN (SELECT run_id FROM last_good ORDER BY started_at DESC LIMIT $1)",
     )
     .bind(kept)
     .execute(&mut **transaction)
     .await?;
-    if gone.rows_affected() > 0 {
+    forget_good(transaction, gone.rows_affected()).await
+}
+
+/// Leaves the newest `kept` runs of a check, ten times as many that are kept longer, and what it is compared with.
+pub(super) async fn prune_check(
+    transaction: &mut Writing,
+    check_no: i64,
+    kept: i64,
+) -> Result<(), StoreError> {
+    let mut gone = 0;
+    for (is_first, kept) in [(false, kept), (true, 10 * kept)] {
+        let deleted = sqlx::query(
+            "DELETE FROM runs WHERE check_no = $1 AND is_first = $2 AND started_at <= (SELECT started_at FROM runs \
+             WHERE check_no = $1 AND is_first = $2 ORDER BY started_at DESC LIMIT 1 OFFSET $3) \
+             AND id NOT IN (SELECT run_id FROM last_good)",
+        )
+        .bind(check_no)
+        .bind(is_first)
+        .bind(kept)
+        .execute(&mut **transaction)
+        .await?;
+        gone += deleted.rows_affected();
+    }
+    forget_good(transaction, gone).await
+}
+
+/// Forgets what belonged to runs that are gone.
+async fn forget_good(transaction: &mut Writing, gone: u64) -> Result<(), StoreError> {
+    if gone > 0 {
         sqlx::query("DELETE FROM last_good WHERE run_id NOT IN (SELECT id FROM runs)")
             .execute(&mut **transaction)
             .await?;
@@ -202,7 +251,7 @@ fn read_summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
         target: row.try_get("target")?,
         verdict: Verdict::from_name(row.try_get("verdict")?),
         summary: row.try_get("summary")?,
-        check: row.try_get("check_name")?,
+        check: row.try_get("name")?,
     })
 }
 

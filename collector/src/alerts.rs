@@ -1,0 +1,5 @@
+//! Alerts: what is wrong, and who is told.
+
+mod change;
+
+pub(crate) use change::AlertChanges;

@@ -1,0 +1,200 @@
+//! What an hour and a day came to, for each check and agent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_model::observation::VantageOutcome;
+use sqlx::Row as _;
+
+use super::super::Writing;
+use crate::rounds::VantagePart;
+use crate::store::StoreError;
+use crate::store::latency::Latency;
+
+/// An hour and a day (UTC), in seconds.
+pub(super) const HOUR: i64 = 3600;
+pub(super) const DAY: i64 = 86_400;
+
+const SECOND: i64 = 1_000_000;
+
+/// Which row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store::sqlite) struct Place {
+    pub(in crate::store::sqlite) check_no: i64,
+    pub(in crate::store::sqlite) agent_no: i64,
+}
+
+/// What is added to a row.
+#[derive(Debug, Default)]
+struct Sum {
+    counts: [i64; 4],
+    latency: Latency,
+    /// The last that was seen, and when.
+    certificate: Option<(i64, i64)>,
+    first_at: i64,
+    every: Duration,
+}
+
+/// What is to be added, row by row.
+#[derive(Debug, Default)]
+pub(in crate::store::sqlite) struct Sums {
+    by_row: BTreeMap<(Place, i64, i64), Sum>,
+}
+
+impl Sums {
+    /// Counts one result in its hour and in its day.
+    pub(super) fn add(
+        &mut self,
+        place: Place,
+        every: Duration,
+        part: &VantagePart,
+        certificate_no: Option<i64>,
+    ) {
+        let at = part.started_at.as_microsecond();
+        for span in [HOUR, DAY] {
+            let sum = self.of(place, span, at, every);
+            sum.counts[outcome_number(part.outcome)] += 1;
+            add_latency(&mut sum.latency, part);
+            if let Some(number) = certificate_no
+                && sum.certificate.is_none_or(|(seen, _)| seen <= at)
+            {
+                sum.certificate = Some((at, number));
+            }
+        }
+    }
+
+    /// A result should be there, and is not: its rows are, so that the gap shows.
+    pub(in crate::store::sqlite) fn miss(&mut self, place: Place, every: Duration, at: Timestamp) {
+        for span in [HOUR, DAY] {
+            self.of(place, span, at.as_microsecond(), every);
+        }
+    }
+
+    /// Adds everything to the rows that are there, and makes those that are not.
+    pub(in crate::store::sqlite) async fn write(self, writing: &mut Writing) -> Result<(), StoreError> {
+        for ((place, span, at), sum) in self.by_row {
+            write_one(writing, place, span, at, sum).await?;
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, place: Place, span: i64, at: i64, every: Duration) -> &mut Sum {
+        let length = span * SECOND;
+        let begins = at.div_euclid(length) * length;
+        let sum = self.by_row.entry((place, span, begins)).or_insert_with(|| Sum {
+            first_at: at,
+            ..Sum::default()
+        });
+        sum.first_at = sum.first_at.min(at);
+        sum.every = every;
+        sum
+    }
+}
+
+/// 0 ok, 1 degraded, 2 failed, 3 refused: as in the database.
+pub(super) const fn outcome_number(outcome: VantageOutcome) -> usize {
+    match outcome {
+        VantageOutcome::Ok => 0,
+        VantageOutcome::Degraded => 1,
+        VantageOutcome::Failed => 2,
+        VantageOutcome::Refused | VantageOutcome::Missing => 3,
+    }
+}
+
+/// What failed took as long as somebody waited: that says nothing about the stage.
+fn add_latency(latency: &mut Latency, part: &VantagePart) {
+    let failed = part.failed.map(|(stage, _)| stage);
+    for &(stage, duration) in part.stages.iter().filter(|(stage, _)| Some(*stage) != failed) {
+        latency.add(Some(stage), duration);
+    }
+    if matches!(part.outcome, VantageOutcome::Ok | VantageOutcome::Degraded) {
+        latency.add(None, part.total);
+    }
+}
+
+async fn write_one(
+    writing: &mut Writing,
+    place: Place,
+    span: i64,
+    at: i64,
+    mut sum: Sum,
+) -> Result<(), StoreError> {
+    let found = sqlx::query(
+        "SELECT latency, expected FROM rollups WHERE check_no = $1 AND span = $2 AND at = $3 AND agent_no = $4",
+    )
+    .bind(place.check_no)
+    .bind(span)
+    .bind(at)
+    .bind(place.agent_no)
+    .fetch_optional(&mut **writing)
+    .await?;
+    let expected = match &found {
+        Some(row) => {
+            let kept = Latency::decode(row.try_get("latency")?).ok_or(StoreError::Unreadable("roll-up"))?;
+            sum.latency.merge(&kept);
+            row.try_get("expected")?
+        }
+        None if is_first(writing, place, span, at).await? => {
+            expected(at + span * SECOND - sum.first_at, sum.every)
+        }
+        None => expected(span * SECOND, sum.every),
+    };
+    let [ok, degraded, failed, refused] = sum.counts;
+    sqlx::query(
+        "INSERT INTO rollups (check_no, span, at, agent_no, ok, degraded, failed, refused, expected, latency, \
+         certificate_no) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (check_no, span, at, agent_no) DO UPDATE SET ok = ok + excluded.ok, \
+         degraded = degraded + excluded.degraded, failed = failed + excluded.failed, \
+         refused = refused + excluded.refused, expected = excluded.expected, latency = excluded.latency, \
+         certificate_no = COALESCE(excluded.certificate_no, certificate_no)",
+    )
+    .bind(place.check_no)
+    .bind(span)
+    .bind(at)
+    .bind(place.agent_no)
+    .bind(ok)
+    .bind(degraded)
+    .bind(failed)
+    .bind(refused)
+    .bind(expected)
+    .bind(sum.latency.encode())
+    .bind(sum.certificate.map(|(_, number)| number))
+    .execute(&mut **writing)
+    .await?;
+    Ok(())
+}
+
+/// Whether the agent had nothing to do with the check before: then what is before its first result is no gap.
+async fn is_first(writing: &mut Writing, place: Place, span: i64, at: i64) -> Result<bool, StoreError> {
+    let before = sqlx::query(
+        "SELECT 1 FROM rollups WHERE check_no = $1 AND span = $2 AND at < $3 AND agent_no = $4 \
+         ORDER BY at DESC LIMIT 1",
+    )
+    .bind(place.check_no)
+    .bind(span)
+    .bind(at)
+    .bind(place.agent_no)
+    .fetch_optional(&mut **writing)
+    .await?;
+    Ok(before.is_none())
+}
+
+/// Rounds in a time of so many microseconds; a row is there because of one at least.
+fn expected(microseconds: i64, every: Duration) -> i64 {
+    let every = i64::try_from(every.as_micros()).unwrap_or(i64::MAX).max(1);
+    ((microseconds + every / 2) / every).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_expects_its_rounds_and_never_none() {
+        assert_eq!(expected(HOUR * SECOND, Duration::from_secs(60)), 60);
+        assert_eq!(expected(HOUR * SECOND, Duration::from_secs(7)), 514);
+        assert_eq!(expected(HOUR * SECOND, Duration::from_hours(24)), 1);
+        assert_eq!(expected(1, Duration::from_secs(1)), 1);
+    }
+}
