@@ -22,6 +22,7 @@ mod policy;
 mod prober;
 mod report;
 mod runner;
+mod spool;
 mod telemetry;
 
 pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, fingerprint, run, run_in_process};
@@ -31,3 +32,4 @@ pub use network::LocalNetwork;
 pub use parallax_engine::budgets::Budgets;
 pub use policy::{Forbidden, Logins, Network, Policy, PolicyError, Rule};
 pub use prober::{NotProbed, Prober};
+pub use spool::SpoolLimits;
