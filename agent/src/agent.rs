@@ -23,6 +23,7 @@ use crate::link::{Link, Road};
 use crate::network::LocalNetwork;
 use crate::policy::Policy;
 use crate::runner::Runner;
+use crate::spool::{Spool, SpoolLimits};
 use crate::telemetry::Telemetry;
 
 /// Probes at a time when nothing else is said.
@@ -30,6 +31,9 @@ pub const DEFAULT_PROBES: usize = 32;
 
 /// In the state directory: what secrets for this agent are sealed to.
 const SEALING_KEY_FILE: &str = "sealing.key";
+
+/// In the state directory: results of checks that wait for the collector.
+pub(crate) const SPOOL_DIR: &str = "spool";
 
 /// How an agent is to be.
 #[derive(Debug, Clone)]
@@ -56,6 +60,8 @@ pub struct AgentOptions {
     pub network: LocalNetwork,
     /// What it logs in with by itself.
     pub credentials: LocalCredentials,
+    /// How much of the disk results may take that wait for the collector.
+    pub spool: SpoolLimits,
     /// Probes at a time; an order beyond is refused.
     pub max_probes: usize,
 }
@@ -129,6 +135,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         tracing::warn!(%error, "a login with it is refused until it can be read");
     }
     let circuit = Circuit::load(&options.state_dir).map_err(AgentError::Circuit)?;
+    let spool = open_spool(&options.state_dir, options.spool);
     let dialer =
         Dialer::new(options.collector, &identity).map_err(|error| AgentError::Tls(error.to_string()))?;
     let telemetry = Telemetry::through(dialer.lazy(), &name, &options.labels);
@@ -148,6 +155,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         telemetry: telemetry.clone(),
         road: Road::Dial(dialer.clone()),
         runner: Arc::new(runner),
+        spool: spool.clone(),
         instance: instance(),
     };
     let keeping = async {
@@ -168,6 +176,9 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         () = link.keep(stop) => {}
         () = keeping => {}
         () = policy => {}
+    }
+    if let Some(spool) = spool {
+        spool.flush().await;
     }
     telemetry.shutdown().await;
     Ok(())
@@ -198,6 +209,7 @@ pub async fn run_in_process(
         telemetry: telemetry.clone(),
         road: Road::Given(channel),
         runner: Arc::new(runner),
+        spool: None,
         instance: instance(),
     };
     link.keep(stop).await;
@@ -212,6 +224,16 @@ pub async fn run_in_process(
 pub fn fingerprint(state_dir: &Path) -> Result<Option<String>, parallax_identity::IdentityError> {
     let public = SealingKey::public_of(&state_dir.join(SEALING_KEY_FILE))?;
     Ok(public.map(|public| parallax_identity::seal::fingerprint(&public)))
+}
+
+/// An agent without a spool repeats no checks; it still answers whoever asks.
+fn open_spool(state_dir: &Path, limits: SpoolLimits) -> Option<Spool> {
+    let dir = state_dir.join(SPOOL_DIR);
+    let opened = Spool::open(&dir, limits);
+    let problem = |error| {
+        tracing::error!(dir = %dir.display(), %error, "this agent runs no checks: their results would have no place");
+    };
+    opened.map_err(problem).ok()
 }
 
 fn instance() -> Uuid {

@@ -17,6 +17,7 @@ use crate::agent::{AgentOptions, DEFAULT_PROBES};
 use crate::credentials::LocalCredentials;
 use crate::identity;
 use crate::network::LocalNetwork;
+use crate::spool::SpoolLimits;
 
 pub use args::{Args, Command, RunArgs, StateArgs};
 pub use file::ConfigError;
@@ -68,6 +69,8 @@ pub struct Config {
     pub policy: StatedPolicy,
     /// Where the agent stands in its own network.
     pub network: LocalNetwork,
+    /// How much of the disk results may take that wait for the collector.
+    pub spool: SpoolLimits,
     /// What it logs in with by itself.
     #[serde(skip_serializing_if = "LocalCredentials::is_empty")]
     pub credentials: LocalCredentials,
@@ -152,6 +155,7 @@ impl Config {
             policy,
             network,
             credentials: file.credentials,
+            spool: file.spool,
         })
     }
 
@@ -214,6 +218,7 @@ impl Config {
             policy: self.policy,
             network: self.network,
             credentials: self.credentials,
+            spool: self.spool,
             max_probes: self.max_probes,
         })
     }

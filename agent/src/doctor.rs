@@ -39,6 +39,7 @@ pub struct Diagnosis(pub Vec<Check>);
 pub async fn examine(config: &Config) -> Diagnosis {
     parallax_identity::install_provider();
     let mut checks = vec![host::state_dir(&config.state_dir)];
+    checks.push(host::spool(&config.state_dir, config.spool));
     checks.extend(host::sealing_key(&config.state_dir));
     checks.extend(host::credentials(&config.credentials));
     checks.extend(collector::checks(config).await);

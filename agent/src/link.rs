@@ -13,11 +13,14 @@ use uuid::Uuid;
 use crate::link::backoff::Backoff;
 use crate::link::session::Session;
 use crate::runner::Runner;
+use crate::spool::Spool;
 use crate::telemetry::Telemetry;
 
 mod backoff;
 mod offset;
 mod orders;
+mod pace;
+mod results;
 mod session;
 mod signal;
 
@@ -76,6 +79,8 @@ pub(crate) struct Link {
     pub(crate) road: Road,
     pub(crate) runner: Arc<Runner>,
     pub(crate) telemetry: Telemetry,
+    /// Where the results of checks wait for the collector.
+    pub(crate) spool: Option<Spool>,
     /// New at every start: tells a reconnect from a second agent of the same name.
     pub(crate) instance: Uuid,
 }
@@ -173,13 +178,7 @@ impl Link {
             .connect()
             .await
             .map_err(|error| Ended::of_dial(&error))?;
-        Session::open(
-            channel,
-            self.runner.clone(),
-            self.telemetry.clone(),
-            self.instance,
-        )
-        .await
+        Session::open(channel, self).await
     }
 }
 

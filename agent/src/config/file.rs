@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::credentials::LocalCredentials;
 use crate::policy::Policy;
+use crate::spool::SpoolLimits;
 use parallax_telemetry::logs::LogFormat;
 
 /// Why the configuration can't be used.
@@ -88,6 +89,7 @@ pub(super) struct File {
     pub(super) policy_file: Option<PathBuf>,
     pub(super) network: NetworkTable,
     pub(super) credentials: LocalCredentials,
+    pub(super) spool: SpoolLimits,
 }
 
 /// What a file says under `[network]`.

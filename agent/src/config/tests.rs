@@ -43,6 +43,10 @@ experiments = false
 source_addresses = ["10.1.0.3", "fd00:1::3"]
 control_target = "gateway.example:7144"
 
+[spool]
+max_bytes = "256MiB"
+max_age = "36h"
+
 [[credentials]]
 name = "probe"
 host = "imap.example.org"

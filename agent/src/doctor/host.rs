@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::statvfs::statvfs;
 use parallax_engine::path::{Answer, Shot};
 use parallax_model::spec::FamilyChoice;
 use tokio::time::Instant;
 
+use crate::agent::SPOOL_DIR;
 use crate::capture;
 use crate::credentials::LocalCredentials;
 use crate::doctor::Check;
@@ -16,6 +18,7 @@ use crate::driver::dns::Files;
 use crate::driver::path::{Carrier, Flow, SUPPORTED};
 use crate::driver::tls::{Trust, read_anchors};
 use crate::policy::Policy;
+use crate::spool::SpoolLimits;
 
 /// Addresses for documentation (RFC 5737, RFC 3849): asked for a route, never sent to.
 const FAR_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -42,6 +45,42 @@ pub(super) fn state_dir(path: &Path) -> Check {
         Ok(()) => Check::ok(SUBJECT, format!("{shown} is writable")),
         Err(error) => Check::fail(SUBJECT, format!("{shown} is not writable: {error}")),
     }
+}
+
+/// Results that wait for the collector, and whether the disk has the room that they may take.
+pub(super) fn spool(state_dir: &Path, limits: SpoolLimits) -> Check {
+    const SUBJECT: &str = "spool";
+    let taken = used(&state_dir.join(SPOOL_DIR));
+    let there = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+    let there = there.ancestors().find(|above| above.exists());
+    let free = there
+        .and_then(|there| statvfs(there).ok())
+        .map(|disk| disk.blocks_available() * disk.fragment_size());
+    let (taken, most) = (mebibytes(taken), mebibytes(limits.max_bytes));
+    match free.map(mebibytes) {
+        Some(free) if free + taken < most => Check::warn(
+            SUBJECT,
+            format!(
+                "may take {most:.0} MiB, and the disk has {free:.0} MiB free: results of checks are dropped when it is \
+                 full; free some, or lower max_bytes of [spool]"
+            ),
+        ),
+        _ => Check::ok(SUBJECT, format!("takes {taken:.1} of {most:.0} MiB")),
+    }
+}
+
+fn used(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return 0;
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .map(|file| file.len())
+        .sum()
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// What operators compare before they seal a secret to this agent.

@@ -22,9 +22,10 @@ use uuid::Uuid;
 use crate::clock::wall_us;
 use crate::link::offset::{Exchange, Offset};
 use crate::link::orders::Orders;
+use crate::link::results::Results;
 use crate::link::session::handover::{STAY, Stayed};
 use crate::link::signal::Clocks;
-use crate::link::{Ended, Road};
+use crate::link::{Ended, Link, Road};
 use crate::runner::Runner;
 use crate::telemetry::Telemetry;
 
@@ -54,6 +55,8 @@ pub(crate) struct Session {
     down: Streaming<v1::CollectorMessage>,
     runner: Arc<Runner>,
     telemetry: Telemetry,
+    /// Results of checks on their way, where there is a spool.
+    results: Option<Results>,
     began: Instant,
     welcome: v1::Welcome,
     offset: Offset,
@@ -66,28 +69,26 @@ pub(crate) struct Session {
 
 impl Session {
     /// Says hello and waits for the welcome.
-    pub(crate) async fn open(
-        channel: Channel,
-        runner: Arc<Runner>,
-        telemetry: Telemetry,
-        instance: Uuid,
-    ) -> Result<Self, Ended> {
-        let Opened { up, down, welcome } = Opened::with(channel, hello(&runner, instance)).await?;
-        tracing::info!(collector = %welcome.version, agent = %runner.name, "linked to the collector");
+    pub(crate) async fn open(channel: Channel, link: &Link) -> Result<Self, Ended> {
+        let results = link.spool.clone().map(Results::new);
+        let hello = hello(&link.runner, results.as_ref(), link.instance);
+        let Opened { up, down, welcome } = Opened::with(channel, hello).await?;
+        tracing::info!(collector = %welcome.version, agent = %link.runner.name, "linked to the collector");
         Ok(Self {
             up,
             lost: 0,
             lost_before: 0,
             unread: false,
             down,
-            telemetry,
-            runner,
+            telemetry: link.telemetry.clone(),
+            runner: link.runner.clone(),
+            results,
             began: Instant::now(),
             welcome,
             offset: Offset::default(),
             beats: 0,
             draining: None,
-            instance,
+            instance: link.instance,
             held: None,
         })
     }
@@ -134,6 +135,7 @@ impl Session {
                         self.say(message);
                     }
                 }
+                batch = next_batch(&mut self.results, &self.up) => self.say(Up::Results(batch)),
                 (channel, replacements) = &mut successor => {
                     let moved = tokio::select! {
                         () = stop.as_mut() => {
@@ -187,7 +189,15 @@ impl Session {
                 };
                 orders.signalled(signal, clocks);
             }
-            Some(Down::Checks(_) | Down::ResultsKept(_) | Down::Resume(_)) => {
+            Some(Down::ResultsKept(kept)) => match &mut self.results {
+                Some(results) => results.kept(&kept),
+                None => tracing::warn!("the collector has results of an agent that keeps none"),
+            },
+            Some(Down::Resume(resume)) => match &mut self.results {
+                Some(results) => results.resume(&resume),
+                None => tracing::warn!("the collector asks for results of an agent that keeps none"),
+            },
+            Some(Down::Checks(_)) => {
                 tracing::debug!("the collector speaks of checks, of which this agent has none");
             }
             Some(Down::Welcome(_)) => tracing::debug!("the collector says welcome twice"),
@@ -205,6 +215,7 @@ impl Session {
             wall_offset_us: self.offset.wall_us(),
             probes_in_flight: orders.in_flight(),
             reports_dropped: (self.lost + orders.lost()).saturating_sub(self.lost_before),
+            spool: self.results.as_ref().map(Results::state),
             ..v1::Heartbeat::default()
         };
         self.say(Up::Heartbeat(beat));
@@ -225,13 +236,14 @@ impl Session {
             said,
             Up::Stage(_) | Up::Overdue(_) | Up::Capture(_) | Up::Signal(_)
         );
-        let beat = matches!(said, Up::Heartbeat(_));
+        // Results that found no room are sent again.
+        let again = matches!(said, Up::Heartbeat(_) | Up::Results(_));
         let room = !report || self.up.capacity() > UP / 2;
         // A stream that has ended takes nothing more; its end is heard on the other side.
         let full = !room || matches!(self.up.try_send(message(said)), Err(TrySendError::Full(_)));
         match full {
             true if report => self.lost += 1,
-            true if beat => {}
+            true if again => {}
             true => self.unread = true,
             false => {}
         }
@@ -297,7 +309,7 @@ impl Opened {
     }
 }
 
-fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
+fn hello(runner: &Runner, results: Option<&Results>, instance: Uuid) -> v1::Hello {
     v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         capabilities: Orders::capabilities(&runner.policy.now()),
@@ -306,6 +318,9 @@ fn hello(runner: &Runner, instance: Uuid) -> v1::Hello {
         local_credentials: runner.credentials.told().map(Into::into).collect(),
         instance_id: instance.to_string(),
         continues: false,
+        spool_epoch: results
+            .map(|results| results.epoch().as_bytes().to_vec())
+            .unwrap_or_default(),
         ..v1::Hello::default()
     }
 }
@@ -320,6 +335,14 @@ async fn welcome(down: &mut Streaming<v1::CollectorMessage>) -> Result<v1::Welco
         )),
         Ok(None) => Err(Ended::Lost("the collector closed the link at once".to_owned())),
         Err(status) => Err(Ended::of_status(&status)),
+    }
+}
+
+/// The next results, where there is a spool; only while half of the room is free for what is more urgent.
+async fn next_batch(results: &mut Option<Results>, up: &mpsc::Sender<v1::AgentMessage>) -> v1::ResultBatch {
+    match results {
+        Some(results) => results.next(|| up.capacity() > UP / 2).await,
+        None => std::future::pending().await,
     }
 }
 

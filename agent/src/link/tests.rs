@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use parallax_identity::seal::SealingKey;
-use parallax_model::observation::{AttemptOutcome, Observation};
+use parallax_model::observation::{AttemptOutcome, Observation, VantageOutcome};
 use parallax_model::spec::{Depth, FamilyChoice, ProbeOptions, ProbeSpec};
 use parallax_model::target::{Security, Target};
 use parallax_model::vantage::Labels;
@@ -19,6 +19,8 @@ use tonic::{Request, Response, Streaming};
 use super::*;
 use crate::driver::tls::Trust;
 use crate::policy::Policy;
+use crate::spool::SpoolLimits;
+use crate::spool::tests::{make, scratch};
 
 /// What the collector of a test has in its hands for each link that an agent opens.
 struct Opened {
@@ -111,6 +113,10 @@ struct Agent {
 
 impl Agent {
     async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    async fn with(spool: Option<Spool>) -> Self {
         let (opened, links) = mpsc::unbounded_channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -134,6 +140,7 @@ impl Agent {
             road: Road::Given(channel),
             runner: Arc::new(runner),
             telemetry: Telemetry::off(),
+            spool,
             instance: Uuid::now_v7(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
@@ -442,4 +449,85 @@ async fn what_another_agents_session_says_is_heard_on_our_clock_and_answered_on_
     assert_eq!(last.attempt, at);
     assert!(last.at_us > 7_000_000, "{last:?}");
     assert!(last.uncertainty_us < 1_000_000, "{last:?}");
+}
+
+fn resume(hello: &v1::Hello, failures_through: u64) -> Down {
+    Down::Resume(v1::SpoolResume {
+        spool_epoch: hello.spool_epoch.clone(),
+        failures_through,
+        successes_through: 0,
+    })
+}
+
+#[tokio::test]
+async fn a_lost_acknowledgement_sends_twice_and_the_spool_says_how_it_stands() {
+    let dir = scratch();
+    let spool = Spool::open(dir.path(), SpoolLimits::default()).unwrap();
+    make(&spool, VantageOutcome::Failed, 3).await;
+    let mut agent = Agent::with(Some(spool.clone())).await;
+    let (mut link, hello) = agent.opened().await.greet(100, 45_000).await;
+    assert_eq!(hello.spool_epoch, spool.epoch().as_bytes());
+    link.say(resume(&hello, 0));
+    let Up::Results(first) = link.news().await else {
+        panic!("results")
+    };
+    drop(link);
+    let (mut link, hello) = agent.opened().await.greet(100, 45_000).await;
+    link.say(resume(&hello, 1));
+    let Up::Results(second) = link.news().await else {
+        panic!("results")
+    };
+    assert_eq!(
+        first.results[1..],
+        second.results,
+        "what is stored already is not sent again"
+    );
+    link.say(Down::ResultsKept(v1::ResultsKept {
+        spool_epoch: hello.spool_epoch.clone(),
+        chain: "failures".into(),
+        through: 3,
+    }));
+    loop {
+        if let Up::Heartbeat(beat) = link.hear().await {
+            let spool = beat.spool.unwrap();
+            assert_eq!((spool.made, spool.dropped), (3, 0));
+            if spool.waiting == 0 {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn fifty_thousand_waiting_results_do_not_delay_an_order_by_a_second() {
+    let dir = scratch();
+    let spool = Spool::open(dir.path(), SpoolLimits::default()).unwrap();
+    make(&spool, VantageOutcome::Failed, 50_000).await;
+    let mut agent = Agent::with(Some(spool.clone())).await;
+    let (mut link, hello) = agent.opened().await.greet(15_000, 45_000).await;
+    link.say(resume(&hello, 0));
+    let (_server, target) = listener().await;
+    let (mut stored, mut began) = (0, None);
+    let mut took = Vec::new();
+    while stored < 50_000 {
+        match link.news().await {
+            Up::Results(batch) => {
+                stored = batch.results.last().unwrap().sequence;
+                link.say(Down::ResultsKept(v1::ResultsKept {
+                    spool_epoch: batch.spool_epoch,
+                    chain: batch.chain,
+                    through: stored,
+                }));
+                if began.is_none() {
+                    began = Some(Instant::now());
+                    link.say(Down::Order(order(&format!("after {stored}"), target)));
+                }
+            }
+            Up::Done(_) => took.extend(began.take().map(|began| began.elapsed())),
+            _ => {}
+        }
+    }
+    assert!(took.len() > 3, "{} orders beside the results", took.len());
+    let longest = took.iter().max().unwrap();
+    assert!(*longest < Duration::from_secs(1), "{longest:?}");
 }

@@ -26,7 +26,7 @@ impl Session {
     pub(super) async fn move_to(&mut self, channel: Channel, orders: &mut Orders) -> Result<(), Stayed> {
         let opened = match timeout(TO_OPEN, self.everything_heard(orders)).await {
             Ok(true) => {
-                let mut hello = hello(&self.runner, self.instance);
+                let mut hello = hello(&self.runner, self.results.as_ref(), self.instance);
                 hello.continues = true;
                 Opened::with(channel, hello).await.ok()
             }
@@ -40,6 +40,9 @@ impl Session {
         };
         self.up = up;
         self.welcome = welcome;
+        if let Some(results) = &mut self.results {
+            results.begin_again();
+        }
         self.lost_before = self.lost + orders.lost();
         held.into_iter().for_each(|said| self.say(said));
         let mut older = std::mem::replace(&mut self.down, down);
