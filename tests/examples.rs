@@ -41,6 +41,19 @@ fn the_policys_example_is_accepted_and_says_the_defaults() {
 }
 
 #[test]
+fn the_example_of_checks_is_read() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/checks.toml");
+    let mut command = Programs::ready().unwrap().ctl();
+    let output = command
+        .args(["check", "apply", "--check-config", "-f"])
+        .arg(&example)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{error}");
+}
+
+#[test]
 fn a_word_that_is_not_known_is_named_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("agent.toml");

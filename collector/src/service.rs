@@ -1,6 +1,7 @@
 //! The gRPC services: where the wire is read, and the only place that makes a `Status`.
 
 pub(crate) mod access;
+pub(crate) mod checks;
 pub(crate) mod control;
 pub(crate) mod credentials;
 mod ending;
@@ -24,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::relay::Relay;
 use crate::server::Connections;
-use crate::store::{ResultStore, Store, StoreError};
+use crate::store::{CheckStore, ResultStore, Store, StoreError};
 use crate::telemetry::Telemetry;
 
 /// What every service works with.
@@ -32,6 +33,7 @@ use crate::telemetry::Telemetry;
 pub(crate) struct Shared {
     pub(crate) hub: HubHandle,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) checks: Arc<dyn CheckStore>,
     pub(crate) results: Arc<dyn ResultStore>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) connections: Arc<Connections>,

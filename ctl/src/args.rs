@@ -1,10 +1,12 @@
 //! What was typed.
 
 mod access;
+mod check;
 mod credential;
 mod names;
 mod probe;
-mod read;
+pub(crate) mod read;
+pub(crate) mod rules;
 mod runs;
 mod token;
 
@@ -18,6 +20,7 @@ use parallax_model::vantage::AgentName;
 use parallax_telemetry::logs::LogFormat;
 
 pub(crate) use access::{AccessArgs, AccessCommand, AuditArgs, LabelChange};
+pub(crate) use check::{AddCheck, ApplyChecks, CheckArgs, CheckCommand, CheckHistory, HistoryFormat};
 pub(crate) use credential::{CredentialArgs, CredentialCommand, SetCredential};
 use names::{list_formats, log_formats};
 pub(crate) use probe::{Examine, ProbeArgs};
@@ -71,6 +74,8 @@ pub(crate) enum Command {
     Agents(AgentsArgs),
     /// Runs that were made: list, show, diff, bundle
     Runs(RunsArgs),
+    /// Probes that agents repeat: add, apply, list, show, pause, resume, remove, history
+    Check(CheckArgs),
     /// Join tokens: create, list, revoke
     Token(TokenArgs),
     /// Who has an identity: list, remove

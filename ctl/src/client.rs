@@ -10,6 +10,7 @@ use parallax_model::vantage::AgentName;
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 use parallax_proto::v1::access_client::AccessClient;
+use parallax_proto::v1::checks_client::ChecksClient;
 use parallax_proto::v1::control_client::ControlClient;
 use parallax_proto::v1::credentials_client::CredentialsClient;
 use tonic::transport::Channel;
@@ -34,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) control: ControlClient<Channel>,
     /// The service for who may come in.
     pub(crate) access: AccessClient<Channel>,
+    /// Probes that are repeated.
+    pub(crate) checks: ChecksClient<Channel>,
     /// Credentials that are kept.
     pub(crate) credentials: CredentialsClient<Channel>,
     /// For the spans, beside the calls.
@@ -48,6 +51,7 @@ impl Client {
         Self {
             access: AccessClient::new(calls.clone()),
             credentials: CredentialsClient::new(calls.clone()),
+            checks: ChecksClient::new(calls.clone()).max_decoding_message_size(LARGEST_MESSAGE),
             control: ControlClient::new(calls).max_decoding_message_size(LARGEST_MESSAGE),
             spans,
             books: None,
@@ -169,7 +173,9 @@ pub(crate) async fn call<T>(answer: impl Future<Output = Result<Response<T>, Sta
 pub(crate) fn refused(status: &Status) -> Trouble {
     let message = status.message();
     match status.code() {
-        Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Trouble::new(message),
+        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => {
+            Trouble::new(message)
+        }
         Code::ResourceExhausted => Trouble::new(format!("too much is asked: {message}")),
         Code::PermissionDenied => Trouble::new(format!("the collector does not allow this: {message}"))
             .hint("log in with a token of a higher role: viewer < operator < admin"),

@@ -3,6 +3,7 @@
 mod access;
 mod agents;
 mod audit;
+mod check;
 mod completions;
 mod credential;
 mod doctor;
@@ -20,6 +21,14 @@ use crate::config::Config;
 use crate::exit::Trouble;
 use crate::interrupt;
 
+/// Reads the files that a command names, and does nothing else.
+pub(crate) fn check_files(command: Option<&Command>, config: &Config) -> Result<u8, Trouble> {
+    match command {
+        Some(Command::Check(args)) => check::check_file(args, config),
+        _ => Ok(0),
+    }
+}
+
 /// Does what was asked; the exit status.
 pub(crate) async fn run(command: Command, config: &Config) -> Result<u8, Trouble> {
     match command {
@@ -35,6 +44,7 @@ async fn run_short(command: Command, config: &Config) -> Result<u8, Trouble> {
         Command::Login(args) => login::run(&args, config).await,
         Command::Agents(args) => agents::run(args, config).await,
         Command::Runs(args) => runs::run(args, config).await,
+        Command::Check(args) => check::run(args, config).await,
         Command::Credential(args) => credential::run(args, config).await,
         Command::Token(args) => token::run(args.command, config).await,
         Command::Access(args) => access::run(args, config).await,

@@ -29,6 +29,12 @@ impl Trouble {
         self
     }
 
+    /// The same with its place before it.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
     /// As printed on standard error. The words may be a server's.
     pub(crate) fn lines(&self) -> String {
         let line = |label: &str, text: &str| format!("{label}: {}\n", words::safe(text));

@@ -2,6 +2,7 @@
 
 mod args;
 mod bundle;
+mod check;
 mod client;
 mod command;
 mod config;
@@ -51,7 +52,7 @@ fn run(cli: Cli) -> Result<u8, Trouble> {
         return Ok(0);
     }
     if cli.common.check_config {
-        return Ok(0);
+        return command::check_files(cli.command.as_ref(), &config);
     }
     let command = cli
         .command

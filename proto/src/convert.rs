@@ -23,7 +23,6 @@ mod network;
 mod observation;
 mod path;
 mod read;
-mod refusal;
 #[cfg(test)]
 mod routine;
 mod run;

@@ -3,7 +3,7 @@
 mod answer;
 mod events;
 mod login;
-mod question;
+pub(super) mod question;
 mod token;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use parallax_model::spec::{CaptureChoice, Depth, Examination, PathChoice};
 use parallax_model::target::Security;
 use parallax_telemetry::logs::LogFormat;
 
-use super::{DiffFormat, Examine, ListFormat, RunFormat};
+use super::{DiffFormat, Examine, HistoryFormat, ListFormat, RunFormat};
 
 type Named<T> = [(&'static str, T)];
 
@@ -17,6 +17,23 @@ pub(super) fn run_formats() -> impl TypedValueParser<Value = RunFormat> {
 
 pub(super) fn list_formats() -> impl TypedValueParser<Value = ListFormat> {
     one_of(&[("table", ListFormat::Table), ("json", ListFormat::Json)])
+}
+
+pub(super) fn history_formats() -> impl TypedValueParser<Value = HistoryFormat> {
+    one_of(&[
+        ("table", HistoryFormat::Table),
+        ("json", HistoryFormat::Json),
+        ("jsonl", HistoryFormat::Jsonl),
+    ])
+}
+
+pub(super) fn steps() -> impl TypedValueParser<Value = &'static str> {
+    one_of(&[
+        ("auto", "auto"),
+        ("round", "round"),
+        ("hour", "hour"),
+        ("day", "day"),
+    ])
 }
 
 pub(super) fn diff_formats() -> impl TypedValueParser<Value = DiffFormat> {

@@ -26,7 +26,7 @@ const ANSWER: &str = "The answer";
 /// Probe an IMAP service and say what is wrong and where
 ///
 /// Exit status: 0 healthy, 1 partial or degraded, 2 down, 3 could not tell.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ProbeArgs {
     #[arg(help = "host, host:port, [v6]:port, imaps://host[:port] or imap://host[:port]")]
@@ -52,7 +52,7 @@ pub(crate) struct ProbeArgs {
     #[arg(short = '6', long = "ipv6", help_heading = TARGET, env = "PARALLAX_IPV6", value_parser = BoolishValueParser::new())]
     pub(crate) ipv6: bool,
     /// Try this address instead of resolving the name; may be repeated
-    #[arg(long, help_heading = TARGET, value_name = "ADDR", env = "PARALLAX_ADDRESS", value_parser = read::address)]
+    #[arg(long, help_heading = TARGET, value_name = "ADDR", env = "PARALLAX_ADDRESS")]
     pub(crate) address: Vec<IpAddr>,
     /// Ask this resolver too, and say where its answer differs from that of each host's own
     #[arg(long, help_heading = TARGET, value_name = "ADDR[:PORT]", env = "PARALLAX_RESOLVER", value_parser = read::resolver)]
@@ -130,9 +130,7 @@ const EXAMPLES: &str = "Examples:
   ctl probe mail.example.org --user probe --password-stdin --depth sync --sync-with nyc-1 < secret
   ctl probe imap://mail.example.org --examine all --hold 10m
   ctl probe mail.example.org --capture always --bundle run.tar.gz
-  ctl probe mail.example.org -o json | jq .findings[0]
-
-What an agent may touch is in its own policy; what that refuses is shown by its rule, and nothing asked here lifts it.";
+  ctl probe mail.example.org -o json | jq .findings[0]";
 
 /// What `--examine` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use parallax_model::spec::LONGEST_HOLD;
-use parallax_model::target::has_zone;
 
 use super::Cli;
 use crate::exit::Trouble;
@@ -16,6 +15,9 @@ const LONGEST_PROBE: Duration = Duration::from_secs(600);
 const SHORTEST_PROBE: Duration = Duration::from_millis(100);
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 const DNS_PORT: u16 = 53;
+/// The longest time from one round of a check to the next.
+pub(crate) const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
 
 /// What stands on the command line instead of a command.
@@ -51,7 +53,7 @@ fn in_one_line(paragraphs: &str) -> Trouble {
 }
 
 /// The time for a probe: 100ms to 10m.
-pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if (SHORTEST_PROBE..=LONGEST_PROBE).contains(&time) {
         Ok(time)
@@ -61,7 +63,7 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 /// How long a session is held: 1s to 30m.
-pub(super) fn hold(text: &str) -> Result<Duration, String> {
+pub(crate) fn hold(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if (SHORTEST_HOLD..=LONGEST_HOLD).contains(&time) {
         Ok(time)
@@ -71,24 +73,8 @@ pub(super) fn hold(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// An address that means the same at every vantage point.
-pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    without_zone(text)?;
-    text.parse()
-        .map_err(|_| "give an IPv4 or IPv6 address".to_owned())
-}
-
-/// A zone names an interface of one host (RFC 4007 section 6).
-fn without_zone(text: &str) -> Result<(), String> {
-    if has_zone(text.trim_start_matches('[')) {
-        return Err("each agent has zones of its own: give the address without %ZONE".to_owned());
-    }
-    Ok(())
-}
-
 /// A resolver: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353`.
-pub(super) fn resolver(text: &str) -> Result<SocketAddr, String> {
-    without_zone(text)?;
+pub(crate) fn resolver(text: &str) -> Result<SocketAddr, String> {
     let bare = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
@@ -103,6 +89,16 @@ pub(super) fn resolver(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// How often a check is made: 1s to 24h.
+pub(crate) fn every(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&time) {
+        Ok(time)
+    } else {
+        Err("give a time from 1s to 24h".to_owned())
+    }
+}
+
 /// The life of a token: 1s to a year.
 pub(super) fn ttl(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
@@ -114,7 +110,7 @@ pub(super) fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 /// `1500ms`, `20s`, `20`, `2m`, `1h`, `7d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "ms" => Duration::from_millis(1),
@@ -206,18 +202,6 @@ mod tests {
         for bad in ["", "dns.example.org", "192.0.2.53:0", "192.0.2.53:99999"] {
             assert!(resolver(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_zone_is_no_part_of_an_address_that_many_agents_are_given() {
-        for zoned in ["fe80::1%eth0", "fe80::1%2", "[fe80::1%2]:53"] {
-            let said = [resolver(zoned).unwrap_err(), address(zoned).unwrap_err()];
-            assert!(
-                said.iter().all(|said| said.contains("%ZONE")),
-                "{zoned}: {said:?}"
-            );
-        }
-        assert!(address("fe80::1").is_ok() && address("fe80::g").is_err());
     }
 
     #[test]

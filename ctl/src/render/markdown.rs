@@ -73,9 +73,7 @@ fn vantage_rows(document: &RunDocument, vantage: &Observation, stages: &[StageNa
         }));
         cells
     });
-    let refused = stages::left_out(document, vantage)
-        .map(|(place, words)| vec![name.clone(), inert(&place), inert(&words)]);
-    rows.chain(refused).collect()
+    rows.collect()
 }
 
 fn finding_lines(number: usize, finding: &Finding) -> Vec<String> {

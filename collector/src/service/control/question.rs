@@ -42,6 +42,7 @@ impl Question {
         let mut spec =
             ProbeSpec::try_from(spec).map_err(|error| Status::invalid_argument(format!("spec: {error}")))?;
         check(&spec)?;
+        check_login(&spec)?;
         // A trace of what fails is a question of the diagnosis' own.
         if !request.follow_up && spec.options.path == PathChoice::Auto {
             spec.options.path = PathChoice::Never;
@@ -85,7 +86,18 @@ fn sealed(
     secrets.into_iter().map(read).collect()
 }
 
-fn check(spec: &ProbeSpec) -> Result<(), Status> {
+fn check_login(spec: &ProbeSpec) -> Result<(), Status> {
+    if spec.depth >= Depth::Login && spec.login.is_none() {
+        return Err(Status::invalid_argument(format!(
+            "spec: login: the depth {} needs a user and a secret",
+            spec.depth
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a probe makes sense, whoever logs in.
+pub(in crate::service) fn check(spec: &ProbeSpec) -> Result<(), Status> {
     let invalid = |problem: String| Err(Status::invalid_argument(problem));
     if spec.target.endpoints.is_empty() {
         return invalid("spec: target.endpoints: at least one is needed".to_owned());
@@ -94,12 +106,6 @@ fn check(spec: &ProbeSpec) -> Result<(), Status> {
         let (least, most) = (TIMEOUT_AT_LEAST.as_millis(), TIMEOUT_AT_MOST.as_secs());
         return invalid(format!(
             "spec: timeout_ms: a probe has from {least} ms to {most} s"
-        ));
-    }
-    if spec.depth as u8 >= Depth::Login as u8 && spec.login.is_none() {
-        return invalid(format!(
-            "spec: login: the depth {} needs a user and a secret",
-            spec.depth
         ));
     }
     if let Some(address) = spec

@@ -1,0 +1,374 @@
+//! Probes that agents repeat.
+
+mod diff;
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use parallax_model::check::{CheckDefinition, CheckName};
+use parallax_proto::v1;
+use parallax_proto::v1::checks_server::Checks;
+use tokio::sync::Mutex;
+use tonic::{Request, Response, Status};
+use tracing::info;
+
+use super::control::question;
+use super::{Shared, peer};
+use crate::agents::Choice;
+use crate::peer::Peer;
+use crate::store::{CheckRecord, CheckWrite};
+use diff::{Plan, plan};
+
+/// Checks that there may be.
+const CHECKS_AT_MOST: usize = 1000;
+
+/// The service.
+pub(crate) struct ChecksService {
+    shared: Shared,
+    /// What is planned against what there is must still be there when it is written.
+    writing: Mutex<()>,
+}
+
+impl ChecksService {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            shared,
+            writing: Mutex::new(()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Checks for ChecksService {
+    async fn apply_checks(
+        &self,
+        request: Request<v1::ApplyChecksRequest>,
+    ) -> Result<Response<v1::ApplyChecksResponse>, Status> {
+        let peer = peer(&request);
+        let request = request.into_inner();
+        let wanted = read(request.checks)?;
+        for check in &wanted {
+            self.credential_is_for(check).await?;
+        }
+        let _writing = self.writing.lock().await;
+        let known = self.shared.checks.checks().await?;
+        let plans = plan(known.iter().map(|known| &known.definition), &wanted, request.prune);
+        fits(&plans, known.len())?;
+        if request.only_new {
+            all_new(&plans)?;
+        }
+        let mut changes = Vec::new();
+        for plan in &plans {
+            changes.push(self.change(plan).await?);
+        }
+        if !request.dry_run {
+            self.write(&peer, "ApplyChecks", &in_words(&plans), writes(&plans)).await?;
+        }
+        Ok(Response::new(v1::ApplyChecksResponse { changes }))
+    }
+
+    async fn list_checks(
+        &self,
+        request: Request<v1::ListChecksRequest>,
+    ) -> Result<Response<v1::ListChecksResponse>, Status> {
+        let wanted = request.into_inner().name;
+        let mut records = self.shared.checks.checks().await?;
+        if !wanted.is_empty() {
+            records.retain(|record| record.definition.name.as_str() == wanted);
+            if records.is_empty() {
+                return Err(no_such(&wanted));
+            }
+        }
+        Ok(Response::new(v1::ListChecksResponse {
+            checks: records.iter().map(|record| info(record)).collect(),
+        }))
+    }
+
+    async fn pause_check(
+        &self,
+        request: Request<v1::PauseCheckRequest>,
+    ) -> Result<Response<v1::PauseCheckResponse>, Status> {
+        let peer = peer(&request);
+        let v1::PauseCheckRequest { name, paused } = request.into_inner();
+        let _writing = self.writing.lock().await;
+        let name = self.known(&name).await?;
+        let (subject, word) = (name.to_string(), if paused { "paused" } else { "resumed" });
+        let write = vec![CheckWrite::Pause(name, paused)];
+        self.write(&peer, "PauseCheck", &format!("{subject} {word}"), write).await?;
+        Ok(Response::new(v1::PauseCheckResponse {}))
+    }
+
+    async fn remove_check(
+        &self,
+        request: Request<v1::RemoveCheckRequest>,
+    ) -> Result<Response<v1::RemoveCheckResponse>, Status> {
+        let peer = peer(&request);
+        let name = request.into_inner().name;
+        let _writing = self.writing.lock().await;
+        let write = vec![CheckWrite::Remove(self.known(&name).await?)];
+        self.write(&peer, "RemoveCheck", &name, write).await?;
+        Ok(Response::new(v1::RemoveCheckResponse {}))
+    }
+
+    async fn check_history(
+        &self,
+        _: Request<v1::CheckHistoryRequest>,
+    ) -> Result<Response<v1::CheckHistoryResponse>, Status> {
+        Err(Status::unimplemented("results are not kept yet"))
+    }
+
+    type CheckResultsStream = BoxStream<'static, Result<v1::StoredResult, Status>>;
+
+    async fn check_results(
+        &self,
+        _: Request<v1::CheckHistoryRequest>,
+    ) -> Result<Response<Self::CheckResultsStream>, Status> {
+        Err(Status::unimplemented("results are not kept yet"))
+    }
+}
+
+impl ChecksService {
+    /// The check of that name, or none.
+    async fn known(&self, name: &str) -> Result<CheckName, Status> {
+        let known = self.shared.checks.checks().await?;
+        let known = known.iter().map(|known| &known.definition.name);
+        known
+            .into_iter()
+            .find(|known| known.as_str() == name)
+            .cloned()
+            .ok_or_else(|| no_such(name))
+    }
+
+    /// A credential of that name must be kept here, or by agents, and be for the target.
+    async fn credential_is_for(&self, check: &CheckDefinition) -> Result<(), Status> {
+        let Some(name) = &check.credential else {
+            return Ok(());
+        };
+        let host = check.spec.target.host.to_string();
+        let hosts: Vec<String> = match self.shared.store.credential(name.clone()).await? {
+            Some(kept) => vec![kept.credential.host],
+            None => {
+                let agents = self.shared.hub.agents().await?;
+                let own = agents.iter().flat_map(|agent| &agent.local_credentials);
+                own.filter(|own| own.name == *name)
+                    .map(|own| own.host.clone())
+                    .collect()
+            }
+        };
+        let check = &check.name;
+        match hosts.first() {
+            None => Err(Status::failed_precondition(format!(
+                "check {check}: there is no credential {name}; see `ctl credential`"
+            ))),
+            Some(_) if hosts.contains(&host) => Ok(()),
+            Some(other) => Err(Status::failed_precondition(format!(
+                "check {check}: the credential {name} is for {other}, and not for {host}"
+            ))),
+        }
+    }
+
+    async fn change(&self, plan: &Plan<'_>) -> Result<v1::CheckChange, Status> {
+        let check = plan.definition();
+        let (asked, fields) = match plan {
+            Plan::Removed(_) => (Vec::new(), Vec::new()),
+            Plan::Changed(_, fields) => (self.asked_agents(check).await?, fields.clone()),
+            Plan::Added(_) | Plan::Unchanged(_) => (self.asked_agents(check).await?, Vec::new()),
+        };
+        Ok(v1::CheckChange {
+            name: check.name.to_string(),
+            what: plan.word().to_owned(),
+            fields,
+            asked,
+        })
+    }
+
+    /// The agents that run it, connected or not.
+    async fn asked_agents(&self, check: &CheckDefinition) -> Result<Vec<v1::Choice>, Status> {
+        let selection = self.shared.hub.select(check.from.clone(), None).await?;
+        let chosen = selection.asked.into_iter().chain(selection.absent);
+        let limit = check.limit.map_or(usize::MAX, |limit| limit as usize);
+        Ok(chosen.take(limit).map(choice).collect())
+    }
+
+    async fn write(
+        &self,
+        peer: &Peer,
+        call: &'static str,
+        subject: &str,
+        writes: Vec<CheckWrite>,
+    ) -> Result<(), Status> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let entry = self.shared.audit.begin(peer, call, subject).await?;
+        let by = peer.spiffe.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.shared
+            .checks
+            .write_checks(writes, by, Timestamp::now())
+            .await?;
+        info!(call, subject, "checks changed");
+        entry.end("done", "").await;
+        Ok(())
+    }
+}
+
+fn read(wire: Vec<v1::CheckDefinition>) -> Result<Vec<CheckDefinition>, Status> {
+    let mut names = BTreeSet::new();
+    let mut checks = Vec::new();
+    for wire in wire {
+        let name = wire.name.clone();
+        let invalid = |problem: String| Status::invalid_argument(format!("check {name}: {problem}"));
+        let check = CheckDefinition::try_from(wire).map_err(|error| invalid(error.to_string()))?;
+        check.check().map_err(|error| invalid(error.to_string()))?;
+        question::check(&check.spec).map_err(|status| invalid(status.message().to_owned()))?;
+        if !names.insert(check.name.clone()) {
+            return Err(invalid("there are two of this name".to_owned()));
+        }
+        checks.push(check);
+    }
+    Ok(checks)
+}
+
+fn fits(plans: &[Plan<'_>], known: usize) -> Result<(), Status> {
+    let count = |word| plans.iter().filter(|plan| plan.word() == word).count();
+    if known + count("added") - count("removed") > CHECKS_AT_MOST {
+        return Err(Status::resource_exhausted(format!(
+            "there are {CHECKS_AT_MOST} checks at most"
+        )));
+    }
+    Ok(())
+}
+
+fn all_new(plans: &[Plan<'_>]) -> Result<(), Status> {
+    let taken = plans.iter().find(|plan| plan.word() != "added");
+    match taken {
+        None => Ok(()),
+        Some(plan) => Err(Status::already_exists(format!(
+            "there is a check {0} already; change it with `ctl check apply -f FILE`, or remove it first: ctl check \
+             remove {0}",
+            plan.definition().name
+        ))),
+    }
+}
+
+fn writes(plans: &[Plan<'_>]) -> Vec<CheckWrite> {
+    plans
+        .iter()
+        .filter_map(|plan| match plan {
+            Plan::Added(check) | Plan::Changed(check, _) => Some(CheckWrite::Put(Box::new((*check).clone()))),
+            Plan::Removed(check) => Some(CheckWrite::Remove(check.name.clone())),
+            Plan::Unchanged(_) => None,
+        })
+        .collect()
+}
+
+/// `+imap ~login -old`, for the audit log.
+fn in_words(plans: &[Plan<'_>]) -> String {
+    let words = plans.iter().filter_map(|plan| {
+        let sign = match plan {
+            Plan::Added(_) => '+',
+            Plan::Changed(..) => '~',
+            Plan::Removed(_) => '-',
+            Plan::Unchanged(_) => return None,
+        };
+        Some(format!("{sign}{}", plan.definition().name))
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn info(record: &CheckRecord) -> v1::CheckInfo {
+    v1::CheckInfo {
+        check_id: record.id.to_string(),
+        version: record.version,
+        definition: Some((&record.definition).into()),
+        paused: record.paused,
+        changed_at_us: record.changed_at.as_microsecond(),
+        changed_by: record.changed_by.clone(),
+        ..v1::CheckInfo::default()
+    }
+}
+
+fn no_such(name: &str) -> Status {
+    Status::not_found(format!("there is no check {name}; see `ctl check`"))
+}
+
+fn choice(choice: Choice) -> v1::Choice {
+    v1::Choice {
+        agent: choice.agent.into(),
+        labels: choice.labels.into_iter().collect(),
+        connected: choice.connected,
+        why: choice.why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parallax_model::alert::AlertRules;
+    use parallax_model::selector::Selector;
+    use parallax_model::spec::{Depth, FamilyChoice, ProbeOptions, ProbeSpec};
+    use parallax_model::target::Target;
+    use parallax_model::vantage::Labels;
+    use tonic::Code;
+
+    use super::*;
+
+    pub(super) fn definition(name: &str) -> CheckDefinition {
+        CheckDefinition {
+            name: name.parse().unwrap(),
+            spec: ProbeSpec {
+                target: Target::parse("imap.example.org", None).unwrap(),
+                depth: Depth::Greeting,
+                family: FamilyChoice::Any,
+                addresses: Vec::new(),
+                timeout: Duration::from_secs(20),
+                login: None,
+                anchors: Vec::new(),
+                options: ProbeOptions::default(),
+            },
+            from: Selector::all(),
+            limit: None,
+            every: Duration::from_secs(60),
+            together: false,
+            follow_up: true,
+            credential: None,
+            rules: AlertRules::default(),
+            labels: Labels::new(),
+            runbook: None,
+            maintenance: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_bad_check_changes_none() {
+        let mut bad = v1::CheckDefinition::from(definition("b"));
+        bad.every_ms = 10;
+        let status = read(vec![definition("a").into(), bad]).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with("check b: every 10ms"), "{status}");
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let status = read(vec![definition("a").into(), definition("a").into()]).unwrap_err();
+        assert_eq!(status.message(), "check a: there are two of this name");
+    }
+
+    #[test]
+    fn a_taken_name_says_how_to_change_it() {
+        let (known, wanted) = ([definition("a")], [definition("a")]);
+        let status = all_new(&plan(&known, &wanted, false)).unwrap_err();
+        assert_eq!(status.code(), Code::AlreadyExists);
+        assert!(status.message().contains("ctl check apply -f FILE"), "{status}");
+        assert!(all_new(&plan(&[], &wanted, false)).is_ok());
+    }
+
+    #[test]
+    fn there_are_not_more_than_there_may_be() {
+        let wanted: Vec<_> = (0..CHECKS_AT_MOST).map(|number| definition(&format!("c{number}"))).collect();
+        assert!(fits(&plan(&[], &wanted, false), 0).is_ok());
+        assert!(fits(&plan(&[], &wanted, false), 1).is_err());
+    }
+}

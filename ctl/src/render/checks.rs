@@ -1,0 +1,517 @@
+//! Checks: one a line, one whole, and what would become of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use parallax_proto::v1;
+use serde::Serialize;
+
+use super::canvas::{Canvas, Tone, cut};
+use super::grid::{Cell, Grid, Row};
+use super::{text, words};
+
+const SUMMARY_AT_LEAST: usize = 24;
+
+/// A check, as the collector has it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Check {
+    check_id: String,
+    /// Its name.
+    pub(crate) name: String,
+    version: u64,
+    target: String,
+    depth: String,
+    every_ms: u32,
+    together: bool,
+    follow_up: bool,
+    from: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    limit: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    credential: String,
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    runbook: String,
+    alerts: Vec<String>,
+    paused: bool,
+    changed_at: Timestamp,
+    changed_by: String,
+    agents: Vec<At>,
+    last_round: Option<Round>,
+}
+
+/// A check at one agent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct At {
+    agent: String,
+    state: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    last_result: Option<Timestamp>,
+}
+
+/// A round that is over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Round {
+    pub(super) run_id: String,
+    pub(super) started_at: Timestamp,
+    pub(super) verdict: String,
+    pub(super) summary: String,
+    pub(super) ok: u32,
+    pub(super) degraded: u32,
+    pub(super) failed: u32,
+    pub(super) missing: u32,
+    pub(super) refused: u32,
+    /// It was known too late to tell anybody.
+    pub(super) late: bool,
+    /// `ctl runs show` has it.
+    pub(super) kept: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl TryFrom<v1::RoundSummary> for Round {
+    type Error = jiff::Error;
+
+    fn try_from(wire: v1::RoundSummary) -> Result<Self, jiff::Error> {
+        Ok(Self {
+            run_id: wire.run_id,
+            started_at: Timestamp::from_microsecond(wire.started_at_us)?,
+            verdict: wire.verdict,
+            summary: wire.summary,
+            ok: wire.ok,
+            degraded: wire.degraded,
+            failed: wire.failed,
+            missing: wire.missing,
+            refused: wire.refused,
+            late: wire.late,
+            kept: wire.kept,
+        })
+    }
+}
+
+impl TryFrom<v1::CheckInfo> for Check {
+    type Error = jiff::Error;
+
+    fn try_from(wire: v1::CheckInfo) -> Result<Self, jiff::Error> {
+        let definition = wire.definition.unwrap_or_default();
+        let spec = definition.spec.unwrap_or_default();
+        let agents = wire.agents.into_iter().map(|at| {
+            let last_result =
+                (at.last_result_us != 0).then(|| Timestamp::from_microsecond(at.last_result_us));
+            Ok::<_, jiff::Error>(At {
+                agent: at.agent,
+                state: at.state,
+                note: at.note,
+                last_result: last_result.transpose()?,
+            })
+        });
+        Ok(Self {
+            check_id: wire.check_id,
+            name: definition.name,
+            version: wire.version,
+            target: spec.target.map(|target| target.input).unwrap_or_default(),
+            depth: spec.depth,
+            every_ms: definition.every_ms,
+            together: definition.together,
+            follow_up: definition.follow_up,
+            from: definition.from,
+            limit: definition.limit,
+            credential: definition.credential,
+            labels: definition.labels.into_iter().collect(),
+            runbook: definition.runbook,
+            alerts: rules(definition.rules.as_ref()),
+            paused: wire.paused,
+            changed_at: Timestamp::from_microsecond(wire.changed_at_us)?,
+            changed_by: wire.changed_by,
+            agents: agents.collect::<Result<_, _>>()?,
+            last_round: wire.last.map(Round::try_from).transpose()?,
+        })
+    }
+}
+
+/// When somebody is told, a rule a line.
+fn rules(rules: Option<&v1::AlertRules>) -> Vec<String> {
+    let Some(rules) = rules.filter(|rules| !rules.none) else {
+        return Vec::new();
+    };
+    let mut said = Vec::new();
+    let bad = |word: &str, rule: &v1::FailRule| {
+        let from = if rule.share > 0.0 {
+            format!("{} of the vantage points that answer", words::percent(rule.share))
+        } else {
+            words::count(rule.vantages as usize, "vantage point")
+        };
+        format!(
+            "{word} from {from} for {}; over after {} good",
+            words::count(rule.rounds as usize, "round"),
+            rule.recover_rounds
+        )
+    };
+    said.extend(rules.failing.as_ref().map(|rule| bad("failing", rule)));
+    said.extend(rules.degraded.as_ref().map(|rule| bad("degraded", rule)));
+    for rule in &rules.latency {
+        let above = (rule.above_ms > 0).then(|| format!("over {}", words::millis(rule.above_ms.into())));
+        let usual =
+            (rule.above_baseline > 0.0).then(|| format!("over {} times the usual", rule.above_baseline));
+        let bounds: Vec<_> = above.into_iter().chain(usual).collect();
+        said.push(format!(
+            "{} {} for {}",
+            words::quote(&rule.stage),
+            bounds.join(" or "),
+            words::count(rule.rounds as usize, "round")
+        ));
+    }
+    if let Some(rule) = &rules.certificate {
+        let days = (rule.days > 0).then(|| format!("{} days ({} critical)", rule.days, rule.critical_days));
+        let left =
+            (rule.lifetime_left > 0.0).then(|| format!("{} of its life", words::percent(rule.lifetime_left)));
+        let bounds: Vec<_> = days.into_iter().chain(left).collect();
+        if !bounds.is_empty() {
+            said.push(format!("certificate with under {} left", bounds.join(" or ")));
+        }
+    }
+    said
+}
+
+/// Every check, and how its last round went.
+pub(crate) fn table(checks: &[Check], now: Timestamp, canvas: Canvas) -> String {
+    if checks.is_empty() {
+        return "there is no check; see `ctl check add --help`\n".to_owned();
+    }
+    let before_summary = grid(checks, now, |_| String::new()).width();
+    let room = canvas.width.map_or(usize::MAX, |width| {
+        width.saturating_sub(before_summary).max(SUMMARY_AT_LEAST)
+    });
+    text(&grid(checks, now, |round| cut(&words::safe(&round.summary), room)).lines(canvas))
+}
+
+fn grid(checks: &[Check], now: Timestamp, summary: impl Fn(&Round) -> String) -> Grid {
+    let mut grid = Grid::headed(&["NAME", "TARGET", "EVERY", "AGENTS", "ROUND", "VERDICT", "SUMMARY"]);
+    for check in checks {
+        let running = check.agents.iter().filter(|at| at.state == "running").count();
+        let last = check.last_round.as_ref();
+        let (word, tone) = standing(check);
+        grid.push(Row::Cells(vec![
+            Cell::left(words::safe(&check.name), Tone::Strong),
+            Cell::left(words::quote(&check.target), Tone::Plain),
+            Cell::left(every(check.every_ms), Tone::Plain),
+            Cell::left(format!("{running}/{}", check.agents.len()), Tone::Plain),
+            Cell::left(
+                last.map_or_else(|| "-".to_owned(), |round| ago(round.started_at, now)),
+                Tone::Plain,
+            ),
+            Cell::left(word, tone),
+            Cell::left(last.map(&summary).unwrap_or_default(), Tone::Plain),
+        ]));
+    }
+    grid
+}
+
+fn standing(check: &Check) -> (String, Tone) {
+    if check.paused {
+        return ("paused".to_owned(), Tone::Faint);
+    }
+    match &check.last_round {
+        None => ("-".to_owned(), Tone::Faint),
+        Some(round) => (words::safe(&round.verdict), verdict_tone(&round.verdict)),
+    }
+}
+
+pub(super) fn verdict_tone(verdict: &str) -> Tone {
+    match verdict {
+        "healthy" => Tone::Good,
+        "down" => Tone::Bad,
+        _ => Tone::Warning,
+    }
+}
+
+/// One check, a fact a line, and the agents that run it.
+pub(crate) fn details(check: &Check, now: Timestamp, canvas: Canvas) -> String {
+    let together = if check.together {
+        "all vantage points at once"
+    } else {
+        "starts spread over the interval"
+    };
+    let some = |text: &str| (!text.is_empty()).then(|| words::safe(text));
+    let limit = (check.limit > 0).then(|| format!(", at most {}", check.limit));
+    let facts = [
+        ("name", Some(words::safe(&check.name))),
+        (
+            "state",
+            Some(if check.paused { "paused" } else { "on" }.to_owned()),
+        ),
+        ("target", Some(words::safe(&check.target))),
+        ("depth", Some(words::quote(&check.depth))),
+        ("every", Some(format!("{}, {together}", every(check.every_ms)))),
+        (
+            "from",
+            Some(words::safe(&check.from.join(" or ")) + &limit.unwrap_or_default()),
+        ),
+        ("credential", some(&check.credential)),
+        ("labels", some(&words::labels(&check.labels))),
+        ("runbook", some(&check.runbook)),
+        (
+            "changed",
+            Some(format!(
+                "{}, version {}, by {}",
+                words::moment(check.changed_at),
+                check.version,
+                words::safe(&check.changed_by)
+            )),
+        ),
+        (
+            "round",
+            check.last_round.as_ref().map(|round| in_words(round, now)),
+        ),
+        (
+            "summary",
+            check.last_round.as_ref().map(|round| words::safe(&round.summary)),
+        ),
+    ];
+    let line =
+        |name: &str, fact: &str| format!("{} {fact}", canvas.paint(Tone::Faint, &format!("{name:<11}")));
+    let mut lines: Vec<_> = facts
+        .into_iter()
+        .filter_map(|(name, fact)| fact.map(|fact| line(name, &fact)))
+        .collect();
+    if check.alerts.is_empty() {
+        lines.push(line("alerts", "none"));
+    }
+    let alerts = check.alerts.iter().enumerate();
+    lines.extend(alerts.map(|(number, rule)| line(if number == 0 { "alerts" } else { "" }, rule)));
+    if !check.agents.is_empty() {
+        lines.push(String::new());
+        lines.extend(agents(&check.agents, now).lines(canvas));
+    }
+    text(&lines)
+}
+
+fn agents(agents: &[At], now: Timestamp) -> Grid {
+    let mut grid = Grid::headed(&["AGENT", "STATE", "LAST RESULT", "NOTE"]);
+    for at in agents {
+        let tone = match at.state.as_str() {
+            "running" => Tone::Good,
+            "sent" => Tone::Plain,
+            _ => Tone::Warning,
+        };
+        grid.push(Row::Cells(vec![
+            Cell::left(words::safe(&at.agent), Tone::Strong),
+            Cell::left(words::safe(&at.state), tone),
+            Cell::left(
+                at.last_result
+                    .map_or_else(|| "-".to_owned(), |seen| ago(seen, now)),
+                Tone::Plain,
+            ),
+            Cell::left(words::safe(&at.note), Tone::Plain),
+        ]));
+    }
+    grid
+}
+
+/// "partial, 20 s ago: 3 ok, 1 failed; ctl runs show ID".
+fn in_words(round: &Round, now: Timestamp) -> String {
+    let run = if round.kept {
+        format!("; ctl runs show {}", words::safe(&round.run_id))
+    } else {
+        String::new()
+    };
+    format!(
+        "{}, {}: {}{run}",
+        words::safe(&round.verdict),
+        ago(round.started_at, now),
+        tally(round)
+    )
+}
+
+/// "3 ok, 1 failed".
+pub(super) fn tally(round: &Round) -> String {
+    let parts = [
+        (round.ok, "ok"),
+        (round.degraded, "degraded"),
+        (round.failed, "failed"),
+        (round.missing, "missing"),
+        (round.refused, "refused"),
+    ];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if parts.is_empty() {
+        return "no vantage point".to_owned();
+    }
+    parts.join(", ")
+}
+
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", words::span((now.as_second() - at.as_second()).max(0)))
+}
+
+/// `90s`, `5m`, `1h`, as it is typed.
+fn every(millis: u32) -> String {
+    match (millis, millis / 1000) {
+        (millis, _) if millis % 1000 != 0 => format!("{millis}ms"),
+        (_, seconds) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        (_, seconds) if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        (_, seconds) => format!("{seconds}s"),
+    }
+}
+
+/// What would become, or became, of checks.
+pub(crate) fn changes(changes: &[v1::CheckChange], canvas: Canvas) -> String {
+    let mut lines = Vec::new();
+    for change in changes {
+        let (sign, tone) = match change.what.as_str() {
+            "added" => ("+", Tone::Good),
+            "removed" => ("-", Tone::Bad),
+            "changed" => ("~", Tone::Warning),
+            _ => continue,
+        };
+        let asked = match change.asked.len() {
+            0 if change.what == "removed" => String::new(),
+            0 => ", no agent is chosen by it now".to_owned(),
+            agents => format!(", at {}", words::count(agents, "agent")),
+        };
+        lines.push(canvas.paint(tone, &format!("{sign} {}{asked}", words::safe(&change.name))));
+        for field in &change.fields {
+            let side = |text: &str| match text {
+                "" => "-".to_owned(),
+                text => words::safe(text),
+            };
+            lines.push(format!(
+                "    {}: {} -> {}",
+                words::safe(&field.field),
+                side(&field.before),
+                side(&field.after)
+            ));
+        }
+    }
+    let unchanged = changes.iter().filter(|change| change.what == "unchanged").count();
+    if unchanged > 0 {
+        lines.push(format!("{} as it is", words::count(unchanged, "check")));
+    }
+    text(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check() -> Check {
+        let wire = v1::CheckInfo {
+            check_id: "0".into(),
+            version: 3,
+            definition: Some(v1::CheckDefinition {
+                name: "imap".into(),
+                every_ms: 90_000,
+                from: vec!["region=eu".into(), "nyc-1".into()],
+                rules: Some(v1::AlertRules {
+                    failing: Some(v1::FailRule {
+                        vantages: 2,
+                        rounds: 3,
+                        recover_rounds: 2,
+                        ..v1::FailRule::default()
+                    }),
+                    latency: vec![v1::LatencyRule {
+                        stage: "connect".into(),
+                        above_ms: 500,
+                        above_baseline: 3.0,
+                        rounds: 5,
+                    }],
+                    certificate: Some(v1::CertificateRule {
+                        days: 14,
+                        critical_days: 3,
+                        lifetime_left: 0.1,
+                    }),
+                    ..v1::AlertRules::default()
+                }),
+                ..v1::CheckDefinition::default()
+            }),
+            agents: vec![
+                v1::CheckAgent {
+                    agent: "fra-1".into(),
+                    state: "running".into(),
+                    last_result_us: 3_590_000_000,
+                    ..v1::CheckAgent::default()
+                },
+                v1::CheckAgent {
+                    agent: "nyc-1".into(),
+                    state: "unable".into(),
+                    note: "not sealed to it".into(),
+                    ..v1::CheckAgent::default()
+                },
+            ],
+            last: Some(v1::RoundSummary {
+                run_id: "01".into(),
+                started_at_us: 3_540_000_000,
+                verdict: "partial".into(),
+                summary: "nyc-1 can't\x1b reach it".into(),
+                ok: 1,
+                failed: 1,
+                kept: true,
+                ..v1::RoundSummary::default()
+            }),
+            ..v1::CheckInfo::default()
+        };
+        Check::try_from(wire).expect("reads")
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(3600).expect("a time")
+    }
+
+    #[test]
+    fn a_check_is_a_line_with_its_last_round() {
+        let shown = table(&[check()], now(), Canvas::PLAIN);
+        let line = shown.lines().nth(1).expect("a line");
+        for part in ["imap", "90s", "1/2", "60 s ago", "partial", "can't\\x1b reach it"] {
+            assert!(line.contains(part), "{part}\n{line}");
+        }
+    }
+
+    #[test]
+    fn one_check_is_told_whole() {
+        let shown = details(&check(), now(), Canvas::PLAIN);
+        for part in [
+            "region=eu or nyc-1",
+            "partial, 60 s ago: 1 ok, 1 failed; ctl runs show 01",
+            "failing from 2 vantage points for 3 rounds; over after 2 good",
+            "connect over 500 ms or over 3 times the usual for 5 rounds",
+            "certificate with under 14 days (3 critical) or 10% of its life left",
+            "unable",
+            "not sealed to it",
+        ] {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_field_by_field() {
+        let change = |name: &str, what: &str| v1::CheckChange {
+            name: name.into(),
+            what: what.into(),
+            ..v1::CheckChange::default()
+        };
+        let mut changed = change("b", "changed");
+        changed.asked = vec![v1::Choice::default()];
+        changed.fields = vec![v1::FieldChange {
+            field: "every".into(),
+            before: "60s".into(),
+            after: String::new(),
+        }];
+        let all = [
+            change("a", "added"),
+            changed,
+            change("c", "removed"),
+            change("d", "unchanged"),
+        ];
+        assert_eq!(
+            changes(&all, Canvas::PLAIN),
+            "+ a, no agent is chosen by it now\n~ b, at 1 agent\n    every: 60s -> -\n- c\n1 check as it is\n"
+        );
+    }
+}
