@@ -53,7 +53,11 @@ impl Checks for ChecksService {
         }
         let _writing = self.writing.lock().await;
         let known = self.shared.checks.checks().await?;
-        let plans = plan(known.iter().map(|known| &known.definition), &wanted, request.prune);
+        let plans = plan(
+            known.iter().map(|known| &known.definition),
+            &wanted,
+            request.prune,
+        );
         fits(&plans, known.len())?;
         if request.only_new {
             all_new(&plans)?;
@@ -63,7 +67,8 @@ impl Checks for ChecksService {
             changes.push(self.change(plan).await?);
         }
         if !request.dry_run {
-            self.write(&peer, "ApplyChecks", &in_words(&plans), writes(&plans)).await?;
+            self.write(&peer, "ApplyChecks", &in_words(&plans), writes(&plans))
+                .await?;
         }
         Ok(Response::new(v1::ApplyChecksResponse { changes }))
     }
@@ -95,7 +100,8 @@ impl Checks for ChecksService {
         let name = self.known(&name).await?;
         let (subject, word) = (name.to_string(), if paused { "paused" } else { "resumed" });
         let write = vec![CheckWrite::Pause(name, paused)];
-        self.write(&peer, "PauseCheck", &format!("{subject} {word}"), write).await?;
+        self.write(&peer, "PauseCheck", &format!("{subject} {word}"), write)
+            .await?;
         Ok(Response::new(v1::PauseCheckResponse {}))
     }
 
@@ -367,7 +373,9 @@ mod tests {
 
     #[test]
     fn there_are_not_more_than_there_may_be() {
-        let wanted: Vec<_> = (0..CHECKS_AT_MOST).map(|number| definition(&format!("c{number}"))).collect();
+        let wanted: Vec<_> = (0..CHECKS_AT_MOST)
+            .map(|number| definition(&format!("c{number}")))
+            .collect();
         assert!(fits(&plan(&[], &wanted, false), 0).is_ok());
         assert!(fits(&plan(&[], &wanted, false), 1).is_err());
     }

@@ -95,8 +95,14 @@ fn fields(check: &CheckDefinition) -> Vec<(&'static str, String)> {
         ("together", check.together.to_string()),
         ("follow_up", check.follow_up.to_string()),
         ("credential", some(check.credential.as_ref())),
-        ("alerts.failing", rules.failing.as_ref().map(bad).unwrap_or_default()),
-        ("alerts.degraded", rules.degraded.as_ref().map(bad).unwrap_or_default()),
+        (
+            "alerts.failing",
+            rules.failing.as_ref().map(bad).unwrap_or_default(),
+        ),
+        (
+            "alerts.degraded",
+            rules.degraded.as_ref().map(bad).unwrap_or_default(),
+        ),
         ("alerts.latency", latencies(rules)),
         (
             "alerts.certificate",
@@ -106,7 +112,12 @@ fn fields(check: &CheckDefinition) -> Vec<(&'static str, String)> {
         ("runbook", some(check.runbook.as_ref())),
         (
             "maintenance",
-            check.maintenance.iter().map(window).collect::<Vec<_>>().join(", "),
+            check
+                .maintenance
+                .iter()
+                .map(window)
+                .collect::<Vec<_>>()
+                .join(", "),
         ),
     ]
 }
@@ -239,7 +250,13 @@ mod tests {
         };
         let said: Vec<_> = changes
             .iter()
-            .map(|change| (change.field.as_str(), change.before.as_str(), change.after.as_str()))
+            .map(|change| {
+                (
+                    change.field.as_str(),
+                    change.before.as_str(),
+                    change.after.as_str(),
+                )
+            })
             .collect();
         assert_eq!(said, [("every", "60s", "1500ms"), ("labels", "", "team=mail")]);
     }
