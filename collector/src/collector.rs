@@ -32,7 +32,7 @@ use crate::peer::Peer;
 use crate::relay::Relay;
 use crate::server::{self, Acceptor, Connection};
 use crate::service::Shared;
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::{ResultStore, Sqlite, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::web::Page;
 

@@ -3,10 +3,16 @@
 mod diff;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use parallax_model::check::{CheckDefinition, CheckName};
+use parallax_model::history::HistoryStep;
+use parallax_model::selector::Selector;
+use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use parallax_proto::v1::checks_server::Checks;
 use tokio::sync::Mutex;
@@ -17,11 +23,14 @@ use super::control::question;
 use super::{Shared, peer};
 use crate::agents::Choice;
 use crate::peer::Peer;
-use crate::store::{CheckRecord, CheckWrite};
+use crate::store::{CheckRecord, CheckWrite, HistoryAsked, ResultStore};
 use diff::{Plan, plan};
 
 /// Checks that there may be.
 const CHECKS_AT_MOST: usize = 1000;
+
+/// How far a history goes back when nothing else is asked.
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// The service.
 pub(crate) struct ChecksService {
@@ -85,8 +94,13 @@ impl Checks for ChecksService {
                 return Err(no_such(&wanted));
             }
         }
+        let mut rounds = self.shared.results.last_rounds().await?;
+        let checks = records.iter().map(|record| v1::CheckInfo {
+            last: rounds.remove(&record.id).map(Into::into),
+            ..info(record)
+        });
         Ok(Response::new(v1::ListChecksResponse {
-            checks: records.iter().map(|record| info(record)).collect(),
+            checks: checks.collect(),
         }))
     }
 
@@ -119,19 +133,45 @@ impl Checks for ChecksService {
 
     async fn check_history(
         &self,
-        _: Request<v1::CheckHistoryRequest>,
+        request: Request<v1::CheckHistoryRequest>,
     ) -> Result<Response<v1::CheckHistoryResponse>, Status> {
-        Err(Status::unimplemented("results are not kept yet"))
+        let asked = self.asked(request.into_inner()).await?;
+        let history = self.shared.results.history(asked).await?;
+        // The store begins with the newest, so that a limit leaves out the oldest.
+        let rounds = history.rounds.into_iter().rev();
+        Ok(Response::new(v1::CheckHistoryResponse {
+            step: history.step.to_string(),
+            rows: history.rows.into_iter().map(Into::into).collect(),
+            rounds: rounds.map(Into::into).collect(),
+        }))
     }
 
     type CheckResultsStream = BoxStream<'static, Result<v1::StoredResult, Status>>;
 
     async fn check_results(
         &self,
-        _: Request<v1::CheckHistoryRequest>,
+        request: Request<v1::CheckHistoryRequest>,
     ) -> Result<Response<Self::CheckResultsStream>, Status> {
-        Err(Status::unimplemented("results are not kept yet"))
+        let asked = self.asked(request.into_inner()).await?;
+        Ok(Response::new(pages(Arc::clone(&self.shared.results), asked)))
     }
+}
+
+/// Single results, read a page at a time: as fast as they are taken.
+fn pages(
+    store: Arc<dyn ResultStore>,
+    asked: HistoryAsked,
+) -> BoxStream<'static, Result<v1::StoredResult, Status>> {
+    let pages = stream::try_unfold(None, move |after| {
+        let (store, asked) = (Arc::clone(&store), asked.clone());
+        async move {
+            let page = store.results(asked, after).await?;
+            let last = page.last().map(|last| last.id);
+            Ok::<_, Status>(last.map(|last| (page, Some(last))))
+        }
+    });
+    let results = pages.map_ok(|page| stream::iter(page.into_iter().map(|result| Ok(result.into()))));
+    results.try_flatten().boxed()
 }
 
 impl ChecksService {
@@ -144,6 +184,61 @@ impl ChecksService {
             .find(|known| known.as_str() == name)
             .cloned()
             .ok_or_else(|| no_such(name))
+    }
+
+    /// What part of a history is wanted.
+    async fn asked(&self, request: v1::CheckHistoryRequest) -> Result<HistoryAsked, Status> {
+        let records = self.shared.checks.checks().await?;
+        let record = records
+            .iter()
+            .find(|record| record.definition.name.as_str() == request.name)
+            .ok_or_else(|| no_such(&request.name))?;
+        let now = Timestamp::now();
+        let moment = |field: &str, micros: i64, default: Timestamp| match micros {
+            0 => Ok(default),
+            micros => Timestamp::from_microsecond(micros)
+                .map_err(|error| Status::invalid_argument(format!("{field}: {error}"))),
+        };
+        let since = moment("since_us", request.since_us, now - A_DAY)?;
+        let until = moment("until_us", request.until_us, now)?;
+        if until <= since {
+            return Err(Status::invalid_argument("until_us: not after since_us"));
+        }
+        let step = match request.step.as_str() {
+            "" => HistoryStep::Auto,
+            step => HistoryStep::known(step)
+                .ok_or_else(|| Status::invalid_argument("step: one of auto, round, hour, day"))?,
+        };
+        Ok(HistoryAsked {
+            check: record.id,
+            since,
+            until,
+            step,
+            agents: self.chosen(&request.from).await?,
+            limit: request.limit,
+            now,
+        })
+    }
+
+    /// The agents that are meant; everybody where nobody is named.
+    async fn chosen(&self, from: &[String]) -> Result<Option<BTreeSet<AgentName>>, Status> {
+        let selector =
+            Selector::parse_any(from).map_err(|error| Status::invalid_argument(format!("from: {error}")))?;
+        if selector == Selector::all() {
+            return Ok(None);
+        }
+        let mut chosen: BTreeSet<AgentName> = self
+            .shared
+            .hub
+            .agents()
+            .await?
+            .into_iter()
+            .filter(|agent| selector.matches(agent.summary.name.as_str(), &agent.summary.labels))
+            .map(|agent| agent.summary.name)
+            .collect();
+        // One that was removed is known by its name alone.
+        chosen.extend(selector.names().filter_map(|name| name.parse().ok()));
+        Ok(Some(chosen))
     }
 
     /// A credential of that name must be kept here, or by agents, and be for the target.
@@ -310,10 +405,7 @@ fn choice(choice: Choice) -> v1::Choice {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use parallax_model::alert::AlertRules;
-    use parallax_model::selector::Selector;
     use parallax_model::spec::{Depth, FamilyChoice, ProbeOptions, ProbeSpec};
     use parallax_model::target::Target;
     use parallax_model::vantage::Labels;

@@ -190,15 +190,15 @@ impl History {
 
     /// Below hours and days, the newest rounds in which not all was well.
     fn not_well(&self, canvas: Canvas) -> String {
-        let newest = &self.rounds[..self.rounds.len().min(ROUNDS_BELOW)];
+        let newest = &self.rounds[self.rounds.len().saturating_sub(ROUNDS_BELOW)..];
         if newest.is_empty() {
             return String::new();
         }
         let more = match self.rounds.len() - newest.len() {
             0 => String::new(),
-            more => format!("and {more} more; see --step round\n"),
+            more => format!("and {more} before; see --step round\n"),
         };
-        format!("\nnot all was well:\n{}{more}", rounds(newest, canvas))
+        format!("\nnot all was well, last:\n{}{more}", rounds(newest, canvas))
     }
 }
 

@@ -5121,7 +5121,7 @@ pub struct CheckHistoryResponse {
     /// By time, then agent.
     #[prost(message, repeated, tag = "2")]
     pub rows: ::prost::alloc::vec::Vec<HistoryRow>,
-    /// The rounds of that time, oldest first; only for the step `round`.
+    /// The rounds of that time, oldest first; by hours and days only those in which not all was well.
     #[prost(message, repeated, tag = "3")]
     pub rounds: ::prost::alloc::vec::Vec<RoundSummary>,
 }
