@@ -12,6 +12,34 @@ fn the_collectors_example_is_accepted_and_prints_back() {
     accepted(|programs| programs.collector(), "serve", "collector.toml");
 }
 
+/// They are off in the example: nobody of that name is there.
+#[test]
+fn the_receivers_of_the_collectors_example_are_accepted_once_they_are_on() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/collector.toml");
+    let example = std::fs::read_to_string(example).unwrap();
+    let (_, receivers) = example.split_once("# [alerting]\n").unwrap();
+    let on: Vec<&str> = receivers
+        .lines()
+        .map(|line| line.trim_start_matches('#').trim())
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.toml");
+    std::fs::write(&file, format!("[alerting]\n{}\n", on.join("\n"))).unwrap();
+    let mut command = Programs::ready().unwrap().collector();
+    let output = command
+        .args(["serve", "--print-config", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(printed.matches("[[alerting.receivers]]").count(), 3, "{printed}");
+}
+
 #[test]
 fn the_agents_example_is_accepted_and_prints_back() {
     accepted(|programs| programs.agent(), "run", "agent.toml");

@@ -1,5 +1,6 @@
 //! How the collector is to run: flags before environment before file before defaults.
 
+mod alerting;
 mod args;
 mod certificates;
 mod file;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 use parallax_telemetry::logs::LogFormat;
 use serde::Serialize;
 
+pub use alerting::{Alerting, Receiver};
 pub use args::{
     Args, Command, ListArgs, ListFormat, RevokeArgs, ServeArgs, TlsArgs, TokenArgs, TokenCommand,
 };
@@ -63,6 +65,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long what came of checks is kept.
     pub retention: Retention,
+    /// Who is told of alerts.
+    pub alerting: Alerting,
 }
 
 impl Config {
@@ -100,6 +104,7 @@ impl Config {
             own_pki: OwnPki::load(&args.tls, file.tls)?,
             limits: file.limits,
             retention: Retention::load(&file.retention)?,
+            alerting: file.alerting,
         };
         config.check()?;
         Ok(config)
@@ -141,6 +146,7 @@ impl Config {
         }
         text.push_str(&self.limits.to_toml());
         text.push_str(&self.retention.to_toml());
+        text.push_str(&self.alerting.to_toml()?);
         Ok(text)
     }
 
@@ -167,6 +173,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.limits.check()?;
+        self.alerting.check()?;
         if let Some(name) = self.advertise.iter().find(|name| !is_host(name)) {
             return Err(ConfigError::Value {
                 key: "advertise",

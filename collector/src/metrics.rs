@@ -34,6 +34,12 @@ struct ByOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Notified {
+    receiver: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByKind {
     kind: &'static str,
 }
@@ -93,6 +99,7 @@ pub(crate) struct Metrics {
     reports_dropped: Family<Probe, Counter>,
     messages_delayed: Family<Probe, Counter>,
     store_bytes: Gauge,
+    notifications: Family<Notified, Counter>,
     /// What of all this was lost, refused or cut, by what it was.
     drops: Mutex<BTreeMap<String, u64>>,
 }
@@ -120,6 +127,7 @@ impl Metrics {
             reports_dropped: Family::default(),
             messages_delayed: Family::default(),
             store_bytes: Gauge::default(),
+            notifications: Family::default(),
             drops: Mutex::default(),
         };
         metrics.register();
@@ -215,6 +223,11 @@ impl Metrics {
             "parallax_store_bytes",
             "Bytes in use by the database; its file may be larger",
             self.store_bytes.clone(),
+        );
+        registry.register(
+            "parallax_alert_notifications",
+            "Tries to tell a receiver of an alert, by what became of them",
+            self.notifications.clone(),
         );
     }
 
@@ -360,6 +373,13 @@ impl Metrics {
                 outcome: outcome.as_str(),
             })
             .inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn notification(&self, receiver: &str, outcome: &'static str) {
+        let receiver = receiver.to_owned();
+        self.notifications
+            .get_or_create(&Notified { receiver, outcome })
+            .inc();
     }
 
     pub(crate) fn capture(&self, kept: bool) {

@@ -1,6 +1,7 @@
 //! What outlives the process: join tokens, agents, certificates, runs.
 
 mod access;
+mod alerts;
 mod checks;
 mod credentials;
 mod latency;
@@ -28,6 +29,7 @@ pub(crate) use access::{
     AuditFilter, AuditRecord, Called, CertificateRecord, KnownIdentity, Spent, Standing, TokenRecord,
     token_id,
 };
+pub(crate) use alerts::{AlertStore, AlertsKept, Waiting, WaitingFor};
 pub(crate) use checks::{CheckRecord, CheckStore, CheckWrite};
 pub(crate) use credentials::{
     Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,

@@ -3,7 +3,7 @@
 mod access;
 mod attack;
 mod captures;
-mod fake;
+pub(crate) mod fake;
 mod flood;
 mod host;
 mod login;

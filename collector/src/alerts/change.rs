@@ -1,14 +1,12 @@
 //! What is to be kept and told of alerts.
 
-#![allow(dead_code, reason = "the state machine follows")]
-
 use parallax_model::alert::Alert;
 use serde_json::Value;
 
 /// What is to be kept in one transaction with whatever caused it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct AlertChanges {
-    /// Alerts as they are now. One that never fired and is over is to be forgotten.
+    /// Alerts that fire or are over, as they are now.
     pub(crate) alerts: Vec<KeptAlert>,
     /// What is remembered by subject; without a value it is forgotten.
     pub(crate) memory: Vec<(String, Option<Value>)>,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use parallax_telemetry::logs::LogFormat;
 
+use super::alerting::Alerting;
 use super::certificates::TlsTable;
 use super::limits::Limits;
 use super::retention::RetentionTable;
@@ -72,6 +73,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) retention: RetentionTable,
+    #[serde(default)]
+    pub(super) alerting: Alerting,
 }
 
 impl File {

@@ -1,6 +1,7 @@
 //! The embedded database.
 
 mod agents;
+mod alerts;
 mod audit;
 mod captures;
 mod certificates;

@@ -179,7 +179,7 @@ pub(super) fn observation(agent: &str, outcome: Outcome) -> Observation {
     }
 }
 
-pub(super) fn spec() -> ProbeSpec {
+pub(crate) fn spec() -> ProbeSpec {
     ProbeSpec {
         target: Target::parse("imap.example.org", None).unwrap(),
         depth: Depth::Connect,

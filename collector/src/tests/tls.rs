@@ -16,7 +16,7 @@ use tonic::Code;
 
 use super::fake::{FakeAgent, question, spec};
 use crate::Collector;
-use crate::config::{Config, Limits, Page, Retention, Terms};
+use crate::config::{Alerting, Config, Limits, Page, Retention, Terms};
 use crate::identity::DEFAULT_TTL;
 use crate::token::{TokenOptions, create};
 use parallax_telemetry::logs::LogFormat;
@@ -33,6 +33,7 @@ pub(super) fn config(directory: &Path) -> Config {
         terms: Terms::default(),
         page: Page::default(),
         own_pki: None,
+        alerting: Alerting::default(),
         limits: Limits::default(),
         retention: Retention::default(),
     }

@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::results::{Place, Sums, agent_number, read_agent, read_round};
-use super::{Sqlite, Writing, read_time, runs};
+use super::{Sqlite, Writing, alerts, read_time, runs};
 use crate::rounds::RoundOutcome;
 use crate::store::{Fresh, RoundCommit, StoreError};
 
@@ -33,6 +33,7 @@ pub(super) async fn close(store: &Sqlite, commits: Vec<RoundCommit>) -> Result<(
             )
             .await?;
         }
+        alerts::write(&mut writing, &commit.alerts, outcome.closed_at).await?;
         for part in &outcome.vantages {
             if part.outcome == VantageOutcome::Missing {
                 let place = Place {

@@ -1,0 +1,56 @@
+//! Alertmanager, API v2: it is told what is, again and again, not what changed.
+
+use hyper::Uri;
+use jiff::{SignedDuration, Timestamp};
+use parallax_model::alert::{Alert, AlertState};
+use serde_json::{Value, json};
+
+use super::Refusal;
+use super::http::Http;
+
+/// How long what is said holds without being said again: a collector that restarts resolves nothing, one that is gone
+/// leaves nothing behind.
+const HOLDS: SignedDuration = SignedDuration::from_mins(15);
+
+/// One Alertmanager.
+pub(super) struct Alertmanager {
+    http: Http,
+    alerts: Uri,
+    page: Option<String>,
+}
+
+impl Alertmanager {
+    /// By its base URL; `page` is where people find the collector.
+    pub(super) fn new(http: Http, base: &str, page: Option<String>) -> Result<Self, String> {
+        let url = format!("{}/api/v2/alerts", base.trim_end_matches('/'));
+        let alerts = url.parse().map_err(|error| format!("{url}: {error}"))?;
+        Ok(Self { http, alerts, page })
+    }
+
+    /// Says how it stands with alerts.
+    pub(super) async fn post(&self, alerts: &[Alert], now: Timestamp) -> Result<(), Refusal> {
+        let page = self.page.as_deref();
+        let body: Vec<Value> = alerts.iter().map(|alert| to_json(alert, page, now)).collect();
+        let body = serde_json::to_vec(&body).map_err(|error| Refusal::Final(error.to_string()))?;
+        self.http.post(&self.alerts, &[], body).await
+    }
+}
+
+fn to_json(alert: &Alert, page: Option<&str>, now: Timestamp) -> Value {
+    let starts = alert.fired_at.unwrap_or(alert.since);
+    let ends = match alert.state {
+        AlertState::Firing | AlertState::Pending => now + HOLDS,
+        // An end before its beginning is refused.
+        AlertState::Resolved => alert.resolved_at.unwrap_or(now).max(starts),
+    };
+    let mut value = json!({
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "startsAt": starts,
+        "endsAt": ends,
+    });
+    if let Some(page) = page {
+        value["generatorURL"] = page.into();
+    }
+    value
+}
