@@ -33,9 +33,9 @@ use track::Tracked;
 
 /// Whether packets can be recorded here; why not, in words.
 pub(crate) fn possible(policy: &Policy) -> Result<(), String> {
-    if !policy.capture {
-        return Err("this agent's policy has capture = false".to_owned());
-    }
+    policy
+        .admits_capture()
+        .map_err(|forbidden| forbidden.to_string())?;
     PacketSocket::open().map(drop).map_err(|error| obstacle(&error))
 }
 
@@ -54,12 +54,10 @@ impl Recorder {
             going_on: None,
             obstacle: None,
         };
-        match (choice, policy.capture) {
-            (CaptureChoice::Never, _) | (CaptureChoice::Auto, false) => {}
-            (CaptureChoice::Always, false) => {
-                recorder.obstacle = Some("this agent's policy has capture = false".to_owned());
-            }
-            (CaptureChoice::Auto | CaptureChoice::Always, true) => match PacketSocket::open() {
+        match (choice, policy.admits_capture()) {
+            (CaptureChoice::Never, _) | (CaptureChoice::Auto, Err(_)) => {}
+            (CaptureChoice::Always, Err(forbidden)) => recorder.obstacle = Some(forbidden.to_string()),
+            (CaptureChoice::Auto | CaptureChoice::Always, Ok(())) => match PacketSocket::open() {
                 Ok(socket) => recorder.going_on = Some(Arc::new(Recording::new(socket, choice))),
                 Err(error) => recorder.obstacle = Some(obstacle(&error)),
             },

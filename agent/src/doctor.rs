@@ -48,7 +48,7 @@ pub async fn examine(config: &Config) -> Diagnosis {
     checks.extend(host::trust(&config.ca_files));
     checks.push(host::raw_sockets());
     let in_force = &config.policy.policy;
-    checks.push(policy::understood(in_force));
+    checks.push(policy::understood(in_force, &config.credentials));
     checks.extend(policy::writers(&config.policy, &config.state_dir));
     checks.push(host::paths(in_force).await);
     checks.push(host::captures(in_force));

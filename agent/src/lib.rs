@@ -30,6 +30,6 @@ pub use credentials::{LocalCredentials, Unreadable};
 pub use identity::NoIdentity;
 pub use network::LocalNetwork;
 pub use parallax_engine::budgets::Budgets;
-pub use policy::{Forbidden, Network, Policy, PolicyError, Rule};
+pub use policy::{Forbidden, Logins, Network, Policy, PolicyError, Rule};
 pub use prober::{NotProbed, Prober};
 pub use spool::SpoolLimits;

@@ -5,9 +5,12 @@ use std::time::Duration;
 use parallax_model::credential::SealedSecret;
 use parallax_model::experiment::{Experiment, ExperimentKind};
 use parallax_model::observation::Reason;
+use parallax_model::refusal::PolicyRefusal;
 use parallax_model::spec::{Depth, LONGEST_HOLD, ProbeSpec};
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
+
+use crate::policy::Forbidden;
 
 /// For the way of an answer that would else come when nobody waits for it any more.
 const TO_TELL: Duration = Duration::from_secs(2);
@@ -38,6 +41,8 @@ pub(crate) struct Order {
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
     pub(crate) note: String,
+    /// The rule of the policy that forbids it.
+    pub(crate) rule: Option<PolicyRefusal>,
 }
 
 impl Refusal {
@@ -45,6 +50,17 @@ impl Refusal {
         Self {
             reason,
             note: note.into(),
+            rule: None,
+        }
+    }
+}
+
+impl From<Forbidden> for Refusal {
+    fn from(forbidden: Forbidden) -> Self {
+        Self {
+            reason: Reason::Policy,
+            note: forbidden.to_string(),
+            rule: Some(forbidden.refusal().clone()),
         }
     }
 }

@@ -11,7 +11,7 @@ use parallax_identity::seal::SealingKey;
 use parallax_model::credential::Credential;
 use parallax_model::evidence::Evidence;
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::observation::{Attempt, Observation, Purpose, VantageOutcome};
 use parallax_model::path::NetworkFacts;
 use parallax_model::target::Endpoint;
 use parallax_model::vantage::{AgentName, Labels};
@@ -31,10 +31,12 @@ use crate::order::{Order, Refusal};
 use crate::partner::Heard;
 use crate::policy::{InForce, Policy, Seen};
 use crate::report::{OfAttempt, Reports};
+use crate::runner::admission::Errands;
 use crate::runner::attempts::Errand;
 use crate::runner::reflex::Reflex;
 use crate::runner::secrets::Opened;
 
+mod admission;
 mod aim;
 mod attempts;
 mod control;
@@ -72,6 +74,8 @@ pub(crate) struct Runner {
     /// Where this agent stands in its own network.
     pub(crate) network: LocalNetwork,
     pace: path::Pace,
+    /// How many probes it has room for.
+    probes: usize,
     permits: Arc<Semaphore>,
     /// For experiments: those of a probe are made while it still runs.
     experiments: Arc<Semaphore>,
@@ -113,6 +117,7 @@ impl Runner {
             budgets: Budgets::default(),
             network: LocalNetwork::default(),
             pace: path::Pace::default(),
+            probes,
             permits: Arc::new(Semaphore::new(probes)),
             experiments: Arc::new(Semaphore::new(probes)),
         }
@@ -134,31 +139,6 @@ impl Runner {
     /// The same with credentials of its own.
     pub(crate) fn holding(self, credentials: LocalCredentials) -> Self {
         Self { credentials, ..self }
-    }
-
-    /// Takes an order in, or says why not. What the policy says of addresses shows only when they are known.
-    pub(crate) fn admit(&self, order: &Order) -> Result<Permit, Refusal> {
-        let target = &order.spec.target;
-        let policy = self.policy.now();
-        for endpoint in &target.endpoints {
-            policy
-                .admits_target(&target.host, endpoint.port)
-                .map_err(|forbidden| Refusal::new(Reason::Policy, forbidden.to_string()))?;
-        }
-        self.admits_credential(order)?;
-        let full = |_| {
-            Refusal::new(
-                Reason::Overload,
-                "this agent runs as many probes as it may already",
-            )
-        };
-        let room = if order.experiments.is_empty() {
-            &self.permits
-        } else {
-            &self.experiments
-        };
-        let permit = room.clone().try_acquire_owned().map_err(full)?;
-        Ok(Permit { _permit: permit })
     }
 
     /// Carries an order out within its time; whoever calls keeps the permit. `heard` is what another agent says of the
@@ -236,15 +216,16 @@ impl Probe<'_> {
     ) -> Result<Observation, Refusal> {
         let spec = &self.order.spec;
         let resolved = self.resolve().await;
-        let (errands, note) = self.errands(&resolved.addresses)?;
+        let Errands { made, left_out, note } = self.errands(&resolved.addresses)?;
         let remarks = self.remarks(&resolved.stage).into_iter();
-        let note = joined(remarks.chain(resolved.left_out.clone()).chain(note));
+        let note = joined(remarks.chain(resolved.words()).chain(note));
+        let left_out: Vec<_> = resolved.rules().chain(left_out).collect();
         let errands: Vec<Errand> = match &resolved.stage.evidence {
-            Some(Evidence::Resolve(facts)) => errands
+            Some(Evidence::Resolve(facts)) => made
                 .into_iter()
                 .map(|errand| errand.with_associations(facts))
                 .collect(),
-            _ => errands,
+            _ => made,
         };
         let reflex = Reflex::new(self, &resolved.stage, &errands, news);
         let further = self.examinations(&errands);
@@ -268,6 +249,7 @@ impl Probe<'_> {
         let mut observation = self.observation(outcome, attempts);
         observation.resolve = Some(resolve);
         observation.note = note;
+        observation.left_out = left_out;
         observation.network.paths = paths;
         Ok(observation)
     }
@@ -279,6 +261,8 @@ impl Probe<'_> {
             outcome,
             reason: None,
             note: None,
+            refusal: None,
+            left_out: Vec::new(),
             clock: None,
             resolve: None,
             network: NetworkFacts {
@@ -301,31 +285,6 @@ impl Probe<'_> {
             })
             .collect();
         self.runner.network.sources(used, tcp::beside)
-    }
-
-    /// One errand for each address and endpoint that the policy allows, and what is left out.
-    fn errands(&self, addresses: &[IpAddr]) -> Result<(Vec<Errand>, Option<String>), Refusal> {
-        let target = &self.order.spec.target;
-        let mut errands = Vec::new();
-        let mut notes = Vec::new();
-        for &address in addresses.iter().take(ADDRESSES) {
-            for &endpoint in &target.endpoints {
-                let host = self.host_at(address);
-                match self.runner.policy.now().admits(&host, address, endpoint.port) {
-                    Ok(()) => errands.push(Errand::requested(address, endpoint, &self.order.spec)),
-                    Err(forbidden) => notes.push(forbidden.to_string()),
-                }
-            }
-        }
-        if errands.is_empty()
-            && let Some(forbidden) = notes.first()
-        {
-            return Err(Refusal::new(Reason::Policy, forbidden));
-        }
-        if addresses.len() > ADDRESSES {
-            notes.push(format!("{ADDRESSES} of {} addresses tried", addresses.len()));
-        }
-        Ok((errands, (!notes.is_empty()).then(|| notes.join("; "))))
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use parallax_model::capture::Capture;
 use parallax_model::observation::{Observation, Reason};
+use parallax_model::refusal::PolicyRefusal;
 use parallax_model::run::RunDocument;
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
@@ -43,6 +44,8 @@ pub(crate) enum Report {
         reason: Reason,
         /// Why, in words.
         note: String,
+        /// The rule of its policy that forbids it.
+        rule: Option<Box<PolicyRefusal>>,
     },
     /// A stage has ended.
     Stage(Box<StageEnded>),

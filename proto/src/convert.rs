@@ -23,6 +23,7 @@ mod network;
 mod observation;
 mod path;
 mod read;
+mod refusal;
 #[cfg(test)]
 mod routine;
 mod run;

@@ -24,16 +24,7 @@ impl Plan {
     /// What a follow-up does. It never logs in: a secret is tried once, in the attempt that was asked for. Only a
     /// session that watches another one must, and it has asked for its login itself.
     pub fn follow_up(kind: ExperimentKind, spec: &ProbeSpec, endpoint: Endpoint) -> Self {
-        let depth = match kind {
-            ExperimentKind::ControlPort | ExperimentKind::ControlTarget => Depth::Connect,
-            ExperimentKind::RawHello | ExperimentKind::Resumption | ExperimentKind::StarttlsInjection => {
-                Depth::Tls
-            }
-            ExperimentKind::Watch => Depth::Sync,
-            _ if kind.varies_tls() => Depth::Tls,
-            _ => spec.depth.min(Depth::Greeting),
-        };
-        let plan = Self::to(depth, endpoint);
+        let plan = Self::to(Self::depth_of(kind, spec), endpoint);
         match kind {
             ExperimentKind::Watch => plan.without(&[
                 StageName::Namespace,
@@ -44,6 +35,19 @@ impl Plan {
             ]),
             ExperimentKind::Hold => plan.held(),
             _ => plan,
+        }
+    }
+
+    /// How far the attempt of a follow-up goes.
+    pub fn depth_of(kind: ExperimentKind, spec: &ProbeSpec) -> Depth {
+        match kind {
+            ExperimentKind::ControlPort | ExperimentKind::ControlTarget => Depth::Connect,
+            ExperimentKind::RawHello | ExperimentKind::Resumption | ExperimentKind::StarttlsInjection => {
+                Depth::Tls
+            }
+            ExperimentKind::Watch => Depth::Sync,
+            _ if kind.varies_tls() => Depth::Tls,
+            _ => spec.depth.min(Depth::Greeting),
         }
     }
 

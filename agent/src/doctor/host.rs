@@ -227,8 +227,8 @@ pub(super) async fn paths(policy: &Policy) -> Check {
     if !SUPPORTED {
         return Check::warn(SUBJECT, "no: this system does not tell who sent an ICMP error");
     }
-    if !policy.experiments {
-        return Check::warn(SUBJECT, "no: the policy has experiments = false");
+    if let Err(forbidden) = policy.admits_trace() {
+        return Check::warn(SUBJECT, format!("no: {forbidden}"));
     }
     let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
     let closed = match closed {

@@ -5,17 +5,24 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::config::StatedPolicy;
+use crate::credentials::LocalCredentials;
 use crate::doctor::Check;
 use crate::policy::Policy;
 
 /// The policy as it was understood.
-pub(super) fn understood(policy: &Policy) -> Check {
+pub(super) fn understood(policy: &Policy, credentials: &LocalCredentials) -> Check {
     const SUBJECT: &str = "policy";
     if policy.allow.is_empty() {
         return Check::warn(SUBJECT, "allows nothing: every probe is refused");
     }
     if policy.deny.is_empty() {
         return Check::warn(SUBJECT, format!("{policy}: this host and metadata services too"));
+    }
+    if let Some(unknown) = policy.login.names().find(|name| credentials.find(name).is_none()) {
+        return Check::warn(
+            SUBJECT,
+            format!("{policy}: no [[credentials]] has the name {unknown:?}"),
+        );
     }
     Check::ok(SUBJECT, policy.to_string())
 }
@@ -82,12 +89,17 @@ fn writer(metadata: &Metadata, agent: u32) -> Option<&'static str> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use parallax_model::spec::Depth;
+
     use super::*;
     use crate::doctor::State;
+    use crate::policy::Logins;
 
     #[test]
     fn the_policy_is_said_as_it_was_understood_and_one_without_denials_is_warned_of() {
         let mut strict = Policy::default();
+        let none = LocalCredentials::default();
+        let understood = |policy: &Policy| understood(policy, &none);
         let said = understood(&strict);
         assert_eq!(said.state, State::Ok);
         assert!(
@@ -95,6 +107,13 @@ mod tests {
             "{}",
             said.note
         );
+        strict.login = Logins::Own(["probe".to_owned()].into());
+        strict.max_depth = Depth::Login;
+        let said = understood(&strict);
+        assert_eq!(said.state, State::Warn);
+        let limits =
+            "; max_depth = \"login\"; login = [\"probe\"]: no [[credentials]] has the name \"probe\"";
+        assert!(said.note.ends_with(limits), "{}", said.note);
         strict.deny.clear();
         assert_eq!(understood(&strict).state, State::Warn);
         strict.allow.clear();

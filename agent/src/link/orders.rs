@@ -302,6 +302,8 @@ fn broken_off(runner: &Runner) -> Observation {
         outcome: VantageOutcome::Failed,
         reason: None,
         note: Some("a fault in the agent's program ended the probe; its log says more".to_owned()),
+        refusal: None,
+        left_out: Vec::new(),
         clock: None,
         resolve: Some(stage),
         attempts: Vec::new(),
@@ -321,5 +323,6 @@ fn refused(id: &str, refusal: Refusal) -> Up {
         order_id: id.to_owned(),
         reason: refusal.reason.to_string(),
         note: refusal.note,
+        refusal: refusal.rule.map(Into::into),
     })
 }

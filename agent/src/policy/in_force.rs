@@ -1,31 +1,55 @@
 //! The policy that holds now.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use tokio::signal::unix::Signal;
 
 use crate::config::StatedPolicy;
-use crate::policy::Policy;
+use crate::policy::meter::Meter;
+use crate::policy::{Forbidden, Policy};
 
 /// The policy that holds now. Another one holds from the next question on, for orders that are under way too.
 #[derive(Debug, Clone)]
-pub(crate) struct InForce(Arc<RwLock<Arc<Policy>>>);
+pub(crate) struct InForce {
+    policy: Arc<RwLock<Arc<Policy>>>,
+    /// What was let through of late.
+    meter: Arc<Mutex<Meter>>,
+}
 
 impl From<Policy> for InForce {
     fn from(policy: Policy) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(policy))))
+        Self {
+            meter: Arc::new(Mutex::new(Meter::of(&policy))),
+            policy: Arc::new(RwLock::new(Arc::new(policy))),
+        }
     }
 }
 
 impl InForce {
     /// As it is now.
     pub(crate) fn now(&self) -> Arc<Policy> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets one order for these targets through, or says when there will be room again.
+    pub(crate) fn count(
+        &self,
+        targets: impl IntoIterator<Item = String>,
+        now: Instant,
+    ) -> Result<(), Forbidden> {
+        let policy = self.now();
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.take(&policy, targets, now)
     }
 
     /// Another one from now on.
     pub(crate) fn replace(&self, policy: Policy) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        let before = self.now();
+        if (before.rate, before.rate_per_target) != (policy.rate, policy.rate_per_target) {
+            *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = Meter::of(&policy);
+        }
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     /// Reads it again whenever somebody asks for that by SIGHUP. One that makes no sense changes nothing.

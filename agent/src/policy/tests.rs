@@ -4,8 +4,7 @@ fn policy(allow: &[&str], deny: &[&str]) -> Policy {
     Policy {
         allow: allow.iter().map(|rule| rule.parse().unwrap()).collect(),
         deny: deny.iter().map(|network| network.parse().unwrap()).collect(),
-        experiments: true,
-        capture: false,
+        ..Policy::default()
     }
 }
 
@@ -198,6 +197,167 @@ fn a_resolver_that_an_order_names_is_at_its_port_and_not_on_this_host_unless_it_
             .is_err()
     );
     assert!(strict.admits_resolver(own[0], &own).is_ok());
+}
+
+/// What it is about, the rule, and the value.
+fn told(admitted: Result<(), Forbidden>) -> (PolicyMatter, String, String) {
+    let refusal = admitted.unwrap_err().refusal().clone();
+    (refusal.what, refusal.rule, refusal.value)
+}
+
+#[test]
+fn a_refusal_names_the_entry_and_what_was_asked() {
+    use PolicyMatter::{Address, Experiments, Host as OfHost, Port, Resolver};
+    let policy = policy(
+        &["*.example.org:993", "mail?.example.org:143", "192.0.2.0/24:993"],
+        &["10.0.0.0/8", "169.254.0.0/16"],
+    );
+    let (mail, other) = (host("mail1.example.org"), host("imap.example.com"));
+    let expected = |what, rule: &str, value: &str| (what, rule.to_owned(), value.to_owned());
+    for (admitted, refusal) in [
+        (
+            policy.admits_target(&mail, 25),
+            expected(
+                Port,
+                "allow *.example.org:993 mail?.example.org:143 192.0.2.0/24:993",
+                "25",
+            ),
+        ),
+        (
+            policy.admits(&other, address("192.0.2.1"), 143),
+            expected(Port, "allow 192.0.2.0/24:993", "143"),
+        ),
+        (
+            policy.admits(&other, address("198.51.100.1"), 993),
+            expected(Address, "allow", "198.51.100.1"),
+        ),
+        (
+            policy.admits(&mail, address("64:ff9b::10.1.2.3"), 993),
+            expected(Address, "deny 10.0.0.0/8", "64:ff9b::a01:203"),
+        ),
+        (
+            policy.admits_experiment(ExperimentKind::PathUdp, &mail, address("169.254.1.1"), 993),
+            expected(Address, "deny 169.254.0.0/16", "169.254.1.1"),
+        ),
+        (
+            policy.admits_resolver("192.0.2.53:5353".parse().unwrap(), &[]),
+            expected(Resolver, "allow", "192.0.2.53:5353"),
+        ),
+    ] {
+        assert_eq!(told(admitted), refusal);
+    }
+    let names_alone = Policy {
+        allow: vec!["*.example.org:993".parse().unwrap()],
+        experiments: false,
+        ..policy
+    };
+    assert_eq!(
+        told(names_alone.admits_target(&other, 993)),
+        expected(OfHost, "allow", "imap.example.com")
+    );
+    let control = names_alone.admits_experiment(ExperimentKind::ControlPort, &mail, address("192.0.2.1"), 7);
+    assert_eq!(
+        told(control),
+        expected(Experiments, "experiments = false", "experiments")
+    );
+    let at = policy_at(names_alone.admits(&mail, address("10.1.1.1"), 993));
+    assert_eq!(at, (Some(address("10.1.1.1")), Some(993)));
+}
+
+fn policy_at(admitted: Result<(), Forbidden>) -> (Option<IpAddr>, Option<u16>) {
+    let refusal = admitted.unwrap_err().refusal().clone();
+    (refusal.address, refusal.port)
+}
+
+#[test]
+fn a_long_list_is_told_by_its_beginning() {
+    let entries: Vec<String> = (0..200)
+        .map(|number| format!("mail{number}.example.org:993"))
+        .collect();
+    let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+    let (_, rule, _) = told(policy(&entries, &[]).admits_target(&host("mail7.example.org"), 25));
+    assert_eq!(rule, "allow mail7.example.org:993");
+    let networks: Vec<String> = (0..200)
+        .map(|number| format!("192.0.{number}.0/24:993"))
+        .collect();
+    let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
+    let (_, rule, _) = told(policy(&networks, &[]).admits_target(&host("imap.example.org"), 25));
+    assert!(rule.len() < 250 && rule.ends_with("..."), "{rule}");
+}
+
+#[test]
+fn every_key_is_read_and_a_word_that_is_none_is_an_error() {
+    let read = |text: &str| toml::from_str::<Policy>(text).map_err(|error| error.message().to_owned());
+    assert_eq!(read("").unwrap(), Policy::default());
+    let strict = read(
+        "max_depth = \"tls\"\nlogin = [\"probe\"]\ntrace = false\nmax_probes = 2\nrate = 60\nrate_per_target = 6\n",
+    )
+    .unwrap();
+    assert_eq!(
+        strict,
+        Policy {
+            max_depth: Depth::Tls,
+            login: Logins::Own(["probe".to_owned()].into()),
+            trace: false,
+            max_probes: NonZeroUsize::new(2),
+            rate: NonZeroU32::new(60).unwrap(),
+            rate_per_target: NonZeroU32::new(6).unwrap(),
+            ..Policy::default()
+        }
+    );
+    assert_eq!(read(&toml::to_string(&strict).unwrap()).unwrap(), strict);
+    for (bad, place) in [
+        (
+            "max_depth = \"abyss\"",
+            "connect, tls, greeting, login, mailbox, sync",
+        ),
+        ("login = \"no\"", "true, false, or a list"),
+        ("rate = 0", "nonzero"),
+        ("max_probes = 0", "nonzero"),
+        ("max_dept = \"tls\"", "max_dept"),
+    ] {
+        let error = read(bad).unwrap_err();
+        assert!(error.contains(place), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn depth_login_trace_and_number_are_each_forbidden_by_their_key() {
+    let strict = Policy {
+        max_depth: Depth::Login,
+        login: Logins::Own(["probe".to_owned()].into()),
+        trace: false,
+        max_probes: NonZeroUsize::new(2),
+        ..Policy::default()
+    };
+    assert!(strict.admits_depth(Depth::Login).is_ok());
+    let (what, rule, value) = told(strict.admits_depth(Depth::Mailbox));
+    assert_eq!(
+        (what, rule.as_str(), value.as_str()),
+        (PolicyMatter::Depth, "max_depth = \"login\"", "mailbox")
+    );
+    assert!(strict.admits_login(Some("probe")).is_ok());
+    let (what, rule, value) = told(strict.admits_login(None));
+    let said = (
+        PolicyMatter::Login,
+        "login = [\"probe\"]",
+        "a secret of the order's",
+    );
+    assert_eq!((what, rule.as_str(), value.as_str()), said);
+    assert_eq!(told(strict.admits_login(Some("other"))).2, "the credential other");
+    let mail = host("imap.example.org");
+    for kind in ExperimentKind::ALL.iter().copied() {
+        let admitted = strict.admits_experiment(kind, &mail, address("192.0.2.1"), 993);
+        assert_eq!(admitted.is_ok(), !kind.is_path(), "{kind}");
+    }
+    assert_eq!(told(strict.admits_trace()).1, "trace = false");
+    assert!(strict.admits_beside(1).is_ok());
+    assert_eq!(told(strict.admits_beside(2)).1, "max_probes = 2");
+    let forbids_all = Policy {
+        login: Logins::Any(false),
+        ..Policy::default()
+    };
+    assert_eq!(told(forbids_all.admits_login(Some("probe"))).1, "login = false");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use parallax_model::path::NetworkFacts;
 
 use crate::order::Refusal;
 use crate::runner::attempts::{self, Errand, Job};
-use crate::runner::{Probe, varied};
+use crate::runner::{Probe, joined, varied};
 
 /// What is to be done.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ struct Round {
     /// Whether the agent's control target is asked.
     control: bool,
     resolver: Option<SocketAddr>,
-    left_out: Vec<String>,
+    left_out: Vec<Refusal>,
 }
 
 impl Round {
@@ -35,14 +35,14 @@ impl Probe<'_> {
         let mut round = Round::default();
         self.look_up_own().await;
         for experiment in &self.order.experiments {
-            if let Err(reason) = self.take_in(experiment, &mut round) {
-                round.left_out.push(reason);
+            if let Err(refusal) = self.take_in(experiment, &mut round) {
+                round.left_out.push(refusal);
             }
         }
         if round.is_empty()
-            && let Some(reason) = round.left_out.first()
+            && let Some(first) = round.left_out.first()
         {
-            return Err(Refusal::new(Reason::Policy, reason));
+            return Err(first.clone());
         }
         let (attempts, (paths, sweeps), control, resolve) = tokio::join!(
             attempts::make(self, round.jobs),
@@ -51,7 +51,12 @@ impl Probe<'_> {
             self.ask_again(round.resolver),
         );
         Ok(Observation {
-            note: (!round.left_out.is_empty()).then(|| round.left_out.join("; ")),
+            note: joined(round.left_out.iter().map(|refusal| refusal.note.clone())),
+            left_out: round
+                .left_out
+                .iter()
+                .filter_map(|refusal| refusal.rule.clone())
+                .collect(),
             resolve,
             network: NetworkFacts {
                 paths,
@@ -64,42 +69,39 @@ impl Probe<'_> {
     }
 
     /// Adds an experiment to a round, or says why it is left out.
-    fn take_in(&self, experiment: &Experiment, round: &mut Round) -> Result<(), String> {
+    fn take_in(&self, experiment: &Experiment, round: &mut Round) -> Result<(), Refusal> {
         let (kind, address, endpoint) = (experiment.kind, experiment.address, experiment.endpoint);
         match kind {
             ExperimentKind::ControlTarget => {
                 if self.runner.network.control_target.is_none() {
-                    return Err("this agent has no control target".to_owned());
+                    return Err(impossible("this agent has no control target"));
                 }
                 round.control = true;
                 return Ok(());
             }
             ExperimentKind::OtherResolver => {
-                let resolver = experiment
-                    .variation
-                    .resolver
-                    .ok_or("other_resolver names no resolver")?;
-                self.may_ask(resolver)
-                    .map_err(|forbidden| forbidden.to_string())?;
+                let resolver = experiment.variation.resolver;
+                let resolver = resolver.ok_or_else(|| impossible("other_resolver names no resolver"))?;
+                self.may_ask(resolver)?;
                 round.resolver = Some(resolver);
                 return Ok(());
             }
             ExperimentKind::OtherSource if experiment.variation.source.is_none() => {
-                return Err("other_source names no source address".to_owned());
+                return Err(impossible("other_source names no source address"));
             }
             _ => {}
         }
         if let Some(source) = experiment.variation.source
             && source.is_ipv4() != address.is_ipv4()
         {
-            return Err(format!("{address} can not be reached from {source}"));
+            return Err(impossible(&format!("{address} can not be reached from {source}")));
         }
         let spec = &self.order.spec;
         self.runner
             .policy
             .now()
-            .admits_experiment(kind, &self.host_at(address), address, endpoint.port)
-            .map_err(|forbidden| forbidden.to_string())?;
+            .admits_experiment(kind, &self.host_at(address), address, endpoint.port)?;
+        self.admits_reach(experiment)?;
         if kind.is_path() {
             round.ways.push(experiment.clone());
             return Ok(());
@@ -108,6 +110,11 @@ impl Probe<'_> {
         round.jobs.extend(varied::jobs(experiment, errand));
         Ok(())
     }
+}
+
+/// What this agent can't do is left out as what it may not do is.
+fn impossible(why: &str) -> Refusal {
+    Refusal::new(Reason::Policy, why)
 }
 
 #[cfg(test)]

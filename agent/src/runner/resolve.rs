@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parallax_engine::resolve::{self, Asked, Other, Source};
 use parallax_model::evidence::{DnsQuery, Evidence};
+use parallax_model::refusal::PolicyRefusal;
 use parallax_model::spec::{Examination, FamilyChoice};
 use parallax_model::stage::Stage;
 use parallax_model::target::Host;
@@ -20,12 +21,22 @@ pub(super) struct Resolved {
     pub(super) stage: Stage,
     pub(super) addresses: Vec<IpAddr>,
     /// Why the resolver that the order names was not asked.
-    pub(super) left_out: Option<String>,
+    pub(super) left_out: Option<Forbidden>,
     /// What may still come after the answers.
     seconds: Seconds,
 }
 
 impl Resolved {
+    /// Why the resolver that the order names was not asked, in words.
+    pub(super) fn words(&self) -> Option<String> {
+        self.left_out.as_ref().map(ToString::to_string)
+    }
+
+    /// And by which rule.
+    pub(super) fn rules(&self) -> impl Iterator<Item = PolicyRefusal> {
+        self.left_out.iter().map(|forbidden| forbidden.refusal().clone())
+    }
+
     /// The stage with what came after the answers. That is waited for where something failed: whoever forges answers
     /// leads astray.
     pub(super) async fn at_last(mut self, failed: bool) -> Stage {
@@ -41,7 +52,7 @@ impl Probe<'_> {
     pub(super) async fn resolve(&self) -> Resolved {
         let asked = self.order.spec.options.resolver;
         let (resolver, left_out) = match asked.map(|resolver| self.may_ask(resolver)) {
-            Some(Err(forbidden)) => (None, Some(forbidden.to_string())),
+            Some(Err(forbidden)) => (None, Some(forbidden)),
             None | Some(Ok(())) => (asked, None),
         };
         self.look_up_own().await;

@@ -2,11 +2,13 @@
 
 use parallax_model::credential::{ClientIdentity, Credential, Mechanism, SealContext, SealedSecret, Secret};
 use parallax_model::observation::Reason;
+use parallax_model::refusal::PolicyMatter;
 
 use super::Runner;
 use crate::circuit::Guarded;
 use crate::driver::tls::Trust;
 use crate::order::{Order, Refusal};
+use crate::policy::Forbidden;
 
 /// Secrets of one order, in clear.
 pub(super) struct Opened {
@@ -34,10 +36,10 @@ impl Runner {
             return Ok(());
         }
         let (user, host) = (&own.told().user, &own.told().host);
-        Err(Refusal::new(
-            Reason::Policy,
-            format!("this agent keeps the credential {name} for {user} at {host} alone"),
-        ))
+        let rule = format!("credentials {name}");
+        let sentence = format!("this agent keeps the credential {name} for {user} at {host} alone");
+        let asked = &order.spec.target.host;
+        Err(Forbidden::new(PolicyMatter::Credential, rule, asked, sentence).into())
     }
 
     /// By whom a target's certificate may be vouched for: to whom a secret of the agent's own is sent is not for an order

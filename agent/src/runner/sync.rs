@@ -19,6 +19,7 @@ use tokio::time::timeout_at;
 
 use crate::order::Refusal;
 use crate::partner::{Heard, Part, Partner, Word};
+use crate::runner::admission::Errands;
 use crate::runner::attempts::{Errand, Job};
 use crate::runner::resolve::Resolved;
 use crate::runner::{Probe, attempts, joined};
@@ -113,22 +114,24 @@ impl Probe<'_> {
 
     /// Watches what another agent writes, once it names a mailbox: nothing is connected to before that.
     pub(super) async fn watch(&self, heard: mpsc::Receiver<Heard>) -> Result<Observation, Refusal> {
+        let resolved = self.resolve().await;
+        let words = resolved.words();
         let Resolved {
             stage: resolve,
             addresses,
-            left_out,
             ..
-        } = self.resolve().await;
+        } = resolved;
         if let Some(fault) = resolve.outcome.fault().filter(|_| resolve.failed()) {
             self.reports.signal(None, Signal::gone(&fault.message));
         }
         // What the policy forbids altogether is refused before anybody waits for it.
-        let (places, note) = self.errands(&addresses)?;
-        let places: Vec<SocketAddr> = places.iter().map(Errand::peer).collect();
+        let Errands { made, left_out, note } = self.errands(&addresses)?;
+        let places: Vec<SocketAddr> = made.iter().map(Errand::peer).collect();
         let attempts = self.join_writers(heard, &places).await;
         Ok(Observation {
             resolve: Some(resolve),
-            note: joined(left_out.into_iter().chain(note)),
+            note: joined(words.into_iter().chain(note)),
+            left_out,
             ..self.observation(VantageOutcome::Ok, attempts)
         })
     }

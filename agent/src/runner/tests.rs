@@ -4,7 +4,7 @@ use parallax_identity::seal;
 use parallax_model::credential::{SealContext, Secret};
 use parallax_model::experiment::{CONTROL_PORT, Experiment};
 use parallax_model::fault::{DnsFault, FaultKind, TcpFault};
-use parallax_model::observation::AttemptOutcome;
+use parallax_model::observation::{AttemptOutcome, Reason};
 use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::spec::{Depth, Examination, FamilyChoice, LoginSpec, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, StageName};
@@ -16,6 +16,7 @@ use super::*;
 use crate::partner::Word;
 use crate::report::{Report, outlet};
 
+mod admission;
 mod overdue;
 mod ways;
 

@@ -188,6 +188,8 @@ fn seen_from(name: &str, attempts: Vec<Attempt>) -> Observation {
         outcome: Observation::conclude_outcome(None, &attempts),
         reason: None,
         note: None,
+        refusal: None,
+        left_out: Vec::new(),
         clock: None,
         resolve: None,
         attempts,

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use parallax_diagnosis::Question;
 use parallax_model::experiment::Experiment;
 use parallax_model::observation::{Observation, Reason, VantageOutcome};
+use parallax_model::refusal::PolicyRefusal;
 use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
@@ -153,12 +154,12 @@ impl Run {
                 let answers = self.gate.asked(order);
                 self.answer(answers)
             }
-            Report::Refused { reason, note } => {
+            Report::Refused { reason, note, rule } => {
                 let round = self.open.round(order);
                 self.records.refused(round, agent);
                 let mut effects = self.end(order, OrderEnd::Refused, &note);
                 if round == 0 {
-                    effects.extend(self.unseen(agent, VantageOutcome::Refused, reason, &note));
+                    effects.extend(self.was_refused(agent, reason, &note, rule));
                 }
                 effects.extend(self.go_on(now));
                 effects
@@ -275,6 +276,21 @@ impl Run {
     ) -> Option<Effect> {
         let vantage = self.vantages.get_mut(agent)?;
         let unseen = Box::new(vantage.saw_nothing(outcome, reason, note)?.clone());
+        Some(self.tell(Happening::Observation(unseen)))
+    }
+
+    fn was_refused(
+        &mut self,
+        agent: &AgentName,
+        reason: Reason,
+        note: &str,
+        rule: Option<Box<PolicyRefusal>>,
+    ) -> Option<Effect> {
+        let vantage = self.vantages.get_mut(agent)?;
+        vantage.saw_nothing(VantageOutcome::Refused, reason, note)?;
+        let unseen = vantage.observation.as_mut()?;
+        unseen.refusal = rule.map(|rule| *rule);
+        let unseen = Box::new(unseen.clone());
         Some(self.tell(Happening::Observation(unseen)))
     }
 

@@ -178,6 +178,8 @@ fn done(agent: &str, attempts: Vec<Attempt>) -> Report {
         outcome: Observation::conclude_outcome(None, &attempts),
         reason: None,
         note: None,
+        refusal: None,
+        left_out: Vec::new(),
         clock: None,
         resolve: None,
         attempts,
@@ -335,6 +337,7 @@ fn a_refusal_is_told_with_its_reason() {
     let refused = Report::Refused {
         reason: Reason::Policy,
         note: "policy denies 127.0.0.0/8".into(),
+        rule: None,
     };
     bench.report("fra-1", refused);
     assert_eq!(bench.ends(), [OrderEnd::Refused]);
@@ -380,6 +383,7 @@ fn agents_that_keep_the_credential_are_told_its_name_and_the_others_are_unable()
     let refused = Report::Refused {
         reason: Reason::Policy,
         note: "for another host".into(),
+        rule: None,
     };
     bench.report("fra-1", refused);
     let unable = bench.vantage("ams-1");

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use parallax_model::bucket::{Bucket, Rate};
 use parallax_model::capture::Capture;
 use parallax_model::observation::{Observation, Reason};
+use parallax_model::refusal::PolicyRefusal;
 use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Stage;
 use parallax_model::target::Endpoint;
@@ -239,9 +240,14 @@ impl Link {
                     reason @ (Reason::Policy | Reason::Overload) => reason,
                     Reason::Unsupported | Reason::Offline | Reason::Deadline => Reason::Unsupported,
                 };
+                // A rule that can't be read leaves the words.
+                let rule = refused
+                    .refusal
+                    .and_then(|rule| PolicyRefusal::try_from(rule).ok());
                 let report = Report::Refused {
                     reason,
                     note: refused.note,
+                    rule: rule.map(Box::new),
                 };
                 (refused.order_id, Ok(report))
             }
@@ -262,6 +268,7 @@ impl Link {
                     Ok(Report::Refused {
                         reason: Reason::Unsupported,
                         note: format!("its answer could not be read: {problem}"),
+                        rule: None,
                     })
                 });
                 (done.order_id, report)

@@ -172,6 +172,8 @@ pub(super) fn observation(agent: &str, outcome: Outcome) -> Observation {
         outcome: Observation::conclude_outcome(None, &attempts),
         reason: None,
         note: None,
+        refusal: None,
+        left_out: Vec::new(),
         clock: None,
         resolve: None,
         attempts,

@@ -80,14 +80,24 @@ async fn a_refusal_is_shown_with_its_reason() {
     let asked = Asked::ask(&connector, question(spec())).await;
     let order_id = agent.order().await.order_id;
     let note = "policy denies 203.0.113.0/24".to_owned();
+    let rule = v1::PolicyRefusal {
+        what: "address".into(),
+        rule: "deny 203.0.113.0/24".into(),
+        value: "203.0.113.5".into(),
+        address: "203.0.113.5".into(),
+        port: 993,
+    };
     let refused = v1::OrderRefused {
         order_id,
         reason: "policy".into(),
         note: note.clone(),
+        refusal: Some(rule.clone()),
     };
     agent.say(ToCollector::Refused(refused)).await;
     let run = asked.answer().await;
     let seen = vantage(&run, "fra-1");
+    assert_eq!(seen.refusal, Some(rule));
+    assert!(run.summary.contains("deny 203.0.113.0/24"), "{}", run.summary);
     assert_eq!(
         (seen.outcome.as_str(), seen.reason.as_str(), &seen.note),
         ("refused", "policy", &note)

@@ -94,7 +94,7 @@ pub(crate) struct AddCheck {
     #[arg(short = '6', long = "ipv6", help_heading = PROBE, env = "PARALLAX_IPV6", value_parser = BoolishValueParser::new())]
     pub(crate) ipv6: bool,
     /// Try this address instead of resolving the name; may be repeated
-    #[arg(long, help_heading = PROBE, value_name = "ADDR", env = "PARALLAX_ADDRESS")]
+    #[arg(long, help_heading = PROBE, value_name = "ADDR", env = "PARALLAX_ADDRESS", value_parser = read::address)]
     pub(crate) address: Vec<IpAddr>,
     /// Ask this resolver too
     #[arg(long, help_heading = PROBE, value_name = "ADDR[:PORT]", env = "PARALLAX_RESOLVER", value_parser = read::resolver)]

@@ -52,7 +52,7 @@ pub(crate) struct ProbeArgs {
     #[arg(short = '6', long = "ipv6", help_heading = TARGET, env = "PARALLAX_IPV6", value_parser = BoolishValueParser::new())]
     pub(crate) ipv6: bool,
     /// Try this address instead of resolving the name; may be repeated
-    #[arg(long, help_heading = TARGET, value_name = "ADDR", env = "PARALLAX_ADDRESS")]
+    #[arg(long, help_heading = TARGET, value_name = "ADDR", env = "PARALLAX_ADDRESS", value_parser = read::address)]
     pub(crate) address: Vec<IpAddr>,
     /// Ask this resolver too, and say where its answer differs from that of each host's own
     #[arg(long, help_heading = TARGET, value_name = "ADDR[:PORT]", env = "PARALLAX_RESOLVER", value_parser = read::resolver)]
@@ -130,7 +130,9 @@ const EXAMPLES: &str = "Examples:
   ctl probe mail.example.org --user probe --password-stdin --depth sync --sync-with nyc-1 < secret
   ctl probe imap://mail.example.org --examine all --hold 10m
   ctl probe mail.example.org --capture always --bundle run.tar.gz
-  ctl probe mail.example.org -o json | jq .findings[0]";
+  ctl probe mail.example.org -o json | jq .findings[0]
+
+What an agent may touch is in its own policy; what that refuses is shown by its rule, and nothing asked here lifts it.";
 
 /// What `--examine` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

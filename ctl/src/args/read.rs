@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use parallax_model::spec::LONGEST_HOLD;
+use parallax_model::target::has_zone;
 
 use super::Cli;
 use crate::exit::Trouble;
@@ -73,8 +74,24 @@ pub(crate) fn hold(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// An address that means the same at every vantage point.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    without_zone(text)?;
+    text.parse()
+        .map_err(|_| "give an IPv4 or IPv6 address".to_owned())
+}
+
+/// A zone names an interface of one host (RFC 4007 section 6).
+fn without_zone(text: &str) -> Result<(), String> {
+    if has_zone(text.trim_start_matches('[')) {
+        return Err("each agent has zones of its own: give the address without %ZONE".to_owned());
+    }
+    Ok(())
+}
+
 /// A resolver: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353`.
 pub(crate) fn resolver(text: &str) -> Result<SocketAddr, String> {
+    without_zone(text)?;
     let bare = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
@@ -202,6 +219,18 @@ mod tests {
         for bad in ["", "dns.example.org", "192.0.2.53:0", "192.0.2.53:99999"] {
             assert!(resolver(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_zone_is_no_part_of_an_address_that_many_agents_are_given() {
+        for zoned in ["fe80::1%eth0", "fe80::1%2", "[fe80::1%2]:53"] {
+            let said = [resolver(zoned).unwrap_err(), address(zoned).unwrap_err()];
+            assert!(
+                said.iter().all(|said| said.contains("%ZONE")),
+                "{zoned}: {said:?}"
+            );
+        }
+        assert!(address("fe80::1").is_ok() && address("fe80::g").is_err());
     }
 
     #[test]

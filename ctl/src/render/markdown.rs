@@ -73,7 +73,9 @@ fn vantage_rows(document: &RunDocument, vantage: &Observation, stages: &[StageNa
         }));
         cells
     });
-    rows.collect()
+    let refused = stages::left_out(document, vantage)
+        .map(|(place, words)| vec![name.clone(), inert(&place), inert(&words)]);
+    rows.chain(refused).collect()
 }
 
 fn finding_lines(number: usize, finding: &Finding) -> Vec<String> {

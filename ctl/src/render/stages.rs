@@ -1,7 +1,10 @@
 //! The matrix: vantage points down, stages across.
 
+use std::net::IpAddr;
+
 use parallax_model::evidence::Evidence;
 use parallax_model::observation::{Attempt, Observation};
+use parallax_model::refusal::PolicyRefusal;
 use parallax_model::run::RunDocument;
 use parallax_model::stage::{Outcome, Stage, StageName};
 
@@ -109,15 +112,45 @@ pub(crate) fn unseen(vantage: &Observation) -> String {
     if let Some(note) = vantage.note.as_deref().filter(|note| !note.is_empty()) {
         said.push_str(&format!(", {}", words::safe(note)));
     }
+    if let Some(refusal) = &vantage.refusal {
+        said.push_str(&format!(" ({})", by_rule(refusal)));
+    }
     said
+}
+
+/// What the agent's policy kept it from, where it did the rest: what, and by which rule.
+pub(crate) fn left_out(
+    document: &RunDocument,
+    vantage: &Observation,
+) -> impl Iterator<Item = (String, String)> {
+    let places = vantage
+        .untouched()
+        .map(|(refusal, address, port)| (place(document, address, port), refusal));
+    let others = vantage
+        .left_out
+        .iter()
+        .filter(|refusal| refusal.address.is_none());
+    let others = others.map(|refusal| (words::safe(&refusal.value), refusal));
+    places
+        .chain(others)
+        .map(|(what, refusal)| (what, format!("refused: policy ({})", by_rule(refusal))))
+}
+
+/// Only the agent's own policy can change it, and this is the entry.
+fn by_rule(refusal: &PolicyRefusal) -> String {
+    format!("its own rule: {}", words::safe(&refusal.rule))
 }
 
 /// The address of a row; with the port where the run has several endpoints.
 pub(crate) fn address(document: &RunDocument, attempt: &Attempt) -> String {
+    place(document, attempt.address, attempt.endpoint.port)
+}
+
+fn place(document: &RunDocument, address: IpAddr, port: u16) -> String {
     if document.target.endpoints.len() > 1 {
-        words::endpoint(attempt.address, attempt.endpoint.port)
+        words::endpoint(address, port)
     } else {
-        attempt.address.to_string()
+        address.to_string()
     }
 }
 
@@ -165,8 +198,13 @@ impl Shape {
             return vec![Row::Note(name, note)];
         }
         let attempts: Vec<_> = vantage.requested().collect();
+        let refused = left_out(document, vantage).map(|(place, words)| {
+            let words = Cell::left(format!("{place}  {words}"), Tone::Warning);
+            Row::Note(Cell::left("", Tone::Plain), words)
+        });
         if attempts.is_empty() {
-            return vec![self.row(name, "-".to_owned(), vantage, None, true)];
+            let row = self.row(name, "-".to_owned(), vantage, None, true);
+            return std::iter::once(row).chain(refused).collect();
         }
         let rows = attempts.into_iter().enumerate().map(|(at, attempt)| {
             let name = if at == 0 {
@@ -176,7 +214,7 @@ impl Shape {
             };
             self.row(name, address(document, attempt), vantage, Some(attempt), at == 0)
         });
-        rows.collect()
+        rows.chain(refused).collect()
     }
 
     fn row(

@@ -267,6 +267,48 @@ fn a_very_narrow_terminal_keeps_what_is_wrong() {
     insta::assert_snapshot!(text);
 }
 
+/// One agent may not go there, another may not go to one of two addresses.
+fn refused() -> RunDocument {
+    let rule = |what: &str, rule: &str, value: &str, address: Option<&str>| {
+        let mut refusal = json!({"what": what, "rule": rule, "value": value});
+        if let Some(address) = address {
+            refusal["address"] = address.into();
+            refusal["port"] = 993.into();
+        }
+        refusal
+    };
+    let mut ams = vantage("edge-ams", "ok", &[attempt("10.9.0.10", 6, None)]);
+    ams["left_out"] = json!([
+        rule("address", "deny fd00::/8", "fd00:9::10", Some("fd00:9::10")),
+        rule("trace", "trace = false", "path", None),
+    ]);
+    let fra = json!({"agent": "edge-fra", "labels": {}, "outcome": "refused", "reason": "policy",
+        "note": "this agent's policy does not allow imap.lab.example port 993",
+        "refusal": rule("port", "allow *:143\u{1b}[2J", "993", None), "attempts": []});
+    run(
+        &[ams, fra],
+        "healthy",
+        "imap.lab.example is healthy from edge-ams",
+        &[],
+    )
+}
+
+#[test]
+fn what_an_agents_policy_refuses_stands_beside_its_rule_and_is_not_failed() {
+    let by = "refused: policy (its own rule: deny fd00::/8)";
+    for text in [
+        table(&refused(), Canvas::PLAIN),
+        wide(&refused(), Canvas::PLAIN),
+        markdown(&refused()),
+    ] {
+        let line = |word: &str| text.lines().find(|line| line.contains(word)).unwrap_or_default();
+        assert!(line("fd00:9::10").contains(by), "{text}");
+        assert!(line("trace = false").contains("path"), "{text}");
+        assert!(line("port 993").contains("allow"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+}
+
 #[test]
 fn wide_shows_what_was_seen() {
     insta::assert_snapshot!(wide(&expired(), terminal(110)));

@@ -21,6 +21,7 @@ mod kinds;
 pub mod millis;
 pub mod observation;
 pub mod path;
+pub mod refusal;
 pub mod round;
 pub mod run;
 pub mod selector;

@@ -10,6 +10,7 @@ use crate::experiment::ExperimentKind;
 use crate::kinds::kinds;
 use crate::millis;
 use crate::path::NetworkFacts;
+use crate::refusal::PolicyRefusal;
 use crate::stage::{Outcome, Stage, StageName};
 use crate::target::{Endpoint, Security};
 use crate::vantage::{AgentName, Labels};
@@ -258,6 +259,13 @@ pub struct Observation {
     /// The reason in words: "not connected since 10:31:07", "policy denies 127.0.0.0/8".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// With `policy`: the rule of the agent's policy that forbids it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<PolicyRefusal>,
+    /// What the agent's policy kept it from doing, where it did the rest: addresses it did not touch, a resolver it did
+    /// not ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<PolicyRefusal>,
     /// The agent's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockFacts>,
@@ -286,6 +294,8 @@ impl Observation {
             outcome,
             reason: Some(reason),
             note: Some(note.into()),
+            refusal: None,
+            left_out: Vec::new(),
             clock: None,
             resolve: None,
             attempts: Vec::new(),
@@ -312,6 +322,20 @@ impl Observation {
         } else {
             VantageOutcome::Ok
         }
+    }
+
+    /// The addresses and ports that its policy kept from it, and by which rule; each shows as refused, and neither as
+    /// failed nor as fine.
+    pub fn untouched(&self) -> impl Iterator<Item = (&PolicyRefusal, IpAddr, u16)> {
+        let tried = |address, port| {
+            self.requested()
+                .any(|attempt| attempt.address == address && attempt.endpoint.port == port)
+        };
+        let places = self
+            .left_out
+            .iter()
+            .filter_map(|refusal| Some((refusal, refusal.address?, refusal.port?)));
+        places.filter(move |(_, address, port)| !tried(*address, *port))
     }
 
     /// Whether the agent answered at all.

@@ -87,6 +87,12 @@ pub enum TargetError {
         "host {0:?} is neither a host name (letters, digits, '-', '.', '_'; punycode for others) nor an address"
     )]
     Host(String),
+    /// An address with a zone.
+    #[error(
+        "{0:?} has a zone, which names an interface of one host (RFC 4007): each agent has its own, so give the address without %{zone}",
+        zone = zone_of(.0)
+    )]
+    Zone(String),
     /// The scheme and `--security` disagree.
     #[error("imaps:// means implicit TLS, but security {0} was asked for")]
     Contradiction(Security),
@@ -164,6 +170,9 @@ fn split_port(rest: &str) -> Result<(&str, Option<u16>), TargetError> {
         let Some((address, tail)) = bracketed.split_once(']') else {
             return Err(TargetError::Host(rest.to_owned()));
         };
+        if has_zone(address) {
+            return Err(TargetError::Zone(address.to_owned()));
+        }
         if address.parse::<Ipv6Addr>().is_err() {
             return Err(TargetError::Host(rest.to_owned()));
         }
@@ -172,6 +181,9 @@ fn split_port(rest: &str) -> Result<(&str, Option<u16>), TargetError> {
             None if tail.is_empty() => Ok((address, None)),
             None => Err(TargetError::Host(rest.to_owned())),
         };
+    }
+    if has_zone(rest) {
+        return Err(TargetError::Zone(rest.to_owned()));
     }
     if rest.parse::<Ipv6Addr>().is_ok() {
         return Ok((rest, None));
@@ -189,9 +201,22 @@ fn parse_port(text: &str) -> Result<u16, TargetError> {
     }
 }
 
+/// Whether it is an address with a zone, also where the percent sign is escaped (RFC 6874).
+pub fn has_zone(text: &str) -> bool {
+    text.split_once('%')
+        .is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+}
+
+fn zone_of(text: &str) -> &str {
+    text.split_once('%').map_or("", |(_, zone)| zone)
+}
+
 fn parse_host(text: &str) -> Result<Host, TargetError> {
     if text.is_empty() {
         return Err(TargetError::Empty);
+    }
+    if has_zone(text) {
+        return Err(TargetError::Zone(text.to_owned()));
     }
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(Host::Address(address));
@@ -276,6 +301,26 @@ mod tests {
                 security: Security::Plaintext
             }]
         );
+    }
+
+    #[test]
+    fn an_address_with_a_zone_is_told_from_one_that_is_wrong() {
+        for zoned in [
+            "fe80::1%eth0",
+            "[fe80::1%eth0]:993",
+            "imaps://[fe80::1%25eth0]",
+            "[fe80::1%2]",
+        ] {
+            let error = Target::parse(zoned, None).expect_err(zoned);
+            assert!(matches!(error, TargetError::Zone(_)), "{error}");
+        }
+        let error = Target::parse("fe80::1%eth0", None).expect_err("a zone");
+        assert!(error.to_string().ends_with("without %eth0"), "{error}");
+        assert!("fe80::1%eth0".parse::<Host>().is_err());
+        assert!(matches!(
+            Target::parse("100%sure", None),
+            Err(TargetError::Host(_))
+        ));
     }
 
     #[test]

@@ -21,6 +21,8 @@ impl From<Observation> for v1::Observation {
             resolve: observation.resolve.map(Into::into),
             attempts: all(observation.attempts),
             network: (observation.network != NetworkFacts::default()).then(|| observation.network.into()),
+            refusal: observation.refusal.map(Into::into),
+            left_out: all(observation.left_out),
         }
     }
 }
@@ -39,6 +41,8 @@ impl TryFrom<v1::Observation> for Observation {
             resolve: optional("resolve", wire.resolve)?,
             attempts: every("attempts", wire.attempts)?,
             network: optional("network", wire.network)?.unwrap_or_default(),
+            refusal: optional("refusal", wire.refusal)?,
+            left_out: every("left_out", wire.left_out)?,
         })
     }
 }

@@ -30,6 +30,7 @@ use parallax_model::observation::{
 use parallax_model::path::{
     ControlFacts, Flow, Hop, HopReply, NetworkFacts, Path, PathEnd, PathProtocol, Payload, Sweep,
 };
+use parallax_model::refusal::{PolicyMatter, PolicyRefusal};
 use parallax_model::run::{
     AgentState, AgentSummary, Change, ChangeKind, RUN_SCHEMA, Rejected, RunDocument, RunRef, RunSummary,
     RunTarget,
@@ -143,6 +144,14 @@ pub(super) fn observations() -> Vec<Observation> {
             outcome: VantageOutcome::Degraded,
             reason: Some(Reason::Overload),
             note: Some("four probes are running".into()),
+            refusal: Some(refusal()),
+            left_out: vec![PolicyRefusal {
+                what: PolicyMatter::Login,
+                rule: "login = false".into(),
+                value: String::new(),
+                address: None,
+                port: None,
+            }],
             clock: Some(ClockFacts {
                 offset_ms: -12.5,
                 start_skew_ms: 0.25,
@@ -176,12 +185,24 @@ pub(super) fn observations() -> Vec<Observation> {
             outcome: VantageOutcome::Missing,
             reason: None,
             note: None,
+            refusal: None,
+            left_out: vec![],
             clock: None,
             resolve: None,
             attempts: vec![],
             network: NetworkFacts::default(),
         },
     ]
+}
+
+fn refusal() -> PolicyRefusal {
+    PolicyRefusal {
+        what: PolicyMatter::Address,
+        rule: "deny fd00::/8".into(),
+        value: "fd00::1".into(),
+        address: Some(v6()),
+        port: Some(993),
+    }
 }
 
 fn network() -> NetworkFacts {

@@ -1081,6 +1081,33 @@ pub struct Observation {
     pub attempts: ::prost::alloc::vec::Vec<Attempt>,
     #[prost(message, optional, tag = "9")]
     pub network: ::core::option::Option<NetworkFacts>,
+    /// With the reason `policy`: by which rule.
+    #[prost(message, optional, tag = "10")]
+    pub refusal: ::core::option::Option<PolicyRefusal>,
+    /// What the agent's policy kept it from doing, where it did the rest.
+    #[prost(message, repeated, tag = "11")]
+    pub left_out: ::prost::alloc::vec::Vec<PolicyRefusal>,
+}
+/// Something that an agent's policy does not allow. Nothing but the agent's own policy changes that.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyRefusal {
+    /// `port`, `address`, `host`, `resolver`, `experiments`, `depth`, `login`, `credential`, `trace`, `capture`, `probes`,
+    /// `rate`.
+    #[prost(string, tag = "1")]
+    pub what: ::prost::alloc::string::String,
+    /// The rule as the policy writes it: `deny 169.254.0.0/16`, `max_depth = "greeting"`; `allow` alone where no entry of
+    /// it matches.
+    #[prost(string, tag = "2")]
+    pub rule: ::prost::alloc::string::String,
+    /// What was asked.
+    #[prost(string, tag = "3")]
+    pub value: ::prost::alloc::string::String,
+    /// The address that was not touched; empty where it is about none.
+    #[prost(string, tag = "4")]
+    pub address: ::prost::alloc::string::String,
+    /// Likewise, 0.
+    #[prost(uint32, tag = "5")]
+    pub port: u32,
 }
 /// What a vantage point saw of the network beneath its attempts.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2248,6 +2275,9 @@ pub struct OrderRefused {
     /// The reason in words.
     #[prost(string, tag = "3")]
     pub note: ::prost::alloc::string::String,
+    /// With `policy`: by which rule.
+    #[prost(message, optional, tag = "4")]
+    pub refusal: ::core::option::Option<PolicyRefusal>,
 }
 /// A stage has ended.
 #[derive(Clone, PartialEq, ::prost::Message)]

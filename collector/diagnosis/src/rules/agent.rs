@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use parallax_model::fault::{AgentFault, AuthFault, FaultKind};
 use parallax_model::finding::{FindingKind, Segment, Severity};
 use parallax_model::observation::Reason;
+use parallax_model::refusal::PolicyMatter;
 
 use super::quality;
 use crate::candidate::{Blame, Candidate};
@@ -63,22 +64,22 @@ fn refusal(matrix: &Matrix, reason: Option<Reason>, troubles: &[TroubleId]) -> C
     let first = names.first().copied().unwrap_or_default();
     let (why, step) = match reason {
         Some(Reason::Policy) => (
-            "its policy does not allow this target",
+            by_rule(matrix, troubles),
             command::on(
                 first,
-                "parallax-agent run --print-config   # see [policy] allow and deny",
+                "parallax-agent doctor   # says the policy and its file; nothing but that file changes it",
             ),
         ),
         Some(Reason::Unsupported) => (
-            "its version can't do what was asked",
+            "its version can't do what was asked".to_owned(),
             format!("ctl agents show {first}   # then upgrade the agent"),
         ),
         Some(Reason::Overload) => (
-            "it had no room for another probe",
+            "it had no room for another probe".to_owned(),
             format!("ctl agents show {first}   # probes in flight; ask again later"),
         ),
         Some(Reason::Offline | Reason::Deadline) | None => {
-            ("it did not run it", format!("ctl agents show {first}"))
+            ("it did not run it".to_owned(), format!("ctl agents show {first}"))
         }
     };
     Candidate::new(matrix, FindingKind::Inconclusive, 1.0, troubles.iter().copied())
@@ -88,6 +89,43 @@ fn refusal(matrix: &Matrix, reason: Option<Reason>, troubles: &[TroubleId]) -> C
         .summary(format!("{} refused the probe: {why}", words::list(&names)))
         .because(fact::first(troubles.iter().map(|&id| fact::trouble(matrix, id))))
         .next([step])
+}
+
+/// By which rule of their policies, where it is the same one.
+fn by_rule(matrix: &Matrix, troubles: &[TroubleId]) -> String {
+    let rule = |id: &TroubleId| {
+        let seen = matrix.vantage(matrix.troubles[*id].vantage).seen;
+        seen.refusal
+            .as_ref()
+            .map(|refusal| (refusal.what, refusal.value.as_str(), refusal.rule.as_str()))
+    };
+    let mut rules: Vec<_> = troubles.iter().map(rule).collect();
+    rules.dedup();
+    match rules.as_slice() {
+        [Some((what, value, rule))] => format!(
+            "its policy does not allow {} ({})",
+            asked(*what, value),
+            words::quote(rule)
+        ),
+        _ => "its policy does not allow this target".to_owned(),
+    }
+}
+
+fn asked(what: PolicyMatter, value: &str) -> String {
+    let value = words::quote(value);
+    match what {
+        PolicyMatter::Port | PolicyMatter::Address | PolicyMatter::Depth | PolicyMatter::Resolver => {
+            format!("{what} {value}")
+        }
+        PolicyMatter::Host | PolicyMatter::Experiments => value,
+        PolicyMatter::Login => format!("a login with {value}"),
+        PolicyMatter::Credential => format!("this credential at {value}"),
+        PolicyMatter::Trace => "traces".to_owned(),
+        PolicyMatter::Capture => "captures".to_owned(),
+        PolicyMatter::Probes => format!("{value} probes at a time"),
+        PolicyMatter::Rate => format!("more probes of {value} for now"),
+        PolicyMatter::Other => "what was asked".to_owned(),
+    }
 }
 
 /// Claim: the agent itself stopped the attempt (its policy, its limits, its own time, a secret it can't open), so

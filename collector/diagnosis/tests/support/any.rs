@@ -432,6 +432,8 @@ pub(crate) fn observation() -> impl Strategy<Value = Observation> {
                     .unwrap_or_else(|| Observation::conclude_outcome(resolve.as_ref(), &attempts)),
                 reason,
                 note: None,
+                refusal: None,
+                left_out: Vec::new(),
                 clock: offset_ms.map(|offset_ms| ClockFacts {
                     offset_ms,
                     start_skew_ms: 0.0,

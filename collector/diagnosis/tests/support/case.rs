@@ -10,6 +10,7 @@ use parallax_model::evidence::{DnsQuery, Evidence, OtherAnswer, ResolveEvidence}
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::fault::{Fault, FaultKind};
 use parallax_model::observation::{ClockFacts, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::refusal::{PolicyMatter, PolicyRefusal};
 use parallax_model::spec::Depth;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, IMAP_PORT, Security, Target};
@@ -85,7 +86,8 @@ impl Case {
     fn observation(&self, number: usize, name: &str, seen: &BTreeMap<String, toml::Value>) -> Observation {
         let agent = name.parse().expect(name);
         if let Some(unseen) = seen.get("unseen").and_then(toml::Value::as_str) {
-            return self.unseen(agent, unseen);
+            let rule = seen.get("rule").and_then(toml::Value::as_str);
+            return self.unseen(agent, unseen, rule);
         }
         let number = u8::try_from(number + 1).expect("few vantage points");
         let setting = Setting {
@@ -127,6 +129,8 @@ impl Case {
             outcome: Observation::conclude_outcome(Some(&resolve), &attempts),
             reason: None,
             note: None,
+            refusal: None,
+            left_out: Vec::new(),
             clock,
             resolve: Some(resolve),
             attempts,
@@ -134,16 +138,38 @@ impl Case {
         }
     }
 
-    fn unseen(&self, agent: parallax_model::vantage::AgentName, text: &str) -> Observation {
+    fn unseen(
+        &self,
+        agent: parallax_model::vantage::AgentName,
+        text: &str,
+        rule: Option<&str>,
+    ) -> Observation {
         let (words, note) = text.split_once(':').unwrap_or((text, ""));
         let (outcome, reason) = words.split_once(' ').expect("outcome and reason");
-        Observation::unseen(
+        let unseen = Observation::unseen(
             agent,
             Labels::new(),
             VantageOutcome::known(outcome).expect(outcome),
             Reason::known(reason).expect(reason),
             note.trim(),
-        )
+        );
+        Observation {
+            refusal: rule.map(refusal),
+            ..unseen
+        }
+    }
+}
+
+/// `port 25: allow *:143,993`.
+fn refusal(text: &str) -> PolicyRefusal {
+    let (asked, rule) = text.split_once(": ").expect("what was asked, and the rule");
+    let (what, value) = asked.split_once(' ').expect("what, and the value");
+    PolicyRefusal {
+        what: PolicyMatter::known(what).expect(what),
+        rule: rule.to_owned(),
+        value: value.to_owned(),
+        address: None,
+        port: None,
     }
 }
 

@@ -101,6 +101,7 @@ fn an_experiment_that_is_refused_meanwhile_says_nothing_of_the_probe() {
         let refused = Report::Refused {
             reason: Reason::Policy,
             note: "no experiments".into(),
+            rule: None,
         };
         of_order(&mut bench, order, refused);
     }

@@ -100,6 +100,7 @@ fn an_experiment_that_was_refused_or_not_answered_is_told_as_such_and_changes_no
         let refused = Report::Refused {
             reason: Reason::Policy,
             note: "no experiments".into(),
+            rule: None,
         };
         report(&mut bench, order, refused);
     }

@@ -188,6 +188,7 @@ fn a_writer_whose_watcher_is_not_there_is_told_at_once() {
     let refuses = Report::Refused {
         reason: Reason::Policy,
         note: "its policy denies 203.0.113.0/24".into(),
+        rule: None,
     };
     for (capabilities, why) in [
         (None, "nyc-1: not connected"),

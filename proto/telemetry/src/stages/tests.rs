@@ -223,6 +223,8 @@ fn observation() -> Observation {
         outcome: VantageOutcome::Failed,
         reason: None,
         note: None,
+        refusal: None,
+        left_out: Vec::new(),
         clock: None,
         resolve: Some(resolve()),
         attempts: vec![rejected_login(), closed_control_port()],
