@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 /// As many answers as are kept; the one with the shortest way is believed.
 const KEPT: usize = 8;
 
+/// What no heartbeat is wrong by beyond its round trip.
+const STEP_US: u64 = 100_000;
+
 /// One heartbeat and its answer, all times in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange {
@@ -28,6 +31,17 @@ struct Sample {
     monotonic: i64,
     /// Our wall clock minus the collector's.
     wall: i64,
+    /// Collector's wall clock minus our monotonic one.
+    collector_wall: i64,
+}
+
+impl Sample {
+    /// Whether a wall clock was set between the two: more than their errors, and what a clock is slewed by meanwhile.
+    fn is_of_other_clocks(&self, other: &Self) -> bool {
+        let errors = self.rtt / 2 + other.rtt / 2;
+        let limit = STEP_US.saturating_add(errors);
+        self.wall.abs_diff(other.wall) > limit || self.collector_wall.abs_diff(other.collector_wall) > limit
+    }
 }
 
 /// The offsets of the collector's clocks. An exchange is wrong by at most half its round trip, so the shortest of
@@ -50,7 +64,10 @@ impl Offset {
                 .wall_sent_us
                 .saturating_add(signed(half))
                 .saturating_sub(exchange.collector_wall_us),
+            collector_wall: exchange.collector_wall_us.saturating_sub(signed(middle)),
         };
+        // The shortest way says nothing of a clock that was set since.
+        self.samples.retain(|kept| !kept.is_of_other_clocks(&sample));
         if self.samples.len() == KEPT {
             self.samples.pop_front();
         }
@@ -65,6 +82,12 @@ impl Offset {
     /// This host's wall clock minus the collector's, in microseconds.
     pub(crate) fn wall_us(&self) -> Option<i64> {
         self.best().map(|sample| sample.wall)
+    }
+
+    /// The collector's wall clock at a time of our monotonic one, in microseconds.
+    pub(crate) fn collector_wall_us(&self, ours_us: u64) -> Option<i64> {
+        let best = self.best()?;
+        Some(best.collector_wall.saturating_add(signed(ours_us)))
     }
 
     /// A time of the collector's monotonic clock on ours.
@@ -118,6 +141,28 @@ mod tests {
         assert_eq!(offset.uncertainty_us(), Some(40));
         assert_eq!(offset.wall_us(), Some(2_000_000));
         assert_eq!(offset.rtt_us(), Some(80));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_believed_at_once() {
+        const HOURS: i64 = 2 * 3600 * 1_000_000;
+        let mut offset = Offset::default();
+        offset.learn(exchange(0, 10, 10));
+        assert_eq!(offset.collector_wall_us(1_000_000), Some(1_000_000));
+        let mut ours = exchange(1_000_000, 400, 400);
+        ours.wall_sent_us += HOURS;
+        offset.learn(ours);
+        assert_eq!(offset.wall_us(), Some(2_000_000 + HOURS));
+        assert_eq!(
+            offset.collector_wall_us(2_000_000),
+            Some(2_000_000),
+            "that is ours alone"
+        );
+        let mut theirs = exchange(2_000_000, 900, 900);
+        theirs.wall_sent_us += HOURS;
+        theirs.collector_wall_us -= HOURS;
+        offset.learn(theirs);
+        assert_eq!(offset.collector_wall_us(3_000_000), Some(3_000_000 - HOURS));
     }
 
     #[test]
