@@ -18,9 +18,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use rejection::Rejection;
 
-pub(crate) use moment::Moment;
+use crate::moment::Moment;
 
-mod moment;
 mod rejection;
 
 const KEY_FILE: &str = "circuit.key";

@@ -11,7 +11,8 @@ use parallax_model::stage::{Outcome, Stage};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use crate::circuit::{Guarded, Moment};
+use crate::circuit::Guarded;
+use crate::moment::Moment;
 
 /// Asks whoever watches over all agents of the run; an error says why the secret must not be tried.
 pub(crate) type AskLeave =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
-use super::moment::Moment;
+use crate::moment::Moment;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it is remembered: by then the password was changed, or the account is watched by somebody.
