@@ -8,13 +8,11 @@ use parallax_model::credential::{SealContext, SealedSecret, Secret};
 use parallax_model::observation::{Observation, Reason};
 use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::{AgentName, Labels};
-use tokio::sync::mpsc;
 
 use crate::agent::AgentError;
 use crate::driver::tls::Trust;
 use crate::order::{Order, Refusal};
 use crate::policy::Policy;
-use crate::report::{Report, Reports, outlet};
 use crate::runner::Runner;
 
 /// An agent's driver and engine without its link: what an order would set off, for a program that has no collector
@@ -92,21 +90,7 @@ impl Prober {
             tracestate: String::new(),
         };
         let _permit = self.runner.admit(&order)?;
-        let (outlet, mut news) = outlet();
-        let reports = Reports::of_order(order.id.as_str().into(), outlet);
-        let (_partner, nobody) = mpsc::channel(1);
-        let listening = async {
-            while let Some((_, report)) = news.recv().await {
-                if let Report::LoginAsked(answer) = report {
-                    let _ = answer.send(Ok(()));
-                }
-            }
-            std::future::pending().await
-        };
-        let ran = tokio::select! {
-            ran = self.runner.run(&order, order.budget, reports, nobody) => ran,
-            never = listening => never,
-        };
+        let ran = self.runner.run_alone(&order, Ok(())).await;
         Ok(ran?.observation)
     }
 }

@@ -38,6 +38,7 @@ use crate::runner::secrets::Opened;
 
 mod admission;
 mod aim;
+mod alone;
 mod attempts;
 mod control;
 mod follow_up;
@@ -307,4 +308,4 @@ const fn purpose(experiment: Option<ExperimentKind>) -> Purpose {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

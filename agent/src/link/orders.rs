@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_model::experiment::ExperimentKind;
-use parallax_model::fault::{AgentFault, Fault, FaultKind};
 use parallax_model::millis;
-use parallax_model::observation::{ClockFacts, Observation, VantageOutcome};
-use parallax_model::stage::{Outcome, Stage, StageName};
+use parallax_model::observation::{ClockFacts, Observation};
 use parallax_proto::v1;
 use parallax_proto::v1::agent_message::Message as Up;
 use tokio::sync::{mpsc, oneshot};
@@ -65,11 +63,14 @@ impl Orders {
     }
 
     /// What an agent of this version can be asked for.
-    pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
+    pub(crate) fn capabilities(policy: &Policy, checks: bool) -> Vec<String> {
         let made = ExperimentKind::ALL.iter().filter(|kind| ways::is_made(**kind));
         let experiments = made.map(|kind| format!("experiment:{kind}"));
         let mut capabilities = vec!["probe".to_owned(), "credential:sealed2".to_owned()];
         capabilities.extend(experiments);
+        if checks {
+            capabilities.push("checks".to_owned());
+        }
         if capture::possible(policy).is_ok() {
             capabilities.push("capture".to_owned());
         }
@@ -234,7 +235,7 @@ impl Orders {
             Ok((_, Err(refusal))) => return Some(refused(&id, refusal)),
             Err(error) => {
                 tracing::error!(order = %id, %error, "a probe broke off");
-                broken_off(&self.runner)
+                self.runner.broken_off()
             }
         };
         Some(Up::Done(v1::OrderDone {
@@ -281,33 +282,6 @@ fn timed(ran: Ran, planned: Option<Instant>, wall_offset_us: Option<i64>) -> Obs
     Observation {
         clock,
         ..ran.observation
-    }
-}
-
-/// What is said of a probe that a fault in this program ended.
-fn broken_off(runner: &Runner) -> Observation {
-    let fault = Fault::new(
-        FaultKind::Agent(AgentFault::Internal),
-        "a fault in the agent's program ended the probe",
-    );
-    let stage = Stage::new(
-        StageName::Resolve,
-        Outcome::Failed(fault),
-        Duration::ZERO,
-        Duration::ZERO,
-    );
-    Observation {
-        agent: runner.name.clone(),
-        labels: runner.labels.clone(),
-        outcome: VantageOutcome::Failed,
-        reason: None,
-        note: Some("a fault in the agent's program ended the probe; its log says more".to_owned()),
-        refusal: None,
-        left_out: Vec::new(),
-        clock: None,
-        resolve: Some(stage),
-        attempts: Vec::new(),
-        network: parallax_model::path::NetworkFacts::default(),
     }
 }
 

@@ -20,12 +20,12 @@ mod admission;
 mod overdue;
 mod ways;
 
-pub(super) fn runner(policy: Policy) -> Runner {
+pub(crate) fn runner(policy: Policy) -> Runner {
     let who = ("fra-1".parse().unwrap(), Labels::new());
     Runner::new(who, policy, Trust::new(&[]), SealingKey::generate().unwrap(), 2)
 }
 
-pub(super) fn order(target: &str, depth: Depth) -> Order {
+pub(crate) fn order(target: &str, depth: Depth) -> Order {
     Order {
         id: "order".into(),
         run_id: "run".into(),
