@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parallax_identity::seal::{SealError, SealingKey};
 use parallax_identity::{CollectorAddress, Dialer, IdentityError, OwnFiles};
@@ -22,6 +23,7 @@ use crate::identity::{self, Keeper, NoIdentity, Wanted};
 use crate::link::{Link, Road};
 use crate::network::LocalNetwork;
 use crate::policy::Policy;
+use crate::routine::{self, Keep, RoutineHandle};
 use crate::runner::Runner;
 use crate::spool::{Spool, SpoolLimits};
 use crate::telemetry::Telemetry;
@@ -31,6 +33,9 @@ pub const DEFAULT_PROBES: usize = 32;
 
 /// In the state directory: what secrets for this agent are sealed to.
 const SEALING_KEY_FILE: &str = "sealing.key";
+
+/// For the probes of checks that are under way when the agent is to stop.
+const TO_END: Duration = Duration::from_secs(3);
 
 /// In the state directory: results of checks that wait for the collector.
 pub(crate) const SPOOL_DIR: &str = "spool";
@@ -151,11 +156,16 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     .remembering(circuit)
     .holding(options.credentials);
     let policy = runner.policy.clone().follow(options.policy, hangups);
+    let runner = Arc::new(runner);
+    let routine = spool
+        .as_ref()
+        .and_then(|spool| begin_routine(&options.state_dir, &runner, spool));
     let link = Link {
         telemetry: telemetry.clone(),
         road: Road::Dial(dialer.clone()),
-        runner: Arc::new(runner),
+        runner,
         spool: spool.clone(),
+        routine: routine.clone(),
         instance: instance(),
     };
     let keeping = async {
@@ -170,6 +180,13 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
                 };
                 keeper.keep_fresh().await;
             }
+        }
+    };
+    // What is under way is told before the link is left, if it comes soon.
+    let stop = async {
+        stop.await;
+        if let Some(routine) = &routine {
+            routine.drain(TO_END).await;
         }
     };
     tokio::select! {
@@ -210,6 +227,7 @@ pub async fn run_in_process(
         road: Road::Given(channel),
         runner: Arc::new(runner),
         spool: None,
+        routine: None,
         instance: instance(),
     };
     link.keep(stop).await;
@@ -224,6 +242,21 @@ pub async fn run_in_process(
 pub fn fingerprint(state_dir: &Path) -> Result<Option<String>, parallax_identity::IdentityError> {
     let public = SealingKey::public_of(&state_dir.join(SEALING_KEY_FILE))?;
     Ok(public.map(|public| parallax_identity::seal::fingerprint(&public)))
+}
+
+fn begin_routine(state_dir: &Path, runner: &Arc<Runner>, spool: &Spool) -> Option<RoutineHandle> {
+    let spool = spool.clone();
+    let keep: Keep = Arc::new(move |result| {
+        let spool = spool.clone();
+        Box::pin(async move {
+            spool.append(result).await;
+        })
+    });
+    let begun = routine::start(state_dir, runner.clone(), keep);
+    let problem = |error| {
+        tracing::error!(dir = %state_dir.display(), %error, "this agent runs no checks: they can't be read");
+    };
+    begun.map_err(problem).ok()
 }
 
 /// An agent without a spool repeats no checks; it still answers whoever asks.

@@ -6,6 +6,7 @@
 
 mod agent;
 mod capture;
+mod checks;
 mod circuit;
 mod clock;
 pub mod config;
@@ -15,13 +16,16 @@ mod driver;
 mod identity;
 mod link;
 mod login_gate;
+mod moment;
 mod network;
 mod order;
 mod partner;
 mod policy;
 mod prober;
 mod report;
+mod routine;
 mod runner;
+mod schedule;
 mod spool;
 mod telemetry;
 

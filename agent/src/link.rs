@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::link::backoff::Backoff;
 use crate::link::session::Session;
+use crate::routine::RoutineHandle;
 use crate::runner::Runner;
 use crate::spool::Spool;
 use crate::telemetry::Telemetry;
@@ -81,6 +82,8 @@ pub(crate) struct Link {
     pub(crate) telemetry: Telemetry,
     /// Where the results of checks wait for the collector.
     pub(crate) spool: Option<Spool>,
+    /// The checks that it repeats, if it takes any.
+    pub(crate) routine: Option<RoutineHandle>,
     /// New at every start: tells a reconnect from a second agent of the same name.
     pub(crate) instance: Uuid,
 }

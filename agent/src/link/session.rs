@@ -7,12 +7,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use jiff::Timestamp;
 use parallax_proto::v1;
 use parallax_proto::v1::agent_link_client::AgentLinkClient;
 use parallax_proto::v1::agent_message::Message as Up;
 use parallax_proto::v1::collector_message::Message as Down;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -26,7 +29,9 @@ use crate::link::results::Results;
 use crate::link::session::handover::{STAY, Stayed};
 use crate::link::signal::Clocks;
 use crate::link::{Ended, Link, Road};
+use crate::routine::RoutineHandle;
 use crate::runner::Runner;
+use crate::schedule::Anchor;
 use crate::telemetry::Telemetry;
 
 /// For the collector to take the stream, and then to say welcome.
@@ -57,6 +62,10 @@ pub(crate) struct Session {
     telemetry: Telemetry,
     /// Results of checks on their way, where there is a spool.
     results: Option<Results>,
+    /// The checks that it repeats, if it takes any.
+    routine: Option<RoutineHandle>,
+    /// Changes of them that are being taken.
+    changes: FuturesOrdered<oneshot::Receiver<v1::ChecksApplied>>,
     began: Instant,
     welcome: v1::Welcome,
     offset: Offset,
@@ -71,7 +80,8 @@ impl Session {
     /// Says hello and waits for the welcome.
     pub(crate) async fn open(channel: Channel, link: &Link) -> Result<Self, Ended> {
         let results = link.spool.clone().map(Results::new);
-        let hello = hello(&link.runner, results.as_ref(), link.instance);
+        let routine = link.routine.clone();
+        let hello = hello(&link.runner, results.as_ref(), routine.as_ref(), link.instance);
         let Opened { up, down, welcome } = Opened::with(channel, hello).await?;
         tracing::info!(collector = %welcome.version, agent = %link.runner.name, "linked to the collector");
         Ok(Self {
@@ -83,6 +93,9 @@ impl Session {
             telemetry: link.telemetry.clone(),
             runner: link.runner.clone(),
             results,
+            // What became of the checks that are kept is news for a collector that has not heard it yet.
+            changes: routine.iter().filter_map(RoutineHandle::applied).collect(),
+            routine,
             began: Instant::now(),
             welcome,
             offset: Offset::default(),
@@ -151,6 +164,11 @@ impl Session {
                     });
                     heard = Instant::now();
                 }
+                Some(applied) = self.changes.next() => {
+                    if let Ok(applied) = applied {
+                        self.say(Up::ChecksApplied(applied));
+                    }
+                }
                 _ = beat.tick() => self.beat(&orders),
                 () = tokio::time::sleep_until(heard + patience) => {
                     return Ended::Lost(format!("nothing heard from the collector for {} s", patience.as_secs()));
@@ -197,11 +215,21 @@ impl Session {
                 Some(results) => results.resume(&resume),
                 None => tracing::warn!("the collector asks for results of an agent that keeps none"),
             },
-            Some(Down::Checks(_)) => {
-                tracing::debug!("the collector speaks of checks, of which this agent has none");
-            }
+            Some(Down::Checks(update)) => self.take(update),
             Some(Down::Welcome(_)) => tracing::debug!("the collector says welcome twice"),
             None => tracing::warn!("the collector sent a message of a kind that this agent does not know"),
+        }
+    }
+
+    fn take(&mut self, update: v1::ChecksUpdate) {
+        let Some(routine) = &self.routine else {
+            tracing::warn!("the collector sent checks to an agent that takes none");
+            return;
+        };
+        match routine.update(update) {
+            Some(applied) => self.changes.push_back(applied),
+            // What is not said of them makes the collector tell them again.
+            None => tracing::warn!("the collector changes the checks faster than they can be kept"),
         }
     }
 
@@ -216,6 +244,7 @@ impl Session {
             probes_in_flight: orders.in_flight(),
             reports_dropped: (self.lost + orders.lost()).saturating_sub(self.lost_before),
             spool: self.results.as_ref().map(Results::state),
+            schedule: self.routine.as_ref().map(|routine| routine.state().into()),
             ..v1::Heartbeat::default()
         };
         self.say(Up::Heartbeat(beat));
@@ -262,6 +291,13 @@ impl Session {
             collector_us: answer.collector_monotonic_us,
             collector_wall_us: answer.collector_wall_us,
         });
+        let wall = self.offset.collector_wall_us(received_us);
+        if let Some(routine) = &self.routine
+            && let Some(Ok(wall)) = wall.map(Timestamp::from_microsecond)
+        {
+            let at = self.began + Duration::from_micros(received_us);
+            routine.anchored(Anchor { at, wall });
+        }
     }
 
     fn monotonic_us(&self) -> u64 {
@@ -309,10 +345,15 @@ impl Opened {
     }
 }
 
-fn hello(runner: &Runner, results: Option<&Results>, instance: Uuid) -> v1::Hello {
+fn hello(
+    runner: &Runner,
+    results: Option<&Results>,
+    routine: Option<&RoutineHandle>,
+    instance: Uuid,
+) -> v1::Hello {
     v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: Orders::capabilities(&runner.policy.now()),
+        capabilities: Orders::capabilities(&runner.policy.now(), routine.is_some()),
         labels: runner.labels.clone().into_iter().collect(),
         sealing_key: runner.sealing_key.public().to_vec(),
         local_credentials: runner.credentials.told().map(Into::into).collect(),
@@ -321,7 +362,7 @@ fn hello(runner: &Runner, results: Option<&Results>, instance: Uuid) -> v1::Hell
         spool_epoch: results
             .map(|results| results.epoch().as_bytes().to_vec())
             .unwrap_or_default(),
-        ..v1::Hello::default()
+        checks: routine.map(RoutineHandle::known).unwrap_or_default(),
     }
 }
 

@@ -113,10 +113,10 @@ struct Agent {
 
 impl Agent {
     async fn start() -> Self {
-        Self::with(None).await
+        Self::with(None, None).await
     }
 
-    async fn with(spool: Option<Spool>) -> Self {
+    async fn with(spool: Option<Spool>, routine: Option<RoutineHandle>) -> Self {
         let (opened, links) = mpsc::unbounded_channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -141,6 +141,7 @@ impl Agent {
             runner: Arc::new(runner),
             telemetry: Telemetry::off(),
             spool,
+            routine,
             instance: Uuid::now_v7(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
@@ -464,7 +465,7 @@ async fn a_lost_acknowledgement_sends_twice_and_the_spool_says_how_it_stands() {
     let dir = scratch();
     let spool = Spool::open(dir.path(), SpoolLimits::default()).unwrap();
     make(&spool, VantageOutcome::Failed, 3).await;
-    let mut agent = Agent::with(Some(spool.clone())).await;
+    let mut agent = Agent::with(Some(spool.clone()), None).await;
     let (mut link, hello) = agent.opened().await.greet(100, 45_000).await;
     assert_eq!(hello.spool_epoch, spool.epoch().as_bytes());
     link.say(resume(&hello, 0));
@@ -503,7 +504,7 @@ async fn fifty_thousand_waiting_results_do_not_delay_an_order_by_a_second() {
     let dir = scratch();
     let spool = Spool::open(dir.path(), SpoolLimits::default()).unwrap();
     make(&spool, VantageOutcome::Failed, 50_000).await;
-    let mut agent = Agent::with(Some(spool.clone())).await;
+    let mut agent = Agent::with(Some(spool.clone()), None).await;
     let (mut link, hello) = agent.opened().await.greet(15_000, 45_000).await;
     link.say(resume(&hello, 0));
     let (_server, target) = listener().await;
@@ -530,4 +531,49 @@ async fn fifty_thousand_waiting_results_do_not_delay_an_order_by_a_second() {
     assert!(took.len() > 3, "{} orders beside the results", took.len());
     let longest = took.iter().max().unwrap();
     assert!(*longest < Duration::from_secs(1), "{longest:?}");
+}
+
+/// The next message that is neither a heartbeat nor of results.
+async fn applied(link: &mut Opened) -> v1::ChecksApplied {
+    match link.news().await {
+        Up::ChecksApplied(applied) => applied,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn checks_are_taken_over_the_link_and_known_over_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let runner = Arc::new(crate::runner::tests::runner(Policy::default()));
+    let keep: crate::routine::Keep = Arc::new(|_| Box::pin(std::future::ready(())));
+    let routine = crate::routine::start(dir.path(), runner, keep).unwrap();
+    let mut agent = Agent::with(None, Some(routine)).await;
+    let (mut link, hello) = agent.opened().await.greet(100, 45_000).await;
+    assert!(hello.capabilities.contains(&"checks".to_owned()));
+    assert_eq!(hello.checks.len(), 0);
+    assert_eq!(
+        applied(&mut link).await.checks,
+        0,
+        "what there is is said unasked"
+    );
+    let check = crate::routine::tests::assignment(1);
+    link.say(Down::Checks(crate::routine::tests::update(true, [&check])));
+    let answer = applied(&mut link).await;
+    assert_eq!((answer.checks, answer.sum), (1, check.digest));
+    let schedule = loop {
+        if let Up::Heartbeat(beat) = link.hear().await {
+            let schedule = beat.schedule.unwrap();
+            if schedule.checks == 1 {
+                break schedule;
+            }
+        }
+    };
+    assert_eq!(schedule.sum, check.digest);
+    drop(link);
+    let (_link, hello) = agent.opened().await.greet(15_000, 45_000).await;
+    let known = v1::KnownCheck {
+        check_id: check.check_id,
+        digest: check.digest,
+    };
+    assert_eq!(hello.checks, [known]);
 }

@@ -26,7 +26,12 @@ impl Session {
     pub(super) async fn move_to(&mut self, channel: Channel, orders: &mut Orders) -> Result<(), Stayed> {
         let opened = match timeout(TO_OPEN, self.everything_heard(orders)).await {
             Ok(true) => {
-                let mut hello = hello(&self.runner, self.results.as_ref(), self.instance);
+                let mut hello = hello(
+                    &self.runner,
+                    self.results.as_ref(),
+                    self.routine.as_ref(),
+                    self.instance,
+                );
                 hello.continues = true;
                 Opened::with(channel, hello).await.ok()
             }

@@ -1,0 +1,129 @@
+//! This agent's part of one round.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use parallax_model::check::CheckResult;
+use parallax_model::millis;
+use parallax_model::observation::{ClockFacts, Observation, Reason};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Means;
+use crate::order::{Order, Refusal};
+use crate::runner::Ran;
+use crate::schedule::{Anchor, Due, Skip};
+
+pub(super) struct Part {
+    id: Uuid,
+    due: Due,
+    order: Arc<Order>,
+    anchor: Anchor,
+    means: Arc<Means>,
+}
+
+/// What was seen, and when it began.
+struct Taken {
+    observation: Observation,
+    began: Instant,
+}
+
+impl Part {
+    pub(super) fn new(due: Due, order: Arc<Order>, anchor: Anchor, means: Arc<Means>) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            due,
+            order,
+            anchor,
+            means,
+        }
+    }
+
+    /// Probes, unless the round is left out, and keeps what came of it.
+    pub(super) async fn carry_out(self) {
+        let taken = match self.due.skipped {
+            Some(skip) => self.not_taken(left_out(skip)),
+            None => self.take().await,
+        };
+        let result = CheckResult {
+            id: self.id,
+            check: self.due.assignment.check,
+            run_id: self.due.round.run_id,
+            digest: self.due.assignment.digest,
+            round_at: self.due.round.starts_at,
+            started_at: self.anchor.wall_at(taken.began),
+            observation: taken.observation,
+        };
+        (self.means.keep)(result).await;
+    }
+
+    async fn take(&self) -> Taken {
+        let runner = &self.means.runner;
+        let order = Order {
+            id: self.id.to_string(),
+            run_id: self.due.round.run_id.to_string(),
+            ..(*self.order).clone()
+        };
+        // The policy may have changed since the check was taken in.
+        let _permit = match runner.admit(&order) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.not_taken(refusal),
+        };
+        let digest = self.due.assignment.digest;
+        self.means.trials.begins(digest).await;
+        let probe = runner.run_alone(&order, self.leave());
+        let ran = AssertUnwindSafe(probe).catch_unwind().await;
+        self.means.trials.ended(digest).await;
+        match ran {
+            Ok(Ok(ran)) => self.taken(ran),
+            Ok(Err(refusal)) => self.not_taken(refusal),
+            Err(_) => {
+                tracing::error!(check = %self.due.assignment.name, "a probe broke off");
+                Taken {
+                    observation: runner.broken_off(),
+                    began: self.due.planned,
+                }
+            }
+        }
+    }
+
+    /// One wrong secret is tried by one agent: without a link there is nobody to ask, so it is said beforehand.
+    fn leave(&self) -> Result<(), String> {
+        if self.due.assignment.login_cleared {
+            Ok(())
+        } else {
+            Err("another agent tries this secret first; the collector says when it was taken".to_owned())
+        }
+    }
+
+    fn taken(&self, ran: Ran) -> Taken {
+        let offset = ran.began_at.duration_since(self.anchor.wall_at(ran.began));
+        let late = ran.began.saturating_duration_since(self.due.planned);
+        Taken {
+            observation: Observation {
+                clock: Some(ClockFacts {
+                    offset_ms: offset.as_secs_f64() * 1e3,
+                    start_skew_ms: millis::of(late),
+                }),
+                ..ran.observation
+            },
+            began: ran.began,
+        }
+    }
+
+    fn not_taken(&self, refusal: Refusal) -> Taken {
+        Taken {
+            observation: self.means.runner.refused(refusal),
+            began: self.due.planned,
+        }
+    }
+}
+
+fn left_out(skip: Skip) -> Refusal {
+    let note = match skip {
+        Skip::NotDone => "the round before still ran",
+        Skip::TooLate => "this agent came to the round too late",
+    };
+    Refusal::new(Reason::Overload, note)
+}
