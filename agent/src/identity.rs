@@ -85,6 +85,9 @@ pub(crate) async fn obtain(wanted: &Wanted<'_>) -> Result<Identity, NoIdentity> 
     let kept = Identity::load(wanted.dir)?;
     if let Some(kept) = kept {
         check_name(&kept, wanted)?;
+        if let Some(joined) = of_another_ca(&kept, wanted).await? {
+            return Ok(joined);
+        }
         if !kept.has_expired(SystemTime::now()) {
             return Ok(kept);
         }
@@ -105,6 +108,26 @@ pub(crate) async fn obtain(wanted: &Wanted<'_>) -> Result<Identity, NoIdentity> 
     identity.save(wanted.dir)?;
     tracing::info!(agent = %name, "joined the collector");
     Ok(identity)
+}
+
+/// An identity for a token of a CA that the kept one does not know: the collector's was replaced while this agent was
+/// away, or it is another collector. A token that was used long ago may still be there: then the kept one it is.
+async fn of_another_ca(kept: &Identity, wanted: &Wanted<'_>) -> Result<Option<Identity>, NoIdentity> {
+    let Some(token) = wanted.token.filter(|token| !kept.trusts(token.ca_sha256())) else {
+        return Ok(None);
+    };
+    let name = &kept.spiffe().name;
+    match parallax_identity::join(wanted.collector, token, name, &LocalKey::generate()?).await {
+        Ok(joined) => {
+            joined.save(wanted.dir)?;
+            tracing::info!(agent = %name, "joined the collector anew: the token is of another CA");
+            Ok(Some(joined))
+        }
+        Err(error) => {
+            tracing::info!("the token is of another CA than the identity, and of no use: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Renews an identity that is over, as long as the collector lets it; `None` when it does not any more.

@@ -60,6 +60,13 @@ impl Road {
         }
     }
 
+    /// What the collector says of its CAs.
+    fn hear_of_trust(&self, digest: &[u8]) {
+        if let Self::Dial(dialer) = self {
+            dialer.hear_of_trust(digest);
+        }
+    }
+
     /// A newer connection, once there is another identity than after so many replacements; not before `after`.
     async fn successor(&self, replacements: u64, after: Duration) -> (Channel, u64) {
         tokio::time::sleep(after).await;

@@ -106,7 +106,7 @@ impl Collector {
         let connections = Arc::clone(&parts.shared.connections);
         let proof = match &config.own_pki {
             Some(own) => server::certified_by_others(own.files.clone(), connections),
-            None => server::certified(Arc::clone(&admission), config.advertised_names()),
+            None => server::certified(Arc::clone(&admission), config.advertised_names(), connections),
         };
         let proof = proof.map_err(|error| StartError::Identity(error.to_string()))?;
         parts.shared.limits = Limits::new(&config.limits);
@@ -115,9 +115,10 @@ impl Collector {
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         parts.helpers.push(tokio::spawn(acceptor.run(connections)));
         parts.helpers.push(tokio::spawn(page.serve(parts.shared.clone())));
-        parts
-            .helpers
-            .push(tokio::spawn(outside::watch(parts.shared.clone())));
+        parts.helpers.push(tokio::spawn(outside::watch(
+            parts.shared.clone(),
+            config.data_dir.clone(),
+        )));
         parts.helpers.push(tokio::spawn(keeper::keep(
             Arc::clone(&parts.shared.results),
             config.retention,

@@ -17,7 +17,8 @@ use serde::Serialize;
 
 pub use alerting::{Alerting, Receiver};
 pub use args::{
-    Args, Command, ListArgs, ListFormat, RevokeArgs, ServeArgs, TlsArgs, TokenArgs, TokenCommand,
+    Args, CaArgs, CaCommand, Command, ListArgs, ListFormat, RevokeArgs, ServeArgs, TlsArgs, TokenArgs,
+    TokenCommand,
 };
 pub use certificates::{OwnPki, Terms};
 pub use file::ConfigError;

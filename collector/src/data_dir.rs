@@ -96,7 +96,8 @@ impl DataDir {
         kept.map_err(|source| Self::problem(&self.path, source))
     }
 
-    fn pki(&self) -> Result<Option<TrustDomain>, StartError> {
+    /// The trust domain of its identities, where others certify them.
+    pub(crate) fn pki(&self) -> Result<Option<TrustDomain>, StartError> {
         let path = self.path.join(OWN_PKI);
         match std::fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse() {

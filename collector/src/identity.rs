@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use parallax_identity::{Authority, Identity, IdentityError};
+use parallax_identity::{Authorities, Identity, IdentityError};
 use parallax_model::identity::{Role, SpiffeId, TrustDomain};
 use parallax_model::token::{JoinToken, TokenNames};
 use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::v1;
 use sha2::{Digest as _, Sha256 as Hasher};
+use tokio::sync::watch;
 
 use crate::config::Terms;
 use crate::peer::Peer;
@@ -96,7 +97,7 @@ pub(crate) enum JoinRefusal {
 /// Where identities come from.
 enum Source {
     /// From the CA of this collector.
-    BuiltIn(Box<Authority>),
+    BuiltIn(watch::Sender<Arc<Authorities>>),
     /// From elsewhere; this collector only looks at them.
     Own(TrustDomain),
 }
@@ -111,9 +112,9 @@ pub(crate) struct Admission {
 impl Admission {
     /// The authority of a data directory, made now if there is none.
     pub(crate) fn open(directory: &Path, store: Arc<dyn Store>, terms: Terms) -> Result<Self, IdentityError> {
-        let authority = Authority::load_or_create(directory)?;
+        let authorities = Authorities::load_or_create(directory)?;
         Ok(Self {
-            source: Source::BuiltIn(Box::new(authority)),
+            source: Source::BuiltIn(watch::Sender::new(Arc::new(authorities))),
             store,
             terms,
         })
@@ -134,9 +135,9 @@ impl Admission {
 
     /// An authority that is gone with the process.
     pub(crate) fn ephemeral(store: Arc<dyn Store>) -> Result<Self, IdentityError> {
-        let authority = Authority::ephemeral()?;
+        let authorities = Authorities::ephemeral()?;
         Ok(Self {
-            source: Source::BuiltIn(Box::new(authority)),
+            source: Source::BuiltIn(watch::Sender::new(Arc::new(authorities))),
             store,
             terms: Terms::default(),
         })
@@ -150,7 +151,7 @@ impl Admission {
     /// What stays the same of this collector, in hexadecimal.
     pub(crate) fn fingerprint(&self) -> String {
         match &self.source {
-            Source::BuiltIn(authority) => hex::encode(authority.fingerprint()),
+            Source::BuiltIn(authorities) => hex::encode(authorities.borrow().fingerprint()),
             Source::Own(domain) => hex::encode(hash(domain.to_string().as_bytes())),
         }
     }
@@ -195,13 +196,37 @@ impl Admission {
             spiffe_id: id.to_string(),
             issued_at: Timestamp::now(),
             not_after: ends.unwrap_or(Timestamp::MAX),
+            ca: None,
         };
         self.store.meet(certificate).await
     }
 
-    fn authority(&self) -> Result<&Authority, JoinRefusal> {
+    /// What a holder of a certificate compares with its own: another value, and it renews. Empty where others issue.
+    pub(crate) fn trust_digest(&self) -> Vec<u8> {
         match &self.source {
-            Source::BuiltIn(authority) => Ok(authority),
+            Source::BuiltIn(authorities) => authorities.borrow().trust_digest().into(),
+            Source::Own(_) => Vec::new(),
+        }
+    }
+
+    /// A rollover was taken one step further beside this process.
+    pub(crate) fn take_over(&self, next: Authorities) {
+        if let Source::BuiltIn(authorities) = &self.source {
+            authorities.send_replace(Arc::new(next));
+        }
+    }
+
+    /// Tells of such steps.
+    pub(crate) fn rollover(&self) -> Option<watch::Receiver<Arc<Authorities>>> {
+        match &self.source {
+            Source::BuiltIn(authorities) => Some(authorities.subscribe()),
+            Source::Own(_) => None,
+        }
+    }
+
+    fn authority(&self) -> Result<Arc<Authorities>, JoinRefusal> {
+        match &self.source {
+            Source::BuiltIn(authorities) => Ok(Arc::clone(&authorities.borrow())),
             Source::Own(domain) => Err(JoinRefusal::OwnPki(domain.clone())),
         }
     }
@@ -332,10 +357,11 @@ impl Admission {
             spiffe_id: spiffe.to_string(),
             issued_at: now,
             not_after: now.checked_add(lifetime).map_err(|error| malformed(&error))?,
+            ca: Some(authority.fingerprint()),
         };
         let certificate = v1::Certificate {
             chain_der: chain,
-            anchors_der: vec![authority.certificate().to_vec()],
+            anchors_der: authority.anchors(),
             spiffe_id: spiffe.to_string(),
         };
         Ok((certificate, record))

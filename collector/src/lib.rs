@@ -7,6 +7,7 @@ mod agents;
 #[allow(dead_code, reason = "the hub follows")]
 mod alerts;
 mod audit;
+pub mod ca;
 mod clock;
 mod collector;
 pub mod config;

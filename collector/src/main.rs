@@ -7,8 +7,10 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parallax_collector::Collector;
+use parallax_collector::ca::{self, Step};
 use parallax_collector::config::{
-    Args, Command, Config, ListArgs, ListFormat, RevokeArgs, ServeArgs, TokenArgs, TokenCommand,
+    Args, CaArgs, CaCommand, Command, Config, ListArgs, ListFormat, RevokeArgs, ServeArgs, TokenArgs,
+    TokenCommand,
 };
 use parallax_collector::config::{ConfigError, default_data_dir};
 use parallax_collector::token::{self, TokenOptions};
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             Ok(config) => runtime.block_on(serve(&args, config)),
         },
         Command::Token(command) => runtime.block_on(tokens(command)),
+        Command::Ca(command) => runtime.block_on(authority(command)),
     }
 }
 
@@ -73,6 +76,27 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
     }
     collector.shutdown().await;
     ExitCode::SUCCESS
+}
+
+async fn authority(command: CaCommand) -> ExitCode {
+    let place = |args: CaArgs| args.data_dir.unwrap_or_else(default_data_dir);
+    let done = match command {
+        CaCommand::Show {
+            pem: true,
+            place: args,
+        } => ca::anchors(&place(args)).await,
+        CaCommand::Show {
+            pem: false,
+            place: args,
+        } => ca::show(&place(args)).await,
+        CaCommand::Prepare(args) => ca::step(&place(args), Step::Prepare).await,
+        CaCommand::Switch(args) => ca::step(&place(args), Step::Switch).await,
+        CaCommand::Retire { force, place: args } => ca::step(&place(args), Step::Retire { force }).await,
+    };
+    match done {
+        Ok(text) => print(Ok(text)),
+        Err(error) => complain(USAGE, &format!("ca: {error:#}")),
+    }
 }
 
 async fn tokens(command: TokenCommand) -> ExitCode {

@@ -152,6 +152,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Lets somebody in again who was taken out, with a certificate that is new; `false` when nobody of that identity
     /// is out.
     fn restore_identity(&self, spiffe_id: String) -> Answer<'_, bool>;
+    /// SPIFFE URIs of those who have a valid certificate, but none of this CA.
+    fn not_renewed(&self, ca: Sha256, now: Timestamp) -> Answer<'_, Vec<String>>;
     /// Everybody who was let in, as far as they are remembered.
     fn identities(&self, now: Timestamp) -> Answer<'_, Vec<KnownIdentity>>;
     /// Who was taken out since then and has not come back, by SPIFFE URI, and when.

@@ -10,6 +10,7 @@ mod login;
 mod own_pki;
 mod page;
 mod renewal;
+mod rollover;
 mod runs;
 mod stop;
 mod sync;

@@ -203,7 +203,8 @@ fn unreachable(error: DialError) -> Trouble {
 
 /// An operator who works with it never has to log in again. If this fails, the next command tries once more.
 async fn renew_if_due(config: &Config, identity: &Identity, dialer: &Dialer, channel: Channel) {
-    if config.own.is_some() || SystemTime::now() < identity.renew_at() {
+    let is_due = SystemTime::now() >= identity.renew_at() || dialer.trust_has_moved();
+    if config.own.is_some() || !is_due {
         return;
     }
     let renewed = async {

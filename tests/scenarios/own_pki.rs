@@ -119,10 +119,10 @@ impl Pki {
             "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout {file}-key.pem -out request.pem \
              -subj|/CN={file}"
         ));
-        self.openssl(&format!(
+        self.openssl(
             "x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 1 -extfile extensions \
-             -out new.pem"
-        ));
+             -out new.pem",
+        );
         std::fs::rename(self.path("new.pem"), self.path(&format!("{file}.pem"))).unwrap();
     }
 

@@ -14,6 +14,9 @@ const LOOK: Duration = Duration::from_secs(600);
 /// Between two tries, and never longer than a tenth of what is left.
 const AGAIN: Duration = Duration::from_secs(60);
 const AGAIN_SOONEST: Duration = Duration::from_secs(1);
+/// How renewals are spread when the collector's CA changes.
+const SPREAD_LEAST: Duration = Duration::from_secs(1);
+const SPREAD: Duration = Duration::from_secs(60);
 /// Between two lines about an identity that only a person can bring back.
 const TOLD_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -34,8 +37,16 @@ impl Keeper {
             let now = SystemTime::now();
             let left = self.identity.renew_at().duration_since(now).unwrap_or_default();
             if !left.is_zero() {
-                tokio::time::sleep(left.min(LOOK)).await;
-                continue;
+                tokio::select! {
+                    () = tokio::time::sleep(left.min(LOOK)) => continue,
+                    () = self.dialer.trust_moves() => {}
+                }
+                // A fleet hears of it at once, and does not renew at once.
+                tokio::time::sleep(SPREAD_LEAST + SPREAD.mul_f64(self.identity.place())).await;
+                if !self.dialer.trust_has_moved() {
+                    continue;
+                }
+                tracing::info!("the collector's CA changes: this agent's certificate is renewed");
             }
             match self.try_again().await {
                 Ok(renewed) => {

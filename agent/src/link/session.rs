@@ -74,6 +74,8 @@ pub(crate) struct Session {
     instance: Uuid,
     /// What waits for the newer connection, while this one is left.
     held: Option<Vec<Up>>,
+    /// What the collector last said of its CAs.
+    trust: Vec<u8>,
 }
 
 impl Session {
@@ -103,6 +105,7 @@ impl Session {
             draining: None,
             instance: link.instance,
             held: None,
+            trust: Vec::new(),
         })
     }
 
@@ -138,7 +141,10 @@ impl Session {
                 message = with_room(&self.up, self.down.message()) => {
                     heard = Instant::now();
                     match message {
-                        Ok(Some(message)) => self.hear(message.message, &mut orders),
+                        Ok(Some(message)) => {
+                            self.hear(message.message, &mut orders);
+                            road.hear_of_trust(&self.trust);
+                        }
                         Ok(None) => return self.ended(Ended::Lost("the collector closed the link".to_owned())),
                         Err(status) => return self.ended(Ended::of_status(&status)),
                     }
@@ -182,6 +188,7 @@ impl Session {
         match message {
             Some(Down::Heartbeat(answer)) => {
                 self.learn(&answer);
+                self.trust = answer.trust_sha256;
                 if self.beats < QUICK {
                     self.beat(orders);
                 }

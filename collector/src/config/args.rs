@@ -23,10 +23,48 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the collector
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+    /// The collector's CA, on its own host: show it, or put another in its place without losing anybody
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Join tokens, on the collector's own host: create, list, revoke
     #[command(subcommand)]
     Token(TokenCommand),
+}
+
+/// What can be done with the CA. In this order: prepare, switch, retire.
+#[derive(Debug, Subcommand)]
+pub enum CaCommand {
+    /// Which CA issues, which is trusted, who still needs the old one, and what comes next
+    Show {
+        /// The certificates to trust (PEM), and nothing else
+        #[arg(long)]
+        pem: bool,
+        /// Where it is.
+        #[command(flatten)]
+        place: CaArgs,
+    },
+    /// Make the next CA: agents and operators learn to trust it, the present one goes on issuing
+    Prepare(CaArgs),
+    /// Have the next CA issue: agents renew within two minutes, operators with their next command
+    Switch(CaArgs),
+    /// Trust the old CA no more; refused while somebody has no certificate of the new one
+    Retire {
+        /// Whoever still needs it is out, and joins again with a new token
+        #[arg(long)]
+        force: bool,
+        /// Where it is.
+        #[command(flatten)]
+        place: CaArgs,
+    },
+}
+
+/// Where the CA is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CaArgs {
+    /// The collector's data directory
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// What can be done with tokens.

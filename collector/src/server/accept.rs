@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{Identity, IdentityError, OwnFiles, Served, peer_identity_within};
+use parallax_identity::{Clients, Identity, IdentityError, OwnFiles, Served, peer_identity_within};
 use parallax_model::identity::TrustDomain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -217,13 +217,14 @@ pub(crate) fn certified_by_others(
 pub(crate) fn certified(
     admission: Arc<Admission>,
     names: Vec<String>,
+    connections: Arc<Connections>,
 ) -> Result<watch::Receiver<Arc<ServerConfig>>, IdentityError> {
     let identity = admission.server(&names)?;
     let (renewed, config) = watch::channel(parallax_identity::server_config(
         &identity,
         admission.terms().grace,
     )?);
-    tokio::spawn(renew(identity, admission, names, renewed));
+    tokio::spawn(renew(identity, admission, names, renewed, connections));
     Ok(config)
 }
 
@@ -232,7 +233,11 @@ async fn renew(
     admission: Arc<Admission>,
     names: Vec<String>,
     renewed: watch::Sender<Arc<ServerConfig>>,
+    connections: Arc<Connections>,
 ) {
+    let Some(mut rollover) = admission.rollover() else {
+        return;
+    };
     loop {
         let wait = identity
             .renew_at()
@@ -241,20 +246,31 @@ async fn renew(
         tokio::select! {
             () = renewed.closed() => return,
             () = tokio::time::sleep(wait) => {}
+            // The sender is in `admission`.
+            _ = rollover.changed() => {}
         }
+        let grace = admission.terms().grace;
         let next = admission.server(&names).and_then(|identity| {
             Ok((
-                parallax_identity::server_config(&identity, admission.terms().grace)?,
+                parallax_identity::server_config(&identity, grace)?,
+                Clients::of(identity.anchors(), grace)?,
                 identity,
             ))
         });
         match next {
-            Ok((config, next)) => {
+            Ok((config, clients, next)) => {
                 info!("the collector's own certificate was renewed");
+                let trusts_less = identity.anchors().iter().any(|old| !next.anchors().contains(old));
                 identity = next;
                 renewed.send_replace(config);
+                if trusts_less {
+                    connections.cut_unless(clients).await;
+                }
             }
-            Err(problem) => error!("the collector's own certificate could not be renewed: {problem}"),
+            Err(problem) => {
+                error!("the collector's own certificate could not be renewed: {problem}");
+                tokio::time::sleep(RENEWAL_RETRY).await;
+            }
         }
     }
 }

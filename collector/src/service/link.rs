@@ -196,7 +196,11 @@ impl Link {
                     lost = lost.max(beat.reports_dropped);
                     if let Some(sender) = answers.upgrade() {
                         // An agent that reads too slowly learns its clock later.
-                        let _ = sender.try_send(ToAgent::Heartbeat(word::answer(&beat, self.shared.clock)));
+                        let _ = sender.try_send(ToAgent::Heartbeat(word::answer(
+                            &beat,
+                            self.shared.clock,
+                            self.shared.admission.trust_digest(),
+                        )));
                     }
                     Event::AgentPulse { link: self.id, pulse }
                 }

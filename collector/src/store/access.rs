@@ -94,6 +94,8 @@ pub(crate) struct CertificateRecord {
     pub(crate) issued_at: Timestamp,
     /// When it ends by itself.
     pub(crate) not_after: Timestamp,
+    /// SHA-256 of the certificate of the CA that issued it; none where others did.
+    pub(crate) ca: Option<Sha256>,
 }
 
 /// Somebody who was let in.

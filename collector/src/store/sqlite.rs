@@ -52,6 +52,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
     include_str!("migrations/5.sql"),
+    include_str!("migrations/6.sql"),
 ];
 
 /// A SQLite database, in a file or in memory.
@@ -154,6 +155,10 @@ impl Store for Sqlite {
 
     fn restore_identity(&self, spiffe_id: String) -> Answer<'_, bool> {
         Box::pin(async move { certificates::restore(self, &spiffe_id).await })
+    }
+
+    fn not_renewed(&self, ca: Sha256, now: Timestamp) -> Answer<'_, Vec<String>> {
+        Box::pin(certificates::not_renewed(self, ca, now))
     }
 
     fn removed_since(&self, since: Timestamp) -> Answer<'_, Vec<(String, Timestamp)>> {

@@ -68,8 +68,10 @@ fn expected(call: &str, caller: Caller) -> Met {
         "Join" => &[Agent, Viewer, Operator, Admin, Nobody],
         "Open" => &[Agent],
         "Renew" | "Export" => &[Agent, Viewer, Operator, Admin],
-        "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" | "ListCredentials" => &[Viewer, Operator, Admin],
-        "RunProbe" | "GetCaptures" | "SetCredential" | "RemoveCredential" | "CloseCircuit" => {
+        "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" | "ListCredentials" | "ListChecks"
+        | "CheckHistory" | "CheckResults" | "ListAlerts" | "ListSilences" => &[Viewer, Operator, Admin],
+        "RunProbe" | "GetCaptures" | "SetCredential" | "RemoveCredential" | "CloseCircuit"
+        | "ApplyChecks" | "PauseCheck" | "RemoveCheck" | "AddSilence" | "EndSilence" | "TestReceivers" => {
             &[Operator, Admin]
         }
         "RemoveAgent" | "CreateToken" | "ListTokens" | "RevokeToken" | "ListIdentities"

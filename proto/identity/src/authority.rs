@@ -24,14 +24,42 @@ const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub(crate) const BACKDATE: Duration = Duration::from_secs(300);
 /// Ours have about 200 bytes; nothing larger is parsed for a stranger.
 const LARGEST_REQUEST: usize = 4096;
+/// Authorities that may stand between this one and a leaf: the next, which it vouches for during a rollover.
+const CROSS_SIGNED: u8 = 1;
 /// Of a serial number, so that none is ever given twice (CA/Browser Forum asks for 8; RFC 5280 allows 20).
 const SERIAL_BYTES: usize = 16;
 
-const CERTIFICATE_FILE: &str = "ca.pem";
-const KEY_FILE: &str = "ca-key.pem";
 const LOCK_FILE: &str = "ca.lock";
 
-/// The certificate authority of one collector.
+/// The files of one generation of authorities.
+pub(crate) struct Names {
+    /// Its certificate.
+    pub(crate) certificate: String,
+    /// Its key.
+    pub(crate) key: String,
+    /// Its certificate from the generation before.
+    pub(crate) cross: String,
+    /// Its own name.
+    common: String,
+}
+
+impl Names {
+    /// Of a generation; the first has the number 1.
+    pub(crate) fn of(number: u32) -> Self {
+        let (file, common) = match number {
+            1 => ("ca".to_owned(), "Parallax CA".to_owned()),
+            _ => (format!("ca-{number}"), format!("Parallax CA {number}")),
+        };
+        Self {
+            certificate: format!("{file}.pem"),
+            key: format!("{file}-key.pem"),
+            cross: format!("{file}-cross.pem"),
+            common,
+        }
+    }
+}
+
+/// One certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -41,65 +69,72 @@ impl Authority {
     /// The authority kept in a directory (`ca.pem`, `ca-key.pem` of mode 0600), made now if there is none. Programs
     /// that start at the same time get the same one.
     pub fn load_or_create(directory: &Path) -> Result<Self, IdentityError> {
-        if let Some(authority) = Self::load(directory)? {
+        let names = Names::of(1);
+        if let Some(authority) = Self::load(directory, &names)? {
             return Ok(authority);
         }
         store::private_dir(directory).map_err(IdentityError::file(directory))?;
         let lock = directory.join(LOCK_FILE);
         let _held = store::lock(&lock).map_err(IdentityError::file(&lock))?;
-        match Self::load(directory)? {
+        match Self::load(directory, &names)? {
             Some(authority) => Ok(authority),
-            None => Self::create(directory),
+            None => Self::create(directory, &names),
         }
     }
 
     /// An authority that lives as long as the process.
     pub fn ephemeral() -> Result<Self, IdentityError> {
-        Self::with_key(LocalKey::generate()?)
+        Self::with_key(LocalKey::generate()?, &Names::of(1))
     }
 
-    fn load(directory: &Path) -> Result<Option<Self>, IdentityError> {
-        let Some(certificates) = read_certificates(&directory.join(CERTIFICATE_FILE))? else {
+    pub(crate) fn load(directory: &Path, names: &Names) -> Result<Option<Self>, IdentityError> {
+        let Some(certificates) = read_certificates(&directory.join(&names.certificate))? else {
             return Ok(None);
         };
         let missing = |what| IdentityError::Incomplete {
             path: directory.to_owned(),
             what,
         };
-        let key = LocalKey::load(&directory.join(KEY_FILE))?.ok_or_else(|| missing(KEY_FILE))?;
+        let key = LocalKey::load(&directory.join(&names.key))?.ok_or_else(|| missing("the CA's key"))?;
         let certificate = certificates
             .into_iter()
             .next()
-            .ok_or_else(|| missing(CERTIFICATE_FILE))?;
+            .ok_or_else(|| missing("the CA's certificate"))?;
         let issuer = Issuer::from_ca_cert_der(&certificate, key.0)?;
         let authority = Self { issuer, certificate };
         authority.is_whole()?;
         Ok(Some(authority))
     }
 
-    fn create(directory: &Path) -> Result<Self, IdentityError> {
+    pub(crate) fn create(directory: &Path, names: &Names) -> Result<Self, IdentityError> {
         let key = LocalKey::generate()?;
-        key.save(&directory.join(KEY_FILE))?;
-        let authority = Self::with_key(key)?;
+        key.save(&directory.join(&names.key))?;
+        let authority = Self::with_key(key, names)?;
         // Last: the certificate says that the key is there.
-        let path = directory.join(CERTIFICATE_FILE);
+        let path = directory.join(&names.certificate);
         let pem = to_pem(std::slice::from_ref(&authority.certificate));
         store::write_whole(&path, pem.as_bytes(), Readers::All).map_err(IdentityError::file(&path))?;
         Ok(authority)
     }
 
-    fn with_key(key: LocalKey) -> Result<Self, IdentityError> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = common_name("Parallax CA");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.serial_number = Some(serial_number()?);
-        valid(&mut params, from_now(CA_LIFETIME));
+    fn with_key(key: LocalKey, names: &Names) -> Result<Self, IdentityError> {
+        let params = ca_params(common_name(&names.common), CROSS_SIGNED)?;
         let certificate = params.self_signed(&key.0)?.der().clone();
         Ok(Self {
             issuer: Issuer::new(params, key.0),
             certificate,
         })
+    }
+
+    /// A certificate of this authority for another: what leads to that one leads here too.
+    pub(crate) fn cross_sign(
+        &self,
+        next: &Self,
+        names: &Names,
+    ) -> Result<CertificateDer<'static>, IdentityError> {
+        let mut params = ca_params(common_name(&names.common), 0)?;
+        params.use_authority_key_identifier_extension = true;
+        Ok(params.signed_by(next.issuer.key(), &self.issuer)?.der().clone())
     }
 
     /// SHA-256 of the CA certificate's DER: what a join token carries.
@@ -127,6 +162,18 @@ impl Authority {
 
     /// The collector's own identity, valid for these host names and addresses.
     pub fn issue_server(&self, spiffe: &SpiffeId, names: &[String]) -> Result<Identity, IdentityError> {
+        let anchors = vec![self.certificate.to_vec()];
+        self.issue_server_beside(spiffe, names, std::iter::empty(), anchors)
+    }
+
+    /// The same, with more certificates to show, and other anchors.
+    pub(crate) fn issue_server_beside(
+        &self,
+        spiffe: &SpiffeId,
+        names: &[String],
+        above: impl Iterator<Item = Vec<u8>>,
+        anchors: Vec<Vec<u8>>,
+    ) -> Result<Identity, IdentityError> {
         let key = LocalKey::generate()?;
         let mut params = leaf_params(
             spiffe,
@@ -136,8 +183,9 @@ impl Authority {
         for name in names {
             params.subject_alt_names.push(host_name(name)?);
         }
-        let chain = self.sign(params, &key.0)?;
-        Identity::new(&key, chain, vec![self.certificate.to_vec()])
+        let mut chain = self.sign(params, &key.0)?;
+        chain.extend(above);
+        Identity::new(&key, chain, anchors)
     }
 
     pub(crate) fn sign(
@@ -152,13 +200,23 @@ impl Authority {
     fn is_whole(&self) -> Result<(), IdentityError> {
         use x509_parser::prelude::{FromDer as _, X509Certificate};
         let (_, certificate) = X509Certificate::from_der(&self.certificate)
-            .map_err(|error| IdentityError::Certificate(format!("{CERTIFICATE_FILE}: {error}")))?;
+            .map_err(|error| IdentityError::Certificate(format!("the CA's: {error}")))?;
         if certificate.public_key().raw == self.issuer.key().subject_public_key_info() {
             Ok(())
         } else {
             Err(IdentityError::AnotherKey)
         }
     }
+}
+
+fn ca_params(name: DistinguishedName, below: u8) -> Result<CertificateParams, IdentityError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.serial_number = Some(serial_number()?);
+    valid(&mut params, from_now(CA_LIFETIME));
+    Ok(params)
 }
 
 pub(crate) fn leaf_params(
@@ -256,7 +314,7 @@ mod tests {
         for start in starts {
             assert_eq!(start.join().unwrap(), first);
         }
-        let mode = std::fs::metadata(data.join(KEY_FILE))
+        let mode = std::fs::metadata(data.join("ca-key.pem"))
             .unwrap()
             .permissions()
             .mode();
@@ -268,21 +326,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         LocalKey::generate()
             .unwrap()
-            .save(&directory.path().join(KEY_FILE))
+            .save(&directory.path().join("ca-key.pem"))
             .unwrap();
         let made = Authority::load_or_create(directory.path()).unwrap();
         assert_eq!(
             Authority::load_or_create(directory.path()).unwrap().fingerprint(),
             made.fingerprint()
         );
-        std::fs::remove_file(directory.path().join(KEY_FILE)).unwrap();
+        std::fs::remove_file(directory.path().join("ca-key.pem")).unwrap();
         assert!(matches!(
             Authority::load_or_create(directory.path()),
             Err(IdentityError::Incomplete { .. })
         ));
         LocalKey::generate()
             .unwrap()
-            .save(&directory.path().join(KEY_FILE))
+            .save(&directory.path().join("ca-key.pem"))
             .unwrap();
         assert!(matches!(
             Authority::load_or_create(directory.path()),

@@ -17,6 +17,7 @@ use tower::service_fn;
 use crate::address::CollectorAddress;
 use crate::explain::explain;
 use crate::identity::Identity;
+use crate::leaf;
 use crate::reach::reach;
 use crate::trust::TrustError;
 
@@ -74,6 +75,8 @@ pub struct Dialer {
     caller: Arc<RwLock<Caller>>,
     /// How often it was replaced.
     replaced: watch::Sender<u64>,
+    /// Whether the collector trusts other CAs by now, or another issues.
+    moved: watch::Sender<bool>,
 }
 
 /// As whom to dial.
@@ -82,6 +85,8 @@ struct Caller {
     config: Arc<ClientConfig>,
     /// Not before, not after; none for a joiner, which has no certificate.
     validity: Option<(SystemTime, SystemTime)>,
+    /// The CAs it knows; none for a joiner.
+    trust: Option<[u8; 32]>,
 }
 
 impl Dialer {
@@ -97,6 +102,7 @@ impl Dialer {
             Caller {
                 config,
                 validity: None,
+                trust: None,
             },
         )
     }
@@ -106,6 +112,7 @@ impl Dialer {
             address,
             caller: Arc::new(RwLock::new(caller)),
             replaced: watch::Sender::default(),
+            moved: watch::Sender::default(),
         }
     }
 
@@ -113,6 +120,7 @@ impl Dialer {
     pub fn replace(&self, identity: &Identity) -> Result<(), rustls::Error> {
         let caller = Caller::of(identity)?;
         *self.caller.write().unwrap_or_else(PoisonError::into_inner) = caller;
+        self.moved.send_replace(false);
         self.replaced.send_modify(|times| *times += 1);
         Ok(())
     }
@@ -127,6 +135,28 @@ impl Dialer {
         let mut replaced = self.replaced.subscribe();
         // The sender is here.
         let _ = replaced.wait_for(|times| *times != replacements).await;
+    }
+
+    /// The collector's [`Authorities::trust_digest`](crate::Authorities::trust_digest), as it says it.
+    pub fn hear_of_trust(&self, digest: &[u8]) {
+        let moved = self
+            .caller()
+            .trust
+            .is_some_and(|own| !digest.is_empty() && digest != own);
+        self.moved
+            .send_if_modified(|known| std::mem::replace(known, moved) != moved);
+    }
+
+    /// Whether a renewal would bring other trust anchors, or the certificate of another CA.
+    pub fn trust_has_moved(&self) -> bool {
+        *self.moved.borrow()
+    }
+
+    /// Waits until it would.
+    pub async fn trust_moves(&self) {
+        let mut moved = self.moved.subscribe();
+        // The sender is here.
+        let _ = moved.wait_for(|moved| *moved).await;
     }
 
     /// Where it dials.
@@ -193,10 +223,12 @@ impl Dialer {
             .map_err(|error| self.unreachable(error))?;
         // Nagle's algorithm would hold back an order until the one before it is acknowledged.
         tcp.set_nodelay(true).map_err(|error| self.unreachable(error))?;
-        TlsConnector::from(caller.config)
-            .connect(name, tcp)
-            .await
-            .map_err(|error| self.handshake_failed(error))
+        let stream = TlsConnector::from(caller.config).connect(name, tcp).await;
+        let stream = stream.map_err(|error| self.handshake_failed(error))?;
+        if let Some(shown) = stream.get_ref().1.peer_certificates() {
+            self.hear_of_trust(&leaf::trust_shown(shown).unwrap_or_default());
+        }
+        Ok(stream)
     }
 
     fn endpoint(&self) -> Endpoint {
@@ -249,6 +281,7 @@ impl Caller {
         Ok(Self {
             config: identity.client_config()?,
             validity,
+            trust: Some(identity.trust_digest()),
         })
     }
 

@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::authorities::trust_digest;
 use crate::authority::BACKDATE;
 use crate::key::LocalKey;
 use crate::leaf::Leaf;
@@ -230,6 +231,18 @@ impl Identity {
     /// Trust anchors for the other side, DER.
     pub fn anchors(&self) -> &[CertificateDer<'static>] {
         &self.anchors
+    }
+
+    /// Which CA issued this, and which are trusted: another value than the collector's is a reason to renew.
+    pub fn trust_digest(&self) -> [u8; 32] {
+        let issuing = self.chain.last().map_or(&[][..], |issuing| issuing);
+        trust_digest(issuing, &self.anchors)
+    }
+
+    /// Whether the CA with this SHA-256 is among the anchors.
+    pub fn trusts(&self, ca_sha256: &[u8; 32]) -> bool {
+        let mut anchors = self.anchors.iter();
+        anchors.any(|anchor| Sha256::digest(anchor)[..] == ca_sha256[..])
     }
 
     /// TLS as a client: this identity, and only the collector of the same CA.

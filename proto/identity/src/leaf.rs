@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::authorities::trust_digest;
 use crate::peer::PeerError;
 
 /// A holder's certificate, read.
@@ -44,6 +45,25 @@ pub(crate) fn host_names(certificate: &CertificateDer<'_>) -> Vec<String> {
         return Vec::new();
     };
     names.value.general_names.iter().filter_map(host_name).collect()
+}
+
+/// The CAs that a collector shows beside its certificate, in one value: first the one that issues. Nothing is trusted
+/// because it is shown.
+pub(crate) fn trust_shown(chain: &[CertificateDer<'_>]) -> Option<Vec<u8>> {
+    let is_anchor = |der: &&CertificateDer<'_>| {
+        X509Certificate::from_der(der)
+            .is_ok_and(|(_, certificate)| certificate.subject() == certificate.issuer())
+    };
+    let anchors: Vec<_> = chain.iter().skip(1).filter(is_anchor).collect();
+    let issuing = anchors.first()?;
+    Some(trust_digest(issuing, &anchors).to_vec())
+}
+
+/// When a certificate ends; what can't be read never began.
+pub(crate) fn ends(der: &[u8]) -> SystemTime {
+    X509Certificate::from_der(der).map_or(UNIX_EPOCH, |(_, certificate)| {
+        system_time(certificate.validity().not_after.timestamp())
+    })
 }
 
 /// The one URI (SPIFFE X.509-SVID, section 2: exactly one).

@@ -5,6 +5,7 @@
 //! both sides of every connection prove a SPIFFE identity.
 
 mod address;
+mod authorities;
 mod authority;
 mod client_auth;
 mod dial;
@@ -25,6 +26,7 @@ mod testing;
 mod trust;
 
 pub use address::{AddressError, CollectorAddress, DEFAULT_PORT};
+pub use authorities::{Anchor, Authorities, Phase, RolloverError};
 pub use authority::{Authority, LEAF_LIFETIME};
 pub use dial::{DialError, Dialer};
 pub use explain::explain;

@@ -18,7 +18,9 @@ pub enum TrustError {
     #[error("this is not the collector the token is for: it shows another CA")]
     NotTheCollector,
     /// Its certificate is not from a CA that this identity trusts.
-    #[error("the collector's certificate is from another CA than those that this process trusts")]
+    #[error(
+        "the collector's certificate is from another CA than those that this process trusts: if its CA was replaced meanwhile, join again with a new token"
+    )]
     AnotherAuthority,
     /// The right CA, but a certificate for other names.
     #[error(

@@ -2148,7 +2148,7 @@ pub struct Welcome {
 }
 /// Sign of life in both directions, and the measure of round trip and clock offset. The agent sends with its
 /// times; the collector answers with the same sequence and its own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
@@ -2176,6 +2176,10 @@ pub struct Heartbeat {
     /// Reports of stages that were not sent for want of room since the link is up; only from the agent.
     #[prost(uint64, tag = "9")]
     pub reports_dropped: u64,
+    /// Which CA of the collector issues and which it trusts, as one SHA-256; only in answers, and empty where it has no CA of
+    /// its own. An agent that finds another value than that of its own certificate renews.
+    #[prost(bytes = "vec", tag = "10")]
+    pub trust_sha256: ::prost::alloc::vec::Vec<u8>,
     /// How it stands with the results that wait at the agent; only from the agent.
     #[prost(message, optional, tag = "20")]
     pub spool: ::core::option::Option<SpoolState>,

@@ -23,14 +23,15 @@ pub(super) fn welcome(telemetry: bool) -> v1::Welcome {
     }
 }
 
-/// The answer to a sign of life: the same, with the collector's clocks.
-pub(super) fn answer(beat: &v1::Heartbeat, clock: Clock) -> v1::Heartbeat {
+/// The answer to a sign of life: the same, with the collector's clocks, and whom it trusts.
+pub(super) fn answer(beat: &v1::Heartbeat, clock: Clock, trust_sha256: Vec<u8>) -> v1::Heartbeat {
     v1::Heartbeat {
         sequence: beat.sequence,
         agent_monotonic_us: beat.agent_monotonic_us,
         agent_wall_us: beat.agent_wall_us,
         collector_monotonic_us: clock.microseconds(clock::now()),
         collector_wall_us: Timestamp::now().as_microsecond(),
+        trust_sha256,
         ..v1::Heartbeat::default()
     }
 }

@@ -166,17 +166,35 @@ pub(super) async fn insert(
     token: Option<Sha256>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO certificates (sha256, spiffe_id, issued_at, not_after, token_hash) \
-         VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO certificates (sha256, spiffe_id, issued_at, not_after, token_hash, ca_sha256) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(certificate.sha256.to_vec())
     .bind(&certificate.spiffe_id)
     .bind(certificate.issued_at.as_microsecond())
     .bind(certificate.not_after.as_microsecond())
     .bind(token.map(|hash| hash.to_vec()))
+    .bind(certificate.ca.map(|ca| ca.to_vec()))
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Those who would be out if no other CA than this were trusted.
+pub(super) async fn not_renewed(
+    store: &Sqlite,
+    ca: Sha256,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT spiffe_id FROM certificates c WHERE removed_at IS NULL AND not_after > $1 AND NOT EXISTS \
+         (SELECT 1 FROM certificates n WHERE n.spiffe_id = c.spiffe_id AND n.ca_sha256 = $2 \
+         AND n.removed_at IS NULL AND n.not_after > $1) ORDER BY spiffe_id",
+    )
+    .bind(now.as_microsecond())
+    .bind(ca.to_vec())
+    .fetch_all(&store.pool)
+    .await?)
 }
 
 /// Makes the certificates of an identity worthless; how many were still good, and how many there were.

@@ -36,6 +36,7 @@ fn certificate(number: u8) -> CertificateRecord {
         spiffe_id: "spiffe://parallax.internal/agent/fra-1".into(),
         issued_at: Timestamp::now(),
         not_after: Timestamp::now() + SignedDuration::from_hours(24),
+        ca: None,
     }
 }
 
