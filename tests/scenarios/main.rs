@@ -19,6 +19,7 @@ mod login;
 mod mailbox;
 mod names;
 mod own_pki;
+mod policy;
 mod products;
 mod reach;
 mod rogue;

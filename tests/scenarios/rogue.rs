@@ -21,7 +21,7 @@ use crate::HEALTHY;
 const AGENT: &str = "edge-one";
 /// Where no agent has anything to do, whatever the host.
 const PORTS: [u32; 3] = [22, 25, 5432];
-const PASSWORD: &str = "cnry-rogue-4fb1c09a7d52e6883fa0";
+pub(crate) const PASSWORD: &str = "cnry-rogue-4fb1c09a7d52e6883fa0";
 const TRIES: usize = 10;
 const AT_ONCE: usize = 2_000;
 
@@ -90,7 +90,7 @@ fn whoever_has_taken_the_collector_gets_no_scan_and_no_password() {
 }
 
 /// What must not leave the agent's host.
-const FORBIDDEN: [&str; 5] = [
+pub(crate) const FORBIDDEN: [&str; 5] = [
     "tcp dport { 22, 25, 5432 }",
     "ip daddr { 169.254.0.0/16, 100.100.100.200, 168.63.129.16, 192.0.0.192 }",
     "ip6 daddr { 64:ff9b::/96, 2002::/16, fd00:ec2::254 }",
@@ -217,7 +217,7 @@ fn refuses(rogue: &Rogue, order: v1::Order, reason: &str) {
     }
 }
 
-fn probe(id: &str, target: &str, port: u32) -> v1::Order {
+pub(crate) fn probe(id: &str, target: &str, port: u32) -> v1::Order {
     let security = if port == 993 { "tls" } else { "plaintext" };
     v1::Order {
         order_id: id.to_owned(),
@@ -257,7 +257,7 @@ fn experiment(id: &str, kind: &str, (address, port): (&str, u32)) -> v1::Order {
 }
 
 /// A login as an operator ordered it once: the secret is sealed for the target, and wrong.
-fn login(rogue: &Rogue, id: String) -> v1::Order {
+pub(crate) fn login(rogue: &Rogue, id: String) -> v1::Order {
     let mut order = probe(&id, TARGET, 993);
     let spec = order.spec.as_mut().unwrap();
     spec.depth = "login".to_owned();

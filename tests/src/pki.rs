@@ -87,6 +87,11 @@ impl Pki {
         self.root.pem()
     }
 
+    /// The root, as an order brings it.
+    pub fn root_der(&self) -> Vec<u8> {
+        self.root.der().to_vec()
+    }
+
     /// A new key and a certificate for it.
     pub fn issue(&self, leaf: Leaf) -> Result<Credentials> {
         let key = KeyPair::generate()?;

@@ -11,14 +11,17 @@ use parallax_proto::v1;
 use parallax_proto::v1::agent_link_server::{AgentLink, AgentLinkServer};
 use parallax_proto::v1::agent_message::Message as FromAgent;
 use parallax_proto::v1::collector_message::Message as ToAgent;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex,
+};
+use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::background::{self, Background};
 use crate::namespace::Namespace;
+use crate::pki::Credentials;
 
 /// Longer than any order of the rogue's takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -194,7 +197,7 @@ fn reply(message: &FromAgent) -> Option<ToAgent> {
     }
 }
 
-/// A mail server of a thief's: it knows nothing of TLS, agrees to everything, and keeps every byte.
+/// A mail server of a thief's: it agrees to everything, and keeps every byte that it can read.
 pub struct Thief {
     heard: Arc<Mutex<Vec<u8>>>,
     _server: Background,
@@ -214,13 +217,33 @@ impl Thief {
         })
     }
 
+    /// Listens at a port, behind TLS with these credentials.
+    pub fn listen_with_tls(host: &Namespace, port: u16, credentials: &Credentials) -> Result<Self> {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&heard);
+        let acceptor = credentials.acceptor()?;
+        let server = Background::start(host, move || {
+            background::accept(&[port], move |stream| {
+                let (acceptor, kept) = (acceptor.clone(), Arc::clone(&kept));
+                async move { steal(acceptor.accept(stream).await?, kept).await }
+            })
+        })?;
+        Ok(Self {
+            heard,
+            _server: server,
+        })
+    }
+
     /// What was said to it.
     pub fn heard(&self) -> Vec<u8> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn steal(mut stream: TcpStream, kept: Arc<Mutex<Vec<u8>>>) -> std::io::Result<()> {
+async fn steal(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    kept: Arc<Mutex<Vec<u8>>>,
+) -> std::io::Result<()> {
     stream
         .write_all(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN] welcome\r\n")
         .await?;
