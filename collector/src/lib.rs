@@ -17,6 +17,8 @@ mod hub;
 mod identity;
 mod keeper;
 mod limits;
+#[doc(hidden)]
+pub mod measure;
 mod metrics;
 mod outside;
 mod peer;

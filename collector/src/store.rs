@@ -4,7 +4,7 @@ mod access;
 mod alerts;
 mod checks;
 mod credentials;
-mod latency;
+pub(crate) mod latency;
 mod results;
 mod sketch;
 mod sqlite;

@@ -1,6 +1,5 @@
 //! How durations are spread: small enough to keep for a year, and two of them together are one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How much wider a bucket is than the one before. A quantile is off by half of it at most.
@@ -9,25 +8,33 @@ const GROWTH: f64 = 1.06;
 /// Counts of durations in buckets that grow by 6 %.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sketch {
-    counts: BTreeMap<u16, u64>,
+    /// Bucket and count, ascending; no bucket twice.
+    counts: Vec<(u16, u64)>,
 }
 
 impl Sketch {
     /// Counts one more.
     pub(crate) fn add(&mut self, duration: Duration) {
-        *self.counts.entry(bucket(duration)).or_default() += 1;
+        self.count_in(bucket(duration), 1);
     }
 
     /// Counts everything that the other counted.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for (&bucket, count) in &other.counts {
-            *self.counts.entry(bucket).or_default() += count;
+        for &(bucket, count) in &other.counts {
+            self.count_in(bucket, count);
+        }
+    }
+
+    fn count_in(&mut self, bucket: u16, more: u64) {
+        match self.counts.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(place) => self.counts[place].1 += more,
+            Err(place) => self.counts.insert(place, (bucket, more)),
         }
     }
 
     /// How many were counted.
     pub(crate) fn count(&self) -> u64 {
-        self.counts.values().sum()
+        self.counts.iter().map(|(_, count)| count).sum()
     }
 
     /// The duration below which this part of them is, between 0 and 1; none of none.
@@ -41,17 +48,17 @@ impl Sketch {
         )]
         let rank = (last as f64 * part.clamp(0.0, 1.0)).round() as u64;
         let mut below = 0;
-        let (&bucket, _) = self.counts.iter().find(|(_, count)| {
-            below += **count;
+        let (bucket, _) = self.counts.iter().find(|(_, count)| {
+            below += count;
             below > rank
         })?;
-        Some(middle(bucket))
+        Some(middle(*bucket))
     }
 
     /// A few bytes: the distance to the bucket before, and what is in it, each a varint.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         let mut before = 0;
-        for (&bucket, &count) in &self.counts {
+        for &(bucket, count) in &self.counts {
             put_varint(bytes, u64::from(bucket - before));
             put_varint(bytes, count);
             before = bucket;
@@ -60,11 +67,14 @@ impl Sketch {
 
     /// Reads what was encoded; `None` of anything else.
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let (mut counts, mut bucket) = (BTreeMap::new(), 0_u16);
+        let (mut counts, mut bucket) = (Vec::with_capacity(bytes.len() / 2), 0_u16);
         while !bytes.is_empty() {
             let distance = u16::try_from(take_varint(&mut bytes)?).ok()?;
+            if distance == 0 && !counts.is_empty() {
+                return None;
+            }
             bucket = bucket.checked_add(distance)?;
-            counts.insert(bucket, take_varint(&mut bytes)?);
+            counts.push((bucket, take_varint(&mut bytes)?));
         }
         Some(Self { counts })
     }

@@ -3,6 +3,7 @@
 mod agents;
 mod alerts;
 mod audit;
+mod bulk;
 mod captures;
 mod certificates;
 mod checks;
