@@ -1,11 +1,15 @@
 //! What the collector counts.
 
 mod classic;
+mod labels;
+mod latest;
+mod probes;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use parallax_model::finding::Verdict;
+use parallax_model::run::AgentSummary;
 use parallax_model::vantage::AgentName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -17,6 +21,8 @@ use prometheus_client::registry::Registry;
 
 use crate::agents::Pulse;
 use crate::runs::{OrderEnd, Rejection};
+use crate::store::CheckRecord;
+use probes::Probes;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Probe {
@@ -80,6 +86,7 @@ impl SpanOutcome {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    probes: Probes,
     connected: Family<Probe, Gauge>,
     clock_offset: Family<Probe, Gauge<f64, std::sync::atomic::AtomicU64>>,
     in_flight: Family<Probe, Gauge>,
@@ -106,8 +113,11 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
+        let mut registry = Registry::default();
+        let probes = Probes::register(&mut registry);
         let mut metrics = Self {
-            registry: Registry::default(),
+            registry,
+            probes,
             connected: Family::default(),
             clock_offset: Family::default(),
             in_flight: Family::default(),
@@ -238,6 +248,16 @@ impl Metrics {
         Ok(text)
     }
 
+    /// The page in the format of before that: without exemplars.
+    pub(crate) fn classic_text(&self) -> Result<String, std::fmt::Error> {
+        Ok(classic::classic(&self.text()?))
+    }
+
+    /// The checks that do not rest and the agents that are known, for the next page.
+    pub(crate) fn set_scene(&self, checks: Vec<Arc<CheckRecord>>, agents: Vec<AgentSummary>) {
+        self.probes.set_scene(checks, agents);
+    }
+
     pub(crate) fn agent_connected(&self, agent: &AgentName, connected: bool) {
         self.connected
             .get_or_create(&probe(agent))
@@ -253,6 +273,7 @@ impl Metrics {
         self.in_flight.remove(&probe(agent));
         self.reports_dropped.remove(&probe(agent));
         self.messages_delayed.remove(&probe(agent));
+        self.probes.forget_agent(agent);
     }
 
     /// What was lost, refused or cut for want of room since the start, by what it was.

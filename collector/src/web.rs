@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -29,8 +29,9 @@ use door::Door;
 use serve::Visitor;
 use token::Token;
 
-/// The format of `/metrics`.
+/// The formats of `/metrics`: exemplars are in the first alone.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Runs on the page.
 const RUNS_SHOWN: u32 = 20;
@@ -161,11 +162,31 @@ async fn ready(State(shared): State<Shared>) -> Response {
     }
 }
 
-async fn metrics(State(shared): State<Shared>) -> Response {
-    match shared.metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let (Ok(agents), Ok(checks)) = (shared.hub.agents().await, shared.checks.checks().await) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
+    };
+    let running = checks.into_iter().filter(|check| !check.paused);
+    let agents = agents.into_iter().map(|agent| agent.summary).collect();
+    shared.metrics.set_scene(running.collect(), agents);
+    let (kind, page) = if wants_open_metrics(&headers) {
+        (OPEN_METRICS, shared.metrics.text())
+    } else {
+        (CLASSIC, shared.metrics.classic_text())
+    };
+    match page {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    accepted.any(|accepted| {
+        accepted
+            .to_str()
+            .is_ok_and(|accepted| accepted.contains("application/openmetrics-text"))
+    })
 }
 
 async fn front(State(shared): State<Shared>) -> Response {

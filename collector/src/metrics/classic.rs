@@ -1,7 +1,5 @@
 //! The page in the text format of before OpenMetrics, which is all that some readers know.
 
-#![allow(dead_code, reason = "the page follows")]
-
 /// Rewrites a page: counters and infos are named as their samples are, exemplars and the end mark are left out.
 pub(crate) fn classic(open_metrics: &str) -> String {
     let mut page = String::with_capacity(open_metrics.len());
