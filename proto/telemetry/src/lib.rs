@@ -6,6 +6,7 @@
 pub mod attribute;
 pub mod context;
 mod exporter;
+mod ids;
 pub mod logs;
 mod process;
 mod provider;

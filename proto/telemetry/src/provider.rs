@@ -17,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::attribute::SCHEMA_URL;
 use crate::exporter::{EXPORT_TIMEOUT, OnRuntime};
+use crate::ids::Ids;
 use crate::process::{self, BoxedLayer};
 use crate::service::Service;
 
@@ -124,6 +125,7 @@ impl Tracing {
             .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(service.resource())
+            .with_id_generator(Ids::default())
             .with_span_processor(processor)
             .build();
         let scope = InstrumentationScope::builder("parallax")

@@ -8,6 +8,7 @@ use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::attribute::ERROR_TYPE;
+use crate::ids;
 
 /// A span to be begun.
 #[derive(Debug, Clone)]
@@ -45,6 +46,11 @@ impl SpanSpec {
     pub fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
         self.attributes.push(KeyValue::new(key, value));
         self
+    }
+
+    /// Begins it as the root of a trace with this id.
+    pub fn root(self, tracer: &SdkTracer, trace_id: [u8; 16]) -> OpenSpan {
+        ids::with_trace_id(trace_id, || self.child_of(tracer, &Context::new()))
     }
 
     /// Begins it under `parent`; under a context without a trace it is the root of a new one.
