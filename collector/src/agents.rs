@@ -7,11 +7,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use parallax_model::check::{ScheduleState, SpoolState};
 use parallax_model::credential::LocalCredential;
 use parallax_model::run::{AgentState, AgentSummary, Rejected};
 use parallax_model::vantage::{AgentName, Labels};
 
 pub(crate) use selection::{Choice, Selection};
+
+use uuid::Uuid;
 
 use crate::source::Source;
 
@@ -43,6 +46,10 @@ pub(crate) struct Introduction {
     pub(crate) instance: String,
     /// Credentials that it keeps by itself.
     pub(crate) local_credentials: Vec<LocalCredential>,
+    /// The checks that it repeats, each in the form with this digest.
+    pub(crate) checks: Vec<(Uuid, u64)>,
+    /// Its spool; without one it repeats nothing.
+    pub(crate) spool: Option<Uuid>,
     /// The orders of its older link go on over this one.
     pub(crate) continues: bool,
 }
@@ -56,6 +63,10 @@ pub(crate) struct Pulse {
     pub(crate) wall_offset_us: Option<i64>,
     /// Probes it runs now.
     pub(crate) probes_in_flight: u32,
+    /// The results that wait at it.
+    pub(crate) spool: Option<SpoolState>,
+    /// How it keeps up with its checks.
+    pub(crate) schedule: Option<ScheduleState>,
 }
 
 /// One agent, as it is known.
@@ -351,8 +362,8 @@ impl Agent {
             state: self.state(now),
             certificate_ends: self.certificate_ends,
             rejected: self.rejected.clone(),
-            spool: None,
-            schedule: None,
+            spool: pulse.spool,
+            schedule: pulse.schedule,
         }
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use parallax_model::identity::{Role, SpiffeId};
+use parallax_model::run::RunTarget;
 use parallax_model::vantage::AgentName;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 use tower::service_fn;
@@ -18,21 +19,25 @@ use tracing::warn;
 
 use crate::agents::{Agent, Agents, Papers};
 use crate::audit::Audit;
-use crate::clock::Clock;
+use crate::checks::{Checks, CredentialsNow};
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::StartError;
-use crate::hub::{self, HubHandle, Recorder};
+use crate::hub::closing::{Closing, ClosingParts};
+use crate::hub::{self, HubHandle, Recorder, Routine};
 use crate::identity::Admission;
+use crate::intake::Intake;
 use crate::keeper;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::outside;
 use crate::peer::Peer;
 use crate::relay::Relay;
+use crate::rounds::{Now, Restored, Rounds};
 use crate::server::{self, Acceptor, Connection};
 use crate::service::Shared;
-use crate::store::{ResultStore, Sqlite, Store, StoreError};
+use crate::store::{CheckStore, ResultStore, Sqlite, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::web::Page;
 
@@ -59,6 +64,8 @@ pub struct Collector {
     server: JoinHandle<()>,
     /// Ends by itself once everything is written.
     recorder: JoinHandle<()>,
+    /// What takes results in, and what writes rounds: they end by themselves likewise.
+    rounds: [JoinHandle<()>; 2],
     /// Ends by itself once everything is passed on.
     relay: Option<JoinHandle<()>>,
     helpers: Vec<JoinHandle<()>>,
@@ -177,6 +184,9 @@ impl Collector {
                 helper.abort();
             }
             let _ = self.recorder.await;
+            for writer in self.rounds {
+                let _ = writer.await;
+            }
             if let Some(relay) = self.relay {
                 let _ = relay.await;
             }
@@ -218,6 +228,7 @@ impl Connector {
 struct Parts {
     shared: Shared,
     recorder: JoinHandle<()>,
+    rounds: [JoinHandle<()>; 2],
     relay: Option<JoinHandle<()>>,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -240,13 +251,27 @@ impl Parts {
         };
         let agents = remembered(store.as_ref()).await?;
         let (recorder, writing) = Recorder::start(Arc::clone(&store), Arc::clone(&metrics));
-        let hub = hub::start(agents, recorder, Arc::clone(&metrics));
+        let told = Arc::new(Notify::new());
+        let (closing, closing_rounds) = Closing::start(ClosingParts {
+            results: Arc::clone(&sqlite) as Arc<dyn ResultStore>,
+            checks: Arc::clone(&sqlite) as Arc<dyn CheckStore>,
+            telemetry: telemetry.clone(),
+            metrics: Arc::clone(&metrics),
+            told: Arc::clone(&told),
+        });
+        let routine = routine(&sqlite, closing, telemetry.on())
+            .await
+            .map_err(unreadable)?;
+        let hub = hub::start(agents, recorder, Arc::clone(&metrics), routine);
+        let results: Arc<dyn ResultStore> = Arc::clone(&sqlite) as Arc<dyn ResultStore>;
+        let (intake, taking_in) = Intake::start(Arc::clone(&results), hub.clone(), Arc::clone(&metrics));
         let shared = Shared {
             hub,
             audit: Audit::new(Arc::clone(&store)),
             store,
-            results: Arc::clone(&sqlite) as Arc<dyn ResultStore>,
             checks: sqlite,
+            results,
+            intake,
             admission,
             connections: Arc::default(),
             metrics,
@@ -259,6 +284,7 @@ impl Parts {
         Ok(Self {
             shared,
             recorder: writing,
+            rounds: [taking_in, closing_rounds],
             relay: relaying,
             helpers: Vec::new(),
         })
@@ -287,6 +313,7 @@ impl Parts {
             stop_server,
             server,
             recorder: self.recorder,
+            rounds: self.rounds,
             relay: self.relay,
             helpers: self.helpers,
             _claim: None,
@@ -294,11 +321,41 @@ impl Parts {
     }
 }
 
-async fn remembered(store: &dyn Store) -> Result<Agents, StartError> {
-    let unreadable = |error: StoreError| StartError::Store {
-        path: "agents".into(),
+fn unreadable(error: StoreError) -> StartError {
+    StartError::Store {
+        path: "what it remembers".into(),
         problem: error.to_string(),
+    }
+}
+
+/// The checks, and their rounds as they stood.
+async fn routine(sqlite: &Sqlite, closing: Closing, traced: bool) -> Result<Routine, StoreError> {
+    let records = sqlite.checks().await?;
+    let credentials = CredentialsNow::read(sqlite).await?;
+    let mut last_rounds = sqlite.last_rounds().await?;
+    let mut restored = BTreeMap::new();
+    for record in &records {
+        let target = RunTarget::from(&record.definition.spec.target);
+        let known = Restored {
+            last: last_rounds.remove(&record.id),
+            good: sqlite.last_good(target).await?,
+        };
+        restored.insert(record.id, known);
+    }
+    let now = Now {
+        instant: clock::now(),
+        wall: Timestamp::now(),
     };
+    Ok(Routine {
+        rounds: Rounds::restored(records.iter().cloned(), restored, now),
+        checks: Checks::restored(records, credentials),
+        closing,
+        open: sqlite.open_results().await?,
+        traced,
+    })
+}
+
+async fn remembered(store: &dyn Store) -> Result<Agents, StartError> {
     let agents = store.agents().await.map_err(unreadable)?;
     let known = agents.into_iter().map(|agent| {
         let remembered = Agent::remembered(agent.introduction, agent.last_seen);

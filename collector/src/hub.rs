@@ -4,10 +4,12 @@
 //! `agents` and `runs`; what they want done is carried out here. The hub never waits for anybody: a reader that is
 //! too slow for its own queue pays for it alone.
 
+pub(crate) mod closing;
 mod effects;
 mod event;
 mod handle;
 mod recorder;
+mod routine;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use uuid::Uuid;
 pub(crate) use event::{AgentConnected, AgentView, Event, Outbound, RunAsked, Started, ToAgent};
 pub(crate) use handle::{HubHandle, Stopping};
 pub(crate) use recorder::{Record, Recorder};
+pub(crate) use routine::Routine;
 
 use crate::agents::{Agent, Agents, LinkId};
 use crate::clock;
@@ -46,7 +49,12 @@ const RETURN_SOONEST: Duration = Duration::from_millis(500);
 const RETURN_LATEST: Duration = Duration::from_secs(120);
 
 /// Starts the hub with the agents that are remembered.
-pub(crate) fn start(agents: Agents, recorder: Recorder, metrics: Arc<Metrics>) -> HubHandle {
+pub(crate) fn start(
+    agents: Agents,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    routine: Routine,
+) -> HubHandle {
     let (sender, mailbox) = mpsc::channel(MAILBOX);
     for (name, _) in agents.iter() {
         metrics.agent_connected(name, false);
@@ -59,6 +67,7 @@ pub(crate) fn start(agents: Agents, recorder: Recorder, metrics: Arc<Metrics>) -
         orders: BTreeMap::new(),
         recorder,
         metrics,
+        routine,
     };
     tokio::spawn(hub.work(mailbox));
     HubHandle::new(sender)
@@ -72,14 +81,18 @@ struct Hub {
     orders: BTreeMap<Uuid, Uuid>,
     recorder: Recorder,
     metrics: Arc<Metrics>,
+    routine: Routine,
 }
 
 impl Hub {
     async fn work(mut self, mut mailbox: mpsc::Receiver<Event>) {
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.resume_routine(clock::now());
         loop {
-            let deadline = self.runs.next_deadline();
+            let now = clock::now();
+            let of_rounds = self.rounds_deadline(now);
+            let deadline = self.runs.next_deadline().into_iter().chain(of_rounds).min();
             tokio::select! {
                 event = mailbox.recv() => match event {
                     None => return,
@@ -95,6 +108,7 @@ impl Hub {
                     let now = clock::now();
                     let effects = self.runs.tick(now);
                     self.carry_out(effects, now);
+                    self.tick_rounds(now);
                 }
                 _ = sweep.tick() => self.cut_silent(clock::now()),
             }
@@ -108,12 +122,18 @@ impl Hub {
                 if let Some(name) = self.agents.heard(link, now) {
                     self.agents.pulse(link, pulse);
                     self.metrics.agent_pulse(&name, pulse);
+                    if let Some(schedule) = pulse.schedule {
+                        self.compare_checks(&name, schedule.sum);
+                    }
                 }
             }
             Event::AgentReported { link, order, report } => self.reported(link, order, report, now),
             Event::AgentDisconnected { link, why } => self.disconnected(link, &why, now),
             Event::AgentRemoved { name } => self.removed(&name, now),
-            Event::AgentPinned { name, labels } => self.agents.pinned(name, labels),
+            Event::AgentPinned { name, labels } => {
+                self.agents.pinned(name, labels);
+                self.agents_may_have_changed(now);
+            }
             Event::AgentCertified { name, ends } => self.agents.certified(name, ends),
             Event::AgentTurnedAway { name, peer, why } => {
                 self.agents.turned_away(&name, peer, why, Timestamp::now());
@@ -135,6 +155,16 @@ impl Hub {
                     local_credentials: agent.introduction.local_credentials.clone(),
                 });
                 let _ = reply.send(views.collect());
+            }
+            Event::ResultsKept(results) => self.results_kept(results, now),
+            Event::ChecksChanged { records, done } => {
+                self.checks_changed(records, now);
+                let _ = done.send(());
+            }
+            Event::CredentialsChanged(credentials) => self.credentials_changed(credentials, now),
+            Event::ChecksApplied { link, applied } => self.checks_applied(link, applied, now),
+            Event::CheckViews { reply } => {
+                let _ = reply.send(self.check_views());
             }
             Event::Stop { .. } => {}
         }
@@ -175,6 +205,7 @@ impl Hub {
         self.links.insert(link, outbound);
         self.metrics.agent_connected(&name, true);
         self.remember(&name);
+        self.check_in(&name, now);
     }
 
     fn reported(&mut self, link: LinkId, order: Uuid, report: Report, now: Instant) {
@@ -202,6 +233,7 @@ impl Hub {
             .runs
             .agent_lost(&name, &format!("the link was lost during the run: {why}"), now);
         self.carry_out(effects, now);
+        self.check_out(&name, now);
     }
 
     fn removed(&mut self, name: &AgentName, now: Instant) {
@@ -213,6 +245,7 @@ impl Hub {
                 .agent_lost(name, "the agent was removed during the run", now);
             self.carry_out(effects, now);
         }
+        self.strike_out(name, now);
         info!(agent = %name, "agent removed");
     }
 

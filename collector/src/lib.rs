@@ -8,6 +8,7 @@ mod agents;
 mod alerts;
 mod audit;
 pub mod ca;
+mod checks;
 mod clock;
 mod collector;
 pub mod config;
@@ -15,6 +16,7 @@ mod data_dir;
 mod error;
 mod hub;
 mod identity;
+mod intake;
 mod keeper;
 mod limits;
 #[doc(hidden)]

@@ -7,6 +7,7 @@ mod probes;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use parallax_model::finding::Verdict;
 use parallax_model::run::AgentSummary;
@@ -20,13 +21,20 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::agents::Pulse;
+use crate::rounds::RoundOutcome;
 use crate::runs::{OrderEnd, Rejection};
-use crate::store::CheckRecord;
+use crate::store::{CheckRecord, Committed};
 use probes::Probes;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Probe {
     probe: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Round {
+    check: String,
+    verdict: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -107,6 +115,9 @@ pub(crate) struct Metrics {
     messages_delayed: Family<Probe, Counter>,
     store_bytes: Gauge,
     notifications: Family<Notified, Counter>,
+    rounds: Family<Round, Counter>,
+    results: Counter,
+    results_duplicate: Counter,
     /// What of all this was lost, refused or cut, by what it was.
     drops: Mutex<BTreeMap<String, u64>>,
 }
@@ -138,6 +149,9 @@ impl Metrics {
             messages_delayed: Family::default(),
             store_bytes: Gauge::default(),
             notifications: Family::default(),
+            rounds: Family::default(),
+            results: Counter::default(),
+            results_duplicate: Counter::default(),
             drops: Mutex::default(),
         };
         metrics.register();
@@ -239,6 +253,21 @@ impl Metrics {
             "Tries to tell a receiver of an alert, by what became of them",
             self.notifications.clone(),
         );
+        registry.register(
+            "parallax_rounds",
+            "Rounds of checks that are over",
+            self.rounds.clone(),
+        );
+        registry.register(
+            "parallax_results",
+            "Results of checks that were stored",
+            self.results.clone(),
+        );
+        registry.register(
+            "parallax_results_duplicate",
+            "Results of checks that came once more",
+            self.results_duplicate.clone(),
+        );
     }
 
     /// The page in OpenMetrics text format.
@@ -324,6 +353,26 @@ impl Metrics {
             self.clock_offset
                 .get_or_create(&probe(agent))
                 .set(offset as f64 / 1e6);
+        }
+    }
+
+    /// A round is over and kept.
+    pub(crate) fn round_closed(&self, outcome: &RoundOutcome) {
+        let round = Round {
+            check: outcome.check.definition.name.to_string(),
+            verdict: outcome.verdict.as_str(),
+        };
+        self.rounds.get_or_create(&round).inc();
+        self.probes.round(outcome, Instant::now());
+    }
+
+    /// Results came and are kept.
+    pub(crate) fn results_kept(&self, committed: &Committed, count: u64) {
+        self.results
+            .inc_by(count.saturating_sub(committed.duplicates + committed.unknown));
+        self.results_duplicate.inc_by(committed.duplicates);
+        if committed.unknown > 0 {
+            self.dropped("results_unknown", committed.unknown);
         }
     }
 

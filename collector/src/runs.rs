@@ -139,6 +139,20 @@ impl Runs {
         self.note(id, effects)
     }
 
+    /// What vantage points saw by themselves is to be diagnosed.
+    pub(crate) fn adopt(
+        &mut self,
+        inquiry: Inquiry,
+        cast: &Cast,
+        seen: Vec<Observation>,
+        now: Instant,
+    ) -> Vec<Effect> {
+        let id = inquiry.run_id;
+        let (run, effects) = Run::adopted(inquiry, cast, seen, now);
+        self.live.insert(id, run);
+        self.note(id, effects)
+    }
+
     /// An agent says something about an order. Taken only from the agent that has the order.
     pub(crate) fn report(
         &mut self,

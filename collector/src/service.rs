@@ -20,6 +20,7 @@ use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::hub::HubHandle;
 use crate::identity::Admission;
+use crate::intake::Intake;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) checks: Arc<dyn CheckStore>,
     pub(crate) results: Arc<dyn ResultStore>,
+    pub(crate) intake: Intake,
     pub(crate) admission: Arc<Admission>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) audit: Audit,

@@ -1,5 +1,7 @@
 //! One run is one trace: the span of the call, and one for every order beneath it.
 
+mod round;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +29,9 @@ const ORDER: &str = "parallax.v1.AgentLink/Order";
 const CLIENT_ADDRESS: &str = "client.address";
 const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 
+/// The share of the rounds in which all is well that are traced, unless it is said otherwise.
+const HEALTHY_ROUNDS: f64 = 0.01;
+
 /// How long the last spans may take at a stop.
 const LAST_SPANS: Duration = Duration::from_secs(1);
 
@@ -34,6 +39,8 @@ const LAST_SPANS: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Telemetry {
     tracing: Tracing,
+    /// The share of the rounds in which all is well that are traced.
+    ratio: f64,
 }
 
 /// W3C Trace Context as an order carries it; empty when nothing is traced.
@@ -66,7 +73,10 @@ impl Telemetry {
         });
         let tracing =
             Tracing::start(service, destination).map_err(|error| StartError::Telemetry(error.to_string()))?;
-        Ok(Self { tracing })
+        Ok(Self {
+            tracing,
+            ratio: HEALTHY_ROUNDS,
+        })
     }
 
     /// Whether spans go anywhere.

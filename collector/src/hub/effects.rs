@@ -37,7 +37,7 @@ impl Hub {
                 }
                 Effect::Settled(settled) => self.recorder.record(Record::Login(settled)),
                 Effect::Tell { run, happening } => self.tell(run, happening),
-                Effect::Concluded(document) => self.concluded(document),
+                Effect::Concluded(document) => self.concluded(document, now),
             }
         }
     }
@@ -74,6 +74,7 @@ impl Hub {
         self.agents.disconnected(link, Timestamp::now());
         self.metrics.agent_connected(agent, false);
         self.remember(agent);
+        self.check_out(agent, now);
         self.runs
             .agent_lost(agent, "the agent did not read its orders; its link was cut", now)
     }
@@ -106,7 +107,10 @@ impl Hub {
         }
     }
 
-    fn concluded(&mut self, document: Box<RunDocument>) {
+    fn concluded(&mut self, document: Box<RunDocument>, now: Instant) {
+        let Err(document) = self.round_concluded(document, now) else {
+            return;
+        };
         self.metrics.run_concluded(document.verdict);
         info!(run = %document.run_id, verdict = %document.verdict, "{}", document.summary);
         if let Some(caller) = self.callers.remove(&document.run_id) {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_model::check::Chain;
 use parallax_model::credential::LocalCredential;
 use parallax_model::run::{AgentSummary, RunDocument};
 use parallax_model::selector::Selector;
@@ -14,7 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::agents::{Introduction, LinkId, Pulse, Selection};
+use crate::checks::{CheckView, CredentialsNow};
 use crate::runs::{Happening, Inquiry, LoginAnswer, Order, Report, Word};
+use crate::store::{CheckRecord, Fresh};
 use crate::telemetry::{RunTrace, TraceFields};
 
 /// Something that happened.
@@ -55,6 +59,22 @@ pub(crate) enum Event {
     CallerGone { run: Uuid },
     /// Somebody wants to know who is there.
     AgentsAsked { reply: oneshot::Sender<Vec<AgentView>> },
+    /// Results were stored whose rounds are not closed.
+    ResultsKept(Vec<Fresh>),
+    /// Checks were changed: these are all of them.
+    ChecksChanged {
+        records: Vec<Arc<CheckRecord>>,
+        done: oneshot::Sender<()>,
+    },
+    /// Credentials were changed, or what servers said of them: these are all of them.
+    CredentialsChanged(CredentialsNow),
+    /// An agent took an update of its checks.
+    ChecksApplied {
+        link: LinkId,
+        applied: v1::ChecksApplied,
+    },
+    /// Somebody wants to know how checks stand at the agents.
+    CheckViews { reply: oneshot::Sender<Vec<CheckView>> },
     /// The process is to end.
     Stop { done: oneshot::Sender<()> },
 }
@@ -129,6 +149,12 @@ pub(crate) enum ToAgent {
     Login { order: Uuid, answer: LoginAnswer },
     /// What the session said that one of its orders is synchronised with.
     Signal { order: Uuid, word: Box<Word> },
+    /// Repeat this.
+    Checks(Box<v1::ChecksUpdate>),
+    /// Results are stored.
+    ResultsKept { epoch: Uuid, chain: Chain, through: u64 },
+    /// Up to where the results of its spool are stored.
+    Resume(v1::SpoolResume),
     /// The collector stops; come back after so long.
     Draining(Duration),
     /// Last word: a newer connection took over.

@@ -1,11 +1,15 @@
 //! The hub, as others reach it.
 
+use std::sync::Arc;
+
 use parallax_model::selector::Selector;
 use parallax_model::vantage::AgentName;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{AgentView, Event, RunAsked};
 use crate::agents::Selection;
+use crate::checks::CheckView;
+use crate::store::CheckRecord;
 
 /// A way to the hub; any number of them.
 #[derive(Debug, Clone)]
@@ -68,6 +72,20 @@ impl HubHandle {
     /// Asks a question.
     pub(crate) async fn ask(&self, asked: RunAsked) -> Result<(), Stopping> {
         self.tell(Event::RunAsked(Box::new(asked))).await
+    }
+
+    /// Checks were changed; done once the agents that are there are told.
+    pub(crate) async fn checks_changed(&self, records: Vec<Arc<CheckRecord>>) -> Result<(), Stopping> {
+        let (done, told) = oneshot::channel();
+        self.tell(Event::ChecksChanged { records, done }).await?;
+        told.await.map_err(|_| Stopping)
+    }
+
+    /// How checks stand at the agents.
+    pub(crate) async fn check_views(&self) -> Result<Vec<CheckView>, Stopping> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Event::CheckViews { reply }).await?;
+        answer.await.map_err(|_| Stopping)
     }
 
     /// An agent was taken out.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_model::check::RunCheck;
 use parallax_model::credential::SealedSecret;
 use parallax_model::experiment::Experiment;
 use parallax_model::observation::Observation;
@@ -41,6 +42,8 @@ pub(crate) struct Inquiry {
     pub(crate) past: LoginPast,
     /// When it was asked.
     pub(crate) started_at: Timestamp,
+    /// The round that it is about; without one it was asked by hand.
+    pub(crate) check: Option<RunCheck>,
 }
 
 impl Inquiry {

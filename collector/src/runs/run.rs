@@ -1,5 +1,6 @@
 //! One question put to many agents, from the orders to the verdict.
 
+mod adopt;
 mod captures;
 mod common_start;
 mod conclusion;

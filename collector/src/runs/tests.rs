@@ -55,6 +55,7 @@ fn inquiry() -> Inquiry {
         before: None,
         past: LoginPast::default(),
         started_at: Timestamp::UNIX_EPOCH,
+        check: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod diff;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tracing::info;
 use super::control::question;
 use super::{Shared, peer};
 use crate::agents::Choice;
+use crate::checks::CheckAgent;
 use crate::peer::Peer;
 use crate::store::{CheckRecord, CheckWrite, HistoryAsked, ResultStore};
 use diff::{Plan, plan};
@@ -95,8 +96,17 @@ impl Checks for ChecksService {
             }
         }
         let mut rounds = self.shared.results.last_rounds().await?;
+        let mut views: BTreeMap<_, _> = self
+            .shared
+            .hub
+            .check_views()
+            .await?
+            .into_iter()
+            .map(|view| (view.check, view.agents))
+            .collect();
         let checks = records.iter().map(|record| v1::CheckInfo {
             last: rounds.remove(&record.id).map(Into::into),
+            agents: agents(views.remove(&record.id).unwrap_or_default()),
             ..info(record)
         });
         Ok(Response::new(v1::ListChecksResponse {
@@ -304,10 +314,12 @@ impl ChecksService {
         }
         let entry = self.shared.audit.begin(peer, call, subject).await?;
         let by = peer.spiffe.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.shared
+        let records = self
+            .shared
             .checks
             .write_checks(writes, by, Timestamp::now())
             .await?;
+        self.shared.hub.checks_changed(records).await?;
         info!(call, subject, "checks changed");
         entry.end("done", "").await;
         Ok(())
@@ -388,6 +400,16 @@ fn info(record: &CheckRecord) -> v1::CheckInfo {
         changed_by: record.changed_by.clone(),
         ..v1::CheckInfo::default()
     }
+}
+
+fn agents(agents: Vec<CheckAgent>) -> Vec<v1::CheckAgent> {
+    let one = |agent: CheckAgent| v1::CheckAgent {
+        agent: agent.agent.into(),
+        state: agent.state.as_str().to_owned(),
+        note: agent.note,
+        last_result_us: agent.last_result.map_or(0, Timestamp::as_microsecond),
+    };
+    agents.into_iter().map(one).collect()
 }
 
 fn no_such(name: &str) -> Status {

@@ -148,6 +148,7 @@ impl Control for ControlService {
             own_credential: question.own_credential,
             client_identities: question.client_identities,
             started_at: Timestamp::now(),
+            check: None,
         };
         let (live, happenings) = mpsc::channel(LIVE);
         let (conclusion, concluded) = oneshot::channel();

@@ -12,7 +12,8 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Shared, peer};
-use crate::hub::AgentView;
+use crate::checks::CredentialsNow;
+use crate::hub::{AgentView, Event};
 use crate::store::{Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy};
 
 /// Characters of a name, a host or a user.
@@ -50,6 +51,7 @@ impl Credentials for CredentialsService {
             )));
         }
         entry.end("done", &format!("sealed to {copies} agents")).await;
+        self.tell_checks().await?;
         Ok(Response::new(v1::SetCredentialResponse {}))
     }
 
@@ -84,6 +86,7 @@ impl Credentials for CredentialsService {
             return Err(Status::not_found(format!("there is no credential {name}")));
         }
         entry.end("done", "").await;
+        self.tell_checks().await?;
         Ok(Response::new(v1::RemoveCredentialResponse {}))
     }
 
@@ -105,11 +108,19 @@ impl Credentials for CredentialsService {
                 .await?;
         }
         entry.end("done", if closed { "" } else { "none was open" }).await;
+        self.tell_checks().await?;
         Ok(Response::new(v1::CloseCircuitResponse { closed }))
     }
 }
 
 impl CredentialsService {
+    /// The checks that log in do so with what is kept now.
+    async fn tell_checks(&self) -> Result<(), Status> {
+        let credentials = CredentialsNow::read(self.0.store.as_ref()).await?;
+        let changed = Event::CredentialsChanged(credentials);
+        Ok(self.0.hub.tell(changed).await?)
+    }
+
     /// Whose secrets a name stands for: one that is kept here, else those that agents keep by themselves.
     async fn accounts(&self, name: &str) -> Result<Vec<Account>, Status> {
         if let Some(kept) = self.0.store.credential(name.to_owned()).await? {

@@ -1,5 +1,6 @@
 //! The agents' streams: wire messages in, events for the hub; words of the hub out.
 
+mod routine;
 mod word;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +51,9 @@ const CAPABILITIES_AT_MOST: usize = 256;
 const CREDENTIALS_AT_MOST: usize = 64;
 const CREDENTIAL_TEXT_AT_MOST: usize = 1012;
 const TEXT_AT_MOST: usize = 256;
+
+/// Checks that an agent may repeat.
+const CHECKS_AT_MOST: usize = 4096;
 
 /// What one session says to another is a name or a reason; more bytes than this are neither.
 const WORD_AT_MOST: usize = 1024;
@@ -118,6 +122,7 @@ impl Link {
         let answers = sender.downgrade();
         let _ = sender.try_send(ToAgent::Welcome(welcome));
         let (alive, cut) = oneshot::channel();
+        let epoch = introduction.spool;
         let connected = AgentConnected {
             name: self.name.clone(),
             link: self.id,
@@ -134,9 +139,10 @@ impl Link {
         }
         self.look_again().await;
         self.certified_by_others().await;
+        self.resume(epoch, &answers).await;
         tokio::select! {
             _ = cut => {}
-            why = self.listen(&mut inbound, &answers) => {
+            why = self.listen(&mut inbound, &answers, epoch) => {
                 let gone = Event::AgentDisconnected { link: self.id, why };
                 let _ = self.shared.hub.tell(gone).await;
             }
@@ -169,6 +175,7 @@ impl Link {
         &self,
         inbound: &mut Streaming<v1::AgentMessage>,
         answers: &mpsc::WeakSender<ToAgent>,
+        epoch: Option<Uuid>,
     ) -> String {
         let mut room = Bucket::new(MESSAGES);
         let mut lost = 0;
@@ -190,6 +197,8 @@ impl Link {
                         rtt_us: beat.rtt_us,
                         wall_offset_us: beat.wall_offset_us,
                         probes_in_flight: beat.probes_in_flight,
+                        spool: beat.spool.and_then(|spool| spool.try_into().ok()),
+                        schedule: beat.schedule.map(Into::into),
                     };
                     let dropped = beat.reports_dropped.saturating_sub(lost);
                     self.shared.metrics.agent_reports_dropped(&self.name, dropped);
@@ -204,6 +213,14 @@ impl Link {
                     }
                     Event::AgentPulse { link: self.id, pulse }
                 }
+                Some(FromAgent::Results(batch)) => {
+                    self.results(batch, epoch, answers).await;
+                    continue;
+                }
+                Some(FromAgent::ChecksApplied(applied)) => Event::ChecksApplied {
+                    link: self.id,
+                    applied: routine::bounded(applied),
+                },
                 Some(message) => match self.report(message) {
                     Some((order, report)) => Event::AgentReported {
                         link: self.id,
@@ -332,7 +349,8 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
             .iter()
             .all(|capability| capability.len() <= TEXT_AT_MOST)
         && hello.local_credentials.len() <= CREDENTIALS_AT_MOST
-        && hello.local_credentials.iter().all(fits_the_list);
+        && hello.local_credentials.iter().all(fits_the_list)
+        && hello.checks.len() <= CHECKS_AT_MOST;
     if !fits {
         return Err("the hello is larger than any agent's".to_owned());
     }
@@ -343,6 +361,8 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
         sealing_key: hello.sealing_key,
         instance: hello.instance_id,
         local_credentials: hello.local_credentials.into_iter().map(Into::into).collect(),
+        checks: routine::known(&hello.checks)?,
+        spool: routine::epoch(&hello.spool_epoch)?,
         continues: hello.continues,
     })
 }

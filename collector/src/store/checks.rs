@@ -1,7 +1,5 @@
 //! Checks as they are kept.
 
-#![allow(dead_code, reason = "the service and the hub follow")]
-
 use std::sync::Arc;
 
 use jiff::Timestamp;

@@ -44,7 +44,7 @@ pub(crate) struct KeptCredential {
 }
 
 /// Whose secret it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Account {
     pub(crate) host: String,
     pub(crate) user: String,

@@ -1,6 +1,6 @@
 //! What agents saw on their own, and the rounds it makes.
 
-#![allow(dead_code, reason = "the hub and the service follow")]
+#![allow(dead_code, reason = "what is usual is asked for by the alerts, which follow")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -67,7 +67,7 @@ impl Run {
                 .unwrap_or_default(),
             experiments: self.records.all(),
             captures: self.captures.all(),
-            check: None,
+            check: self.inquiry.check.clone(),
             vantages: observations,
             verdict,
             summary,

@@ -60,6 +60,17 @@ pub(super) fn to_wire(word: ToAgent, clock: Clock) -> Result<v1::CollectorMessag
             })
         }
         ToAgent::Signal { order, word } => Message::Signal(signal(order, *word)),
+        ToAgent::Checks(update) => Message::Checks(*update),
+        ToAgent::ResultsKept {
+            epoch,
+            chain,
+            through,
+        } => Message::ResultsKept(v1::ResultsKept {
+            spool_epoch: epoch.into_bytes().to_vec(),
+            chain: chain.to_string(),
+            through,
+        }),
+        ToAgent::Resume(resume) => Message::Resume(resume),
         ToAgent::Draining(delay) => Message::Draining(v1::Draining {
             reconnect_after_ms: milliseconds(delay),
         }),

@@ -102,6 +102,8 @@ fn read(row: &SqliteRow) -> Result<AgentRecord, StoreError> {
             sealing_key: row.try_get("sealing_key")?,
             instance: String::new(),
             local_credentials: Vec::new(),
+            checks: Vec::new(),
+            spool: None,
             continues: false,
         },
         last_seen: last_seen.map(read_time).transpose()?,

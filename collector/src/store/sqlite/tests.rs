@@ -50,6 +50,8 @@ fn agent(name: &str) -> AgentRecord {
             sealing_key: vec![1, 2, 3],
             instance: String::new(),
             local_credentials: Vec::new(),
+            checks: Vec::new(),
+            spool: None,
             continues: false,
         },
         last_seen: Some(Timestamp::from_microsecond(1_700_000_000_000_000).unwrap()),

@@ -1,0 +1,169 @@
+//! Whom a check goes to, and in which form.
+
+use std::collections::BTreeMap;
+
+use parallax_model::check::Assignment;
+use parallax_model::vantage::AgentName;
+use parallax_proto::convert::digest;
+use parallax_proto::v1;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::logins::Login;
+use super::{Checks, Face};
+use crate::store::CheckRecord;
+
+/// Everybody whom a check is for.
+#[derive(Debug, Default)]
+pub(super) struct Placement {
+    pub(super) places: BTreeMap<AgentName, Place>,
+}
+
+/// How a check stands with an agent that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The agent repeats it, with or without a link.
+    Runs,
+    /// It must wait, in words.
+    Withheld(String),
+    /// The agent can't, in words.
+    Unable(String),
+}
+
+impl Place {
+    pub(super) const fn runs(&self) -> bool {
+        matches!(self, Self::Runs)
+    }
+}
+
+impl Checks {
+    /// Decides for every check anew.
+    pub(super) fn place(&mut self) {
+        self.placements = self
+            .records
+            .values()
+            .map(|record| (record.id, self.placement(record)))
+            .collect();
+    }
+
+    /// What an agent is to repeat.
+    pub(super) fn assignments(&self, agent: &AgentName) -> BTreeMap<Uuid, v1::CheckAssignment> {
+        let its = self
+            .placements
+            .iter()
+            .filter(|(_, placement)| placement.places.get(agent).is_some_and(Place::runs));
+        its.filter_map(|(check, _)| {
+            let record = self.records.get(check)?;
+            Some((*check, self.assignment(record, agent)))
+        })
+        .collect()
+    }
+
+    /// The login of a check at an agent, where it has one there.
+    pub(super) fn login_of(&self, record: &CheckRecord, agent: &AgentName) -> Option<Login> {
+        let credential = record.definition.credential.as_deref()?;
+        let face = self.faces.get(agent)?;
+        let host = record.definition.spec.target.host.to_string();
+        self.logins.login(credential, &host, agent, face)
+    }
+
+    fn assignment(&self, record: &CheckRecord, agent: &AgentName) -> v1::CheckAssignment {
+        let definition = &record.definition;
+        let mut assignment = Assignment {
+            check: record.id,
+            digest: 0,
+            name: definition.name.clone(),
+            version: record.version,
+            spec: definition.spec.clone(),
+            every: definition.every,
+            together: definition.together,
+            secret: None,
+            credential: None,
+            login_cleared: false,
+        };
+        if let Some(login) = self.login_of(record, agent) {
+            login.put_into(&mut assignment);
+            assignment.login_cleared = true;
+        }
+        let mut wire = v1::CheckAssignment::from(assignment);
+        wire.digest = digest(&wire);
+        wire
+    }
+
+    /// Of those that are able, so many as the limit says, always the same ones while they are known.
+    fn placement(&self, record: &CheckRecord) -> Placement {
+        if record.paused {
+            return Placement::default();
+        }
+        let definition = &record.definition;
+        let mut places = BTreeMap::new();
+        let mut able: Vec<([u8; 32], &AgentName)> = Vec::new();
+        for (agent, face) in &self.faces {
+            if !definition.from.matches(agent.as_str(), &face.labels) {
+                continue;
+            }
+            match self.obstacle(record, agent, face) {
+                Some(why) => {
+                    places.insert(agent.clone(), Place::Unable(why));
+                }
+                None => able.push((rank(record.id, agent), agent)),
+            }
+        }
+        able.sort_unstable();
+        if let Some(limit) = definition.limit.and_then(|limit| usize::try_from(limit).ok()) {
+            able.truncate(limit);
+            if able.len() == limit {
+                places.clear();
+            }
+        }
+        let able: Vec<&AgentName> = able.into_iter().map(|(_, agent)| agent).collect();
+        let standing = self.standing(record, &able);
+        places.extend(able.into_iter().cloned().zip(standing));
+        Placement { places }
+    }
+
+    fn obstacle(&self, record: &CheckRecord, agent: &AgentName, face: &Face) -> Option<String> {
+        if !face.able {
+            return Some("the agent does not know how to repeat checks".to_owned());
+        }
+        let credential = record.definition.credential.as_deref()?;
+        let host = record.definition.spec.target.host.to_string();
+        match self.logins.login(credential, &host, agent, face) {
+            Some(_) => None,
+            None => Some(self.logins.why_not(credential, &host, agent)),
+        }
+    }
+
+    /// One agent alone tries a secret that no server took yet: a wrong one is not tried by all.
+    fn standing(&self, record: &CheckRecord, able: &[&AgentName]) -> Vec<Place> {
+        if record.definition.credential.is_none() {
+            return vec![Place::Runs; able.len()];
+        }
+        let connected = |agent: &AgentName| self.faces.get(agent).is_some_and(|face| face.connected);
+        let lead = able.iter().find(|agent| connected(agent));
+        able.iter()
+            .map(|agent| {
+                let Some(login) = self.login_of(record, agent) else {
+                    return Place::Unable("its credential is gone".to_owned());
+                };
+                if let Some(why) = self.logins.withheld(&login) {
+                    return Place::Withheld(why);
+                }
+                let cleared = record.cleared == login.generation();
+                match lead {
+                    _ if cleared => Place::Runs,
+                    Some(lead) if lead == agent => Place::Runs,
+                    Some(lead) => Place::Withheld(format!("{lead} tries the secret first")),
+                    None => Place::Withheld("nobody who could try the secret first is connected".to_owned()),
+                }
+            })
+            .collect()
+    }
+}
+
+fn rank(check: Uuid, agent: &AgentName) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(check.as_bytes());
+    hasher.update(agent.as_str().as_bytes());
+    hasher.finalize().into()
+}

@@ -1,0 +1,251 @@
+//! What checks log in with, and what servers said of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parallax_model::check::{Assignment, CheckResult};
+use parallax_model::credential::{Mechanism, SealedSecret};
+use parallax_model::spec::LoginSpec;
+use parallax_model::stage::{Outcome, StageName};
+use parallax_model::vantage::AgentName;
+use uuid::Uuid;
+
+use super::Face;
+use crate::store::{Account, CheckRecord, CircuitRecord, KeptCredential, OWN_GENERATION, Store, StoreError};
+
+/// Every credential that is kept, and which of them a server turned down.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CredentialsNow {
+    pub(crate) secrets: Vec<KnownSecret>,
+}
+
+/// A credential, and that it was turned down if it was.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownSecret {
+    pub(crate) kept: KeptCredential,
+    pub(crate) circuit: Option<CircuitRecord>,
+}
+
+impl CredentialsNow {
+    /// Asks the store.
+    pub(crate) async fn read(store: &dyn Store) -> Result<Self, StoreError> {
+        let mut secrets = Vec::new();
+        for kept in store.credentials().await? {
+            let account = Account {
+                host: kept.credential.host.clone(),
+                user: kept.credential.user.clone(),
+                credential: kept.credential.name.clone(),
+                generation: kept.credential.generation.to_string(),
+            };
+            let circuit = store.circuit(account).await?.filter(|circuit| !circuit.closed);
+            secrets.push(KnownSecret { kept, circuit });
+        }
+        Ok(Self { secrets })
+    }
+}
+
+/// A login, as one agent makes it.
+#[derive(Debug, Clone)]
+pub(crate) enum Login {
+    /// With a secret that is kept here, sealed to the agent.
+    Sealed {
+        account: Account,
+        mechanism: Option<Mechanism>,
+        anchors: Vec<Vec<u8>>,
+        secret: Box<SealedSecret>,
+    },
+    /// With one that the agent keeps by itself.
+    Own { account: Account },
+}
+
+impl Login {
+    pub(super) const fn account(&self) -> &Account {
+        match self {
+            Self::Sealed { account, .. } | Self::Own { account } => account,
+        }
+    }
+
+    pub(super) fn generation(&self) -> &str {
+        &self.account().generation
+    }
+
+    /// What the agent needs for it.
+    pub(super) fn put_into(self, assignment: &mut Assignment) {
+        let user = self.account().user.clone();
+        let (mechanism, anchors) = match self {
+            Self::Sealed {
+                mechanism,
+                anchors,
+                secret,
+                ..
+            } => {
+                assignment.secret = Some(*secret);
+                (mechanism, anchors)
+            }
+            Self::Own { account } => {
+                assignment.credential = Some(account.credential);
+                (None, Vec::new())
+            }
+        };
+        assignment.spec.login = Some(LoginSpec { user, mechanism });
+        assignment.spec.anchors = anchors;
+    }
+}
+
+/// What a result says of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LoginWord {
+    /// The server took it for the first time.
+    Accepted { check: Uuid, generation: String },
+    /// The server turned it down.
+    Rejected {
+        run: Uuid,
+        agent: AgentName,
+        account: Account,
+        how: String,
+    },
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct Logins {
+    secrets: BTreeMap<String, KnownSecret>,
+    /// Accounts that were turned down since they were last read from the store.
+    rejected: BTreeMap<Account, String>,
+}
+
+impl Logins {
+    pub(super) fn new(credentials: CredentialsNow) -> Self {
+        let mut logins = Self::default();
+        logins.changed(credentials);
+        logins
+    }
+
+    /// An operator changed something: what was turned down before may be tried if the store says so.
+    pub(super) fn changed(&mut self, credentials: CredentialsNow) {
+        self.secrets = credentials
+            .secrets
+            .into_iter()
+            .map(|known| (known.kept.credential.name.clone(), known))
+            .collect();
+        self.rejected.clear();
+    }
+
+    /// Forgets what no check is about.
+    pub(super) fn only(&mut self, records: &BTreeMap<Uuid, Arc<CheckRecord>>) {
+        let used: BTreeSet<&str> = records
+            .values()
+            .filter_map(|record| record.definition.credential.as_deref())
+            .collect();
+        self.rejected
+            .retain(|account, _| used.contains(account.credential.as_str()));
+    }
+
+    /// How an agent logs in with a credential. One that is kept here goes before those that agents keep themselves.
+    pub(super) fn login(
+        &self,
+        credential: &str,
+        host: &str,
+        agent: &AgentName,
+        face: &Face,
+    ) -> Option<Login> {
+        let Some(known) = self.secrets.get(credential) else {
+            let own = face
+                .own_credentials
+                .iter()
+                .find(|own| own.name == credential && own.host == host)?;
+            let account = Account {
+                host: host.to_owned(),
+                user: own.user.clone(),
+                credential: credential.to_owned(),
+                generation: OWN_GENERATION.to_owned(),
+            };
+            return Some(Login::Own { account });
+        };
+        let kept = &known.kept.credential;
+        let copy = known.kept.copies.iter().find(|copy| copy.agent == *agent)?;
+        if kept.host != host || copy.key != face.sealing_key {
+            return None;
+        }
+        Some(Login::Sealed {
+            account: Account {
+                host: host.to_owned(),
+                user: kept.user.clone(),
+                credential: credential.to_owned(),
+                generation: kept.generation.to_string(),
+            },
+            mechanism: Mechanism::known(&kept.mechanism),
+            anchors: kept.anchors.clone(),
+            secret: Box::new(copy.secret.clone()),
+        })
+    }
+
+    /// Why it can't.
+    pub(super) fn why_not(&self, credential: &str, host: &str, agent: &AgentName) -> String {
+        match self.secrets.get(credential) {
+            None => format!("there is no credential {credential} for {host}"),
+            Some(known) if known.kept.credential.host != host => {
+                let its_host = &known.kept.credential.host;
+                format!("the credential {credential} is for {its_host}, and not for {host}")
+            }
+            Some(_) => format!(
+                "the credential {credential} is not sealed to this agent: ctl credential set {credential} --add --from {agent}"
+            ),
+        }
+    }
+
+    /// Why nobody may try it.
+    pub(super) fn withheld(&self, login: &Login) -> Option<String> {
+        let account = login.account();
+        let retry = format!("put it right, or: ctl credential retry {}", account.credential);
+        if let Some(how) = self.rejected.get(account) {
+            return Some(format!("the server turned the secret down ({how}); {retry}"));
+        }
+        let circuit = self.secrets.get(&account.credential)?.circuit.as_ref()?;
+        (circuit.account == *account).then(|| {
+            let (agent, at) = (&circuit.agent, circuit.opened_at);
+            format!("the secret was rejected for {agent} on {at:.0}; {retry}")
+        })
+    }
+
+    /// What a result says of the secret, where that is news.
+    pub(super) fn heard(
+        &mut self,
+        record: &CheckRecord,
+        login: &Login,
+        agent: &AgentName,
+        result: &CheckResult,
+    ) -> Option<LoginWord> {
+        let account = login.account();
+        let attempts = result.observation.attempts.iter();
+        let logins = attempts
+            .filter(|attempt| attempt.by.is_none())
+            .flat_map(|attempt| &attempt.stages)
+            .filter(|stage| stage.name == StageName::Authenticate);
+        let mut accepted = false;
+        for stage in logins {
+            match &stage.outcome {
+                Outcome::Ok | Outcome::Degraded(_) => accepted = true,
+                Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
+                    // An old result may be about an older secret; the digest says which form was carried out.
+                    if self.rejected.contains_key(account) {
+                        return None;
+                    }
+                    let how = fault.kind.as_str().to_owned();
+                    self.rejected.insert(account.clone(), how.clone());
+                    return Some(LoginWord::Rejected {
+                        run: result.run_id,
+                        agent: agent.clone(),
+                        account: account.clone(),
+                        how,
+                    });
+                }
+                Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => {}
+            }
+        }
+        (accepted && record.cleared != account.generation).then(|| LoginWord::Accepted {
+            check: record.id,
+            generation: account.generation.clone(),
+        })
+    }
+}

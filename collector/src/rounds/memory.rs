@@ -1,0 +1,122 @@
+//! What a check remembers from round to round.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use parallax_model::fault::FaultKind;
+use parallax_model::finding::Verdict;
+use parallax_model::observation::{Observation, VantageOutcome};
+use parallax_model::round::RoundSummary;
+use parallax_model::run::RunRef;
+use parallax_model::stage::StageName;
+use parallax_model::vantage::AgentName;
+
+use super::VantagePart;
+use crate::runs::LastGood;
+
+/// How often a round in which all is well is kept whole.
+const SAMPLE_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
+/// Of trouble that lasts, every so many rounds are kept whole and looked into again, after so many first ones.
+const AGAIN: u32 = 10;
+
+/// What is known of a check from before the collector started.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    pub(crate) last: Option<RoundSummary>,
+    pub(crate) good: Option<LastGood>,
+}
+
+/// Who had which trouble.
+pub(super) type Trouble = BTreeMap<AgentName, (VantageOutcome, Option<(StageName, FaultKind)>)>;
+
+/// What a check remembers.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    trouble: Trouble,
+    /// Rounds one after another in which something was wrong.
+    bad: u32,
+    sampled_at: Option<Timestamp>,
+    pub(super) good: Option<LastGood>,
+}
+
+/// How a round stands to those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Something is wrong, at somebody, that was not wrong in the round before.
+    pub(super) new_trouble: bool,
+    /// It is worth experiments.
+    pub(super) look_into: bool,
+    /// It is kept whole.
+    pub(super) keep: bool,
+    /// It is the first of an incident, or of a time in which all is well.
+    pub(super) first: bool,
+}
+
+impl Memory {
+    pub(super) fn restored(restored: Restored) -> Self {
+        let was_bad = restored.last.is_some_and(|last| last.verdict != Verdict::Healthy);
+        Self {
+            bad: u32::from(was_bad),
+            good: restored.good,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in what a round that was closed in its time saw.
+    pub(super) fn judge(&mut self, parts: &[VantagePart], starts_at: Timestamp) -> Standing {
+        let trouble = trouble(parts);
+        if trouble.is_empty() {
+            return self.well(starts_at);
+        }
+        let new_trouble = trouble
+            .iter()
+            .any(|(agent, what)| self.trouble.get(agent) != Some(what));
+        let first = self.bad == 0;
+        let again = self.bad < AGAIN || self.bad % AGAIN == 0;
+        let look_into = new_trouble || self.bad % AGAIN == 0;
+        self.bad = self.bad.saturating_add(1);
+        self.trouble = trouble;
+        Standing {
+            new_trouble,
+            look_into,
+            keep: new_trouble || again,
+            first,
+        }
+    }
+
+    fn well(&mut self, starts_at: Timestamp) -> Standing {
+        let after_trouble = self.bad > 0;
+        self.bad = 0;
+        self.trouble.clear();
+        let due = self
+            .sampled_at
+            .is_none_or(|at| starts_at.duration_since(at) >= SAMPLE_EVERY);
+        let keep = after_trouble || due;
+        if keep {
+            self.sampled_at = Some(starts_at);
+        }
+        Standing {
+            new_trouble: false,
+            look_into: false,
+            keep,
+            first: keep,
+        }
+    }
+
+    /// This is how the target is when all is well.
+    pub(super) fn was_good(&mut self, run: RunRef, seen: &[Observation]) {
+        self.good = Some(LastGood {
+            runs: vec![(run, seen.to_vec())],
+        });
+    }
+}
+
+/// Who saw something wrong. Who is away, or did not run it, saw nothing.
+fn trouble(parts: &[VantagePart]) -> Trouble {
+    parts
+        .iter()
+        .filter(|part| part.outcome != VantageOutcome::Ok)
+        .map(|part| (part.agent.clone(), (part.outcome, part.failed)))
+        .collect()
+}
