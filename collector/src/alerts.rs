@@ -17,6 +17,7 @@ mod rules;
 mod said;
 #[cfg(test)]
 mod tests;
+pub(crate) mod usual;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,6 @@ use parallax_model::vantage::AgentName;
 use tracing::warn;
 use uuid::Uuid;
 
-#[allow(unused_imports, reason = "the hub follows")]
 pub(crate) use change::{AlertChanges, KeptAlert, Notice};
 
 use crate::rounds::RoundOutcome;
@@ -128,11 +128,6 @@ impl Alerts {
             receivers,
             at: now,
         }
-    }
-
-    /// Who is told from now on.
-    pub(crate) fn set_receivers(&mut self, receivers: Vec<String>) {
-        self.receivers = receivers;
     }
 
     /// Takes what happened. The answer is to be kept, with the round if it was one.

@@ -11,17 +11,19 @@ use jiff::Timestamp;
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::run::RunTarget;
 use parallax_model::vantage::AgentName;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 use tower::service_fn;
 use tracing::warn;
 
 use crate::agents::{Agent, Agents, Papers};
+use crate::alerts::deliver::{self, Delivery};
+use crate::alerts::{Alerts, usual};
 use crate::audit::Audit;
 use crate::checks::{Checks, CredentialsNow};
 use crate::clock::{self, Clock};
-use crate::config::Config;
+use crate::config::{Alerting, Config};
 use crate::data_dir::DataDir;
 use crate::error::StartError;
 use crate::hub::closing::{Closing, ClosingParts};
@@ -37,7 +39,7 @@ use crate::relay::Relay;
 use crate::rounds::{Now, Restored, Rounds};
 use crate::server::{self, Acceptor, Connection};
 use crate::service::Shared;
-use crate::store::{CheckStore, ResultStore, Sqlite, Store, StoreError};
+use crate::store::{AlertStore, CheckStore, ResultStore, Sqlite, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::web::Page;
 
@@ -105,6 +107,7 @@ impl Collector {
             Arc::clone(&admission),
             telemetry,
             config.otlp_endpoint.as_deref(),
+            &config.alerting,
         )
         .await?;
         let listen_addr = grpc.local_addr().ok();
@@ -126,6 +129,8 @@ impl Collector {
             parts.shared.clone(),
             config.data_dir.clone(),
         )));
+        let learning = usual::learn(Arc::clone(&parts.shared.results), parts.shared.hub.clone());
+        parts.helpers.push(tokio::spawn(learning));
         parts.helpers.push(tokio::spawn(keeper::keep(
             Arc::clone(&parts.shared.results),
             config.retention,
@@ -153,7 +158,14 @@ impl Collector {
             .map_err(|error| StartError::Identity(error.to_string()))?;
         let telemetry = Telemetry::start(options.otlp_endpoint.as_deref(), &admission.fingerprint())?;
         let endpoint = options.otlp_endpoint.as_deref();
-        let parts = Parts::assemble(store, Arc::new(admission), telemetry, endpoint).await?;
+        let parts = Parts::assemble(
+            store,
+            Arc::new(admission),
+            telemetry,
+            endpoint,
+            &Alerting::default(),
+        )
+        .await?;
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         Ok((parts.serve(incoming), Connector { connections }))
     }
@@ -239,6 +251,7 @@ impl Parts {
         admission: Arc<Admission>,
         telemetry: Telemetry,
         otlp_endpoint: Option<&str>,
+        alerting: &Alerting,
     ) -> Result<Self, StartError> {
         let store: Arc<dyn Store> = Arc::clone(&sqlite) as Arc<dyn Store>;
         let metrics = Arc::new(Metrics::new());
@@ -251,15 +264,24 @@ impl Parts {
         };
         let agents = remembered(store.as_ref()).await?;
         let (recorder, writing) = Recorder::start(Arc::clone(&store), Arc::clone(&metrics));
-        let told = Arc::new(Notify::new());
+        let alerts: Arc<dyn AlertStore> = Arc::clone(&sqlite) as Arc<dyn AlertStore>;
+        alerts
+            .keep_receivers(deliver::queue_names(alerting))
+            .await
+            .map_err(unreadable)?;
+        let (delivery, telling) =
+            Delivery::start(alerting, &alerts, &metrics).map_err(StartError::Alerting)?;
         let (closing, closing_rounds) = Closing::start(ClosingParts {
             results: Arc::clone(&sqlite) as Arc<dyn ResultStore>,
             checks: Arc::clone(&sqlite) as Arc<dyn CheckStore>,
             telemetry: telemetry.clone(),
             metrics: Arc::clone(&metrics),
-            told: Arc::clone(&told),
+            alerts: Arc::clone(&alerts),
+            delivery: delivery.clone(),
         });
-        let routine = routine(&sqlite, closing, telemetry.on())
+        let kept = alerts.kept().await.map_err(unreadable)?;
+        let known = Alerts::restored(kept, delivery.names(), Timestamp::now());
+        let routine = routine(&sqlite, closing, known, telemetry.on())
             .await
             .map_err(unreadable)?;
         let hub = hub::start(agents, recorder, Arc::clone(&metrics), routine);
@@ -272,6 +294,9 @@ impl Parts {
             checks: sqlite,
             results,
             intake,
+            alerts,
+            alerting: Arc::new(alerting.clone()),
+            delivery,
             admission,
             connections: Arc::default(),
             metrics,
@@ -286,7 +311,7 @@ impl Parts {
             recorder: writing,
             rounds: [taking_in, closing_rounds],
             relay: relaying,
-            helpers: Vec::new(),
+            helpers: telling,
         })
     }
 
@@ -329,7 +354,12 @@ fn unreadable(error: StoreError) -> StartError {
 }
 
 /// The checks, and their rounds as they stood.
-async fn routine(sqlite: &Sqlite, closing: Closing, traced: bool) -> Result<Routine, StoreError> {
+async fn routine(
+    sqlite: &Sqlite,
+    closing: Closing,
+    alerts: Alerts,
+    traced: bool,
+) -> Result<Routine, StoreError> {
     let records = sqlite.checks().await?;
     let credentials = CredentialsNow::read(sqlite).await?;
     let mut last_rounds = sqlite.last_rounds().await?;
@@ -350,6 +380,7 @@ async fn routine(sqlite: &Sqlite, closing: Closing, traced: bool) -> Result<Rout
         rounds: Rounds::restored(records.iter().cloned(), restored, now),
         checks: Checks::restored(records, credentials),
         closing,
+        alerts,
         open: sqlite.open_results().await?,
         traced,
     })

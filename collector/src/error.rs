@@ -45,6 +45,9 @@ pub enum StartError {
     /// The page can't be guarded as it must be.
     #[error("page: {0}")]
     Page(String),
+    /// Nobody can be told of alerts as it is configured.
+    #[error("alerting: {0}")]
+    Alerting(String),
     /// Spans can't be sent.
     #[error("telemetry: {0}")]
     Telemetry(String),

@@ -4,6 +4,7 @@
 //! `agents` and `runs`; what they want done is carried out here. The hub never waits for anybody: a reader that is
 //! too slow for its own queue pays for it alone.
 
+mod alerting;
 pub(crate) mod closing;
 mod effects;
 mod event;
@@ -29,6 +30,7 @@ pub(crate) use recorder::{Record, Recorder};
 pub(crate) use routine::Routine;
 
 use crate::agents::{Agent, Agents, LinkId};
+use crate::alerts::AlertEvent;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::runs::{Cast, Participant, Report, Runs, Watcher, longest};
@@ -91,8 +93,11 @@ impl Hub {
         self.resume_routine(clock::now());
         loop {
             let now = clock::now();
-            let of_rounds = self.rounds_deadline(now);
-            let deadline = self.runs.next_deadline().into_iter().chain(of_rounds).min();
+            let others = self
+                .rounds_deadline(now)
+                .into_iter()
+                .chain(self.alerts_deadline(now));
+            let deadline = self.runs.next_deadline().into_iter().chain(others).min();
             tokio::select! {
                 event = mailbox.recv() => match event {
                     None => return,
@@ -109,6 +114,7 @@ impl Hub {
                     let effects = self.runs.tick(now);
                     self.carry_out(effects, now);
                     self.tick_rounds(now);
+                    self.tick_alerts();
                 }
                 _ = sweep.tick() => self.cut_silent(clock::now()),
             }
@@ -163,6 +169,11 @@ impl Hub {
             }
             Event::CredentialsChanged(credentials) => self.credentials_changed(credentials, now),
             Event::ChecksApplied { link, applied } => self.checks_applied(link, applied, now),
+            Event::AlertsAsked { all, reply } => {
+                let _ = reply.send(self.routine.alerts.list(all, Timestamp::now()));
+            }
+            Event::SilencesChanged(silences) => self.alert(AlertEvent::Silences(silences)),
+            Event::UsualChanged(usual) => self.alert(AlertEvent::Baselines(usual)),
             Event::CheckViews { reply } => {
                 let _ = reply.send(self.check_views());
             }

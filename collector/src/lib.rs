@@ -4,7 +4,6 @@
 //! certificate, over pipes inside another program.
 
 mod agents;
-#[allow(dead_code, reason = "the hub follows")]
 mod alerts;
 mod audit;
 pub mod ca;

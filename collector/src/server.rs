@@ -17,6 +17,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
 use parallax_proto::v1::access_server::AccessServer;
 use parallax_proto::v1::agent_link_server::AgentLinkServer;
+use parallax_proto::v1::alerts_server::AlertsServer;
 use parallax_proto::v1::checks_server::ChecksServer;
 use parallax_proto::v1::control_server::ControlServer;
 use parallax_proto::v1::credentials_server::CredentialsServer;
@@ -35,6 +36,7 @@ pub(crate) use term::Term;
 
 use crate::service::Shared;
 use crate::service::access::AccessService;
+use crate::service::alerts::AlertsService;
 use crate::service::checks::ChecksService;
 use crate::service::control::ControlService;
 use crate::service::credentials::CredentialsService;
@@ -89,6 +91,7 @@ pub(crate) async fn serve(
     let credentials = CredentialsServer::new(CredentialsService(shared.clone()));
     let checks =
         ChecksServer::new(ChecksService::new(shared.clone())).max_decoding_message_size(QUESTION_AT_MOST);
+    let alerts = AlertsServer::new(AlertsService(shared.clone()));
     let identity =
         IdentityServer::new(IdentityService(shared.clone())).max_decoding_message_size(JOIN_AT_MOST);
     Server::builder()
@@ -110,6 +113,7 @@ pub(crate) async fn serve(
         .add_service(access)
         .add_service(credentials)
         .add_service(checks)
+        .add_service(alerts)
         .add_service(identity)
         .add_service(TraceServiceServer::new(OtlpService(shared)))
         .serve_with_incoming_shutdown(incoming, stop)

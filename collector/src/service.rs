@@ -1,6 +1,7 @@
 //! The gRPC services: where the wire is read, and the only place that makes a `Status`.
 
 pub(crate) mod access;
+pub(crate) mod alerts;
 pub(crate) mod checks;
 pub(crate) mod control;
 pub(crate) mod credentials;
@@ -16,8 +17,10 @@ use jiff::Timestamp;
 use parallax_model::identity::{Role, SpiffeId};
 use tonic::{Request, Status};
 
+use crate::alerts::deliver::Delivery;
 use crate::audit::Audit;
 use crate::clock::Clock;
+use crate::config::Alerting;
 use crate::hub::HubHandle;
 use crate::identity::Admission;
 use crate::intake::Intake;
@@ -26,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::relay::Relay;
 use crate::server::Connections;
-use crate::store::{CheckStore, ResultStore, Store, StoreError};
+use crate::store::{AlertStore, CheckStore, ResultStore, Store, StoreError};
 use crate::telemetry::Telemetry;
 
 /// What every service works with.
@@ -37,6 +40,9 @@ pub(crate) struct Shared {
     pub(crate) checks: Arc<dyn CheckStore>,
     pub(crate) results: Arc<dyn ResultStore>,
     pub(crate) intake: Intake,
+    pub(crate) alerts: Arc<dyn AlertStore>,
+    pub(crate) alerting: Arc<Alerting>,
+    pub(crate) delivery: Delivery,
     pub(crate) admission: Arc<Admission>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) audit: Audit,

@@ -32,6 +32,13 @@ pub(crate) struct Notice {
 }
 
 impl AlertChanges {
+    /// And what came after it.
+    pub(crate) fn extend(&mut self, later: Self) {
+        self.alerts.extend(later.alerts);
+        self.memory.extend(later.memory);
+        self.notices.extend(later.notices);
+    }
+
     /// Whether there is nothing to keep.
     pub(crate) const fn is_empty(&self) -> bool {
         self.alerts.is_empty() && self.memory.is_empty() && self.notices.is_empty()

@@ -293,8 +293,8 @@ fn test(now: Timestamp) -> Alert {
         fingerprint: super::labels::fingerprint(&labels),
         name: "ParallaxTest".to_owned(),
         check: None,
-        // It ends by itself, wherever it is kept.
-        state: AlertState::Resolved,
+        // Where it is kept it ends by itself.
+        state: AlertState::Firing,
         severity: Severity::Info,
         annotations: BTreeMap::from([("summary".to_owned(), summary.clone())]),
         summary,

@@ -1,5 +1,6 @@
-//! Writes rounds that are over. Nothing of them is lost while the database is slow: what finds no room in the queue
-//! waits at the hub, and what finds none there is rebuilt from the results at the next start.
+//! Writes rounds that are over, and what changed of alerts, in the order in which it happened. Nothing is lost while the
+//! database is slow: a round that finds no room is rebuilt from its results at the next start, and what changed of alerts
+//! is as much as there are alerts.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,10 @@ use tokio::task::JoinHandle;
 use tracing::{error, warn};
 use uuid::Uuid;
 
+use crate::alerts::AlertChanges;
+use crate::alerts::deliver::Delivery;
 use crate::metrics::Metrics;
-use crate::store::{CheckStore, CheckWrite, ResultStore, RoundCommit};
+use crate::store::{AlertStore, CheckStore, CheckWrite, ResultStore, RoundCommit};
 use crate::telemetry::Telemetry;
 
 /// Rounds that may wait for the database.
@@ -33,9 +36,17 @@ pub(crate) struct ToClose {
     pub(crate) observations: Vec<Observation>,
 }
 
+/// Something to write.
+#[derive(Debug)]
+enum Job {
+    Round(Box<ToClose>),
+    /// What changed of alerts without a round.
+    Alerts(AlertChanges),
+}
+
 #[derive(Debug, Default)]
 struct Queue {
-    rounds: VecDeque<ToClose>,
+    jobs: VecDeque<Job>,
     cleared: Vec<(Uuid, String)>,
     stopped: bool,
 }
@@ -56,8 +67,9 @@ pub(crate) struct ClosingParts {
     pub(crate) checks: Arc<dyn CheckStore>,
     pub(crate) telemetry: Telemetry,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) alerts: Arc<dyn AlertStore>,
     /// Woken when something was kept that somebody may be told of.
-    pub(crate) told: Arc<Notify>,
+    pub(crate) delivery: Delivery,
 }
 
 impl Closing {
@@ -74,13 +86,26 @@ impl Closing {
     /// What is not kept for want of room; its results are, and the next start closes it.
     pub(crate) fn keep(&self, round: ToClose) -> Result<(), &'static str> {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.rounds.len() >= WAITING_AT_MOST {
-            return Err("round");
+        let has_room = queue.jobs.len() < WAITING_AT_MOST;
+        if has_room {
+            queue.jobs.push_back(Job::Round(Box::new(round)));
+        } else {
+            queue.alerts(round.commit.alerts);
         }
-        queue.rounds.push_back(round);
         drop(queue);
         self.0.wake.notify_one();
-        Ok(())
+        if has_room { Ok(()) } else { Err("round") }
+    }
+
+    /// Keeps what changed of alerts without a round, soon.
+    pub(crate) fn alerts(&self, changes: AlertChanges) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.alerts(changes);
+        drop(queue);
+        self.0.wake.notify_one();
     }
 
     /// A server took the secret of a check.
@@ -101,33 +126,75 @@ impl Drop for Closing {
     }
 }
 
+impl Queue {
+    /// One after another they are one.
+    fn alerts(&mut self, changes: AlertChanges) {
+        match self.jobs.back_mut() {
+            Some(Job::Alerts(waiting)) => waiting.extend(changes),
+            Some(Job::Round(_)) | None => self.jobs.push_back(Job::Alerts(changes)),
+        }
+    }
+
+    /// What can be written at once: rounds in a row, or what changed of alerts.
+    fn next(&mut self) -> Work {
+        let mut rounds = Vec::new();
+        while rounds.len() < AT_ONCE {
+            match self.jobs.pop_front() {
+                None => break,
+                Some(Job::Round(round)) => rounds.push(*round),
+                Some(Job::Alerts(changes)) if rounds.is_empty() => return Work::Alerts(changes),
+                Some(later @ Job::Alerts(_)) => {
+                    self.jobs.push_front(later);
+                    break;
+                }
+            }
+        }
+        Work::Rounds(rounds)
+    }
+}
+
+/// What is written in one transaction.
+enum Work {
+    Rounds(Vec<ToClose>),
+    Alerts(AlertChanges),
+}
+
 impl Inner {
     /// What is to be written, and whether more may come.
-    fn take(&self) -> (Vec<ToClose>, Vec<(Uuid, String)>, bool) {
+    fn take(&self) -> (Work, Vec<(Uuid, String)>, bool) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = queue.rounds.len().min(AT_ONCE);
-        let rounds = queue.rounds.drain(..count).collect();
-        (rounds, std::mem::take(&mut queue.cleared), queue.stopped)
+        (queue.next(), std::mem::take(&mut queue.cleared), queue.stopped)
     }
 }
 
 async fn write(parts: ClosingParts, inner: Arc<Inner>) {
     loop {
-        let (rounds, cleared, stopped) = inner.take();
-        if rounds.is_empty() && cleared.is_empty() {
-            if stopped {
-                return;
-            }
-            inner.wake.notified().await;
-            continue;
-        }
-        if !cleared.is_empty() {
+        let (work, cleared, stopped) = inner.take();
+        let is_idle = cleared.is_empty();
+        if !is_idle {
             clear(&parts, cleared).await;
         }
-        if !rounds.is_empty() {
-            close(&parts, rounds).await;
+        match work {
+            Work::Alerts(changes) => keep_alerts(&parts, changes).await,
+            Work::Rounds(rounds) if !rounds.is_empty() => close(&parts, rounds).await,
+            Work::Rounds(_) if !is_idle => {}
+            Work::Rounds(_) if stopped => return,
+            Work::Rounds(_) => inner.wake.notified().await,
         }
     }
+}
+
+async fn keep_alerts(parts: &ClosingParts, changes: AlertChanges) {
+    let mut wait = AGAIN;
+    while let Err(problem) = parts.alerts.write_alerts(changes.clone(), Timestamp::now()).await {
+        error!(
+            "alerts are not kept yet, it is tried again in {} s: {problem}",
+            wait.as_secs()
+        );
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(AGAIN_AT_MOST);
+    }
+    parts.delivery.wake();
 }
 
 async fn close(parts: &ClosingParts, rounds: Vec<ToClose>) {
@@ -141,7 +208,7 @@ async fn close(parts: &ClosingParts, rounds: Vec<ToClose>) {
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(AGAIN_AT_MOST);
     }
-    parts.told.notify_waiters();
+    parts.delivery.wake();
     for round in rounds {
         parts.metrics.round_closed(&round.commit.outcome);
         parts.telemetry.round(&round.commit.outcome, &round.observations);

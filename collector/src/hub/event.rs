@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_model::alert::{Alert, Silence};
 use parallax_model::check::Chain;
 use parallax_model::credential::LocalCredential;
 use parallax_model::run::{AgentSummary, RunDocument};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::agents::{Introduction, LinkId, Pulse, Selection};
 use crate::checks::{CheckView, CredentialsNow};
 use crate::runs::{Happening, Inquiry, LoginAnswer, Order, Report, Word};
-use crate::store::{CheckRecord, Fresh};
+use crate::store::{Baselines, CheckRecord, Fresh};
 use crate::telemetry::{RunTrace, TraceFields};
 
 /// Something that happened.
@@ -68,6 +69,15 @@ pub(crate) enum Event {
     },
     /// Credentials were changed, or what servers said of them: these are all of them.
     CredentialsChanged(CredentialsNow),
+    /// Somebody wants to know what is wrong; with `all`, also what was lately.
+    AlertsAsked {
+        all: bool,
+        reply: oneshot::Sender<Vec<Alert>>,
+    },
+    /// Silences were changed: these are all of them.
+    SilencesChanged(Vec<Silence>),
+    /// What is usual was looked up anew.
+    UsualChanged(Baselines),
     /// An agent took an update of its checks.
     ChecksApplied {
         link: LinkId,

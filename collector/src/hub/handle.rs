@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parallax_model::alert::{Alert, Silence};
 use parallax_model::selector::Selector;
 use parallax_model::vantage::AgentName;
 use tokio::sync::{mpsc, oneshot};
@@ -79,6 +80,18 @@ impl HubHandle {
         let (done, told) = oneshot::channel();
         self.tell(Event::ChecksChanged { records, done }).await?;
         told.await.map_err(|_| Stopping)
+    }
+
+    /// What is wrong; with `all`, also what was lately.
+    pub(crate) async fn alerts(&self, all: bool) -> Result<Vec<Alert>, Stopping> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Event::AlertsAsked { all, reply }).await?;
+        answer.await.map_err(|_| Stopping)
+    }
+
+    /// Silences were changed: these are all of them.
+    pub(crate) async fn silences_changed(&self, silences: Vec<Silence>) -> Result<(), Stopping> {
+        self.tell(Event::SilencesChanged(silences)).await
     }
 
     /// How checks stand at the agents.

@@ -1,5 +1,6 @@
 //! Checks in the hub: who repeats them, and the rounds that their results make.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,10 +11,12 @@ use parallax_model::run::RunDocument;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use super::closing::{Closing, ToClose};
 use super::{Hub, Record, ToAgent};
 use crate::agents::{Choice, LinkId};
+use crate::alerts::{AlertChanges, AlertEvent, Alerts};
 use crate::checks::{Checks, CredentialsNow, Known, LoginWord};
 use crate::rounds::{ClosedRound, Now, RoundEffect, Rounds, ToDiagnose};
 use crate::runs::{Cast, Inquiry, LoginPast, LoginSettled, Participant};
@@ -24,10 +27,17 @@ pub(crate) struct Routine {
     pub(crate) checks: Checks,
     pub(crate) rounds: Rounds,
     pub(crate) closing: Closing,
+    pub(crate) alerts: Alerts,
     /// Results of rounds that were not closed when the collector stopped.
     pub(crate) open: Vec<Fresh>,
     /// Whether rounds are traced.
     pub(crate) traced: bool,
+}
+
+/// The checks that agents repeat now.
+fn at_work<'a>(records: impl Iterator<Item = &'a Arc<CheckRecord>>) -> BTreeSet<Uuid> {
+    let at_work = records.filter(|record| !record.paused);
+    at_work.map(|record| record.id).collect()
 }
 
 pub(super) fn now_at(instant: Instant) -> Now {
@@ -43,6 +53,9 @@ impl Hub {
         let names: Vec<AgentName> = self.agents.iter().map(|(name, _)| name.clone()).collect();
         for name in names {
             self.routine.rounds.agent(&name, false, now_at(now));
+            let since = self.agents.get(&name).and_then(|agent| agent.last_seen);
+            let since = since.unwrap_or_else(Timestamp::now);
+            self.alert(AlertEvent::AgentLost { agent: &name, since });
         }
         self.agents_may_have_changed(now);
         for fresh in std::mem::take(&mut self.routine.open) {
@@ -54,6 +67,7 @@ impl Hub {
     /// An agent is there: it is told what it should repeat and does not.
     pub(super) fn check_in(&mut self, name: &AgentName, now: Instant) {
         self.routine.rounds.agent(name, true, now_at(now));
+        self.alert(AlertEvent::AgentBack(name));
         let Some(agent) = self.agents.get(name) else {
             return;
         };
@@ -68,12 +82,15 @@ impl Hub {
     /// The link of an agent is gone.
     pub(super) fn check_out(&mut self, name: &AgentName, now: Instant) {
         self.routine.rounds.agent(name, false, now_at(now));
+        let since = Timestamp::now();
+        self.alert(AlertEvent::AgentLost { agent: name, since });
         self.agents_may_have_changed(now);
         self.tick_rounds(now);
     }
 
     /// An agent does not take part any more.
     pub(super) fn strike_out(&mut self, name: &AgentName, now: Instant) {
+        self.alert(AlertEvent::AgentRemoved(name));
         let effects = self.routine.rounds.removed(name, now_at(now));
         self.carry_out_rounds(effects, now);
         self.agents_may_have_changed(now);
@@ -94,8 +111,14 @@ impl Hub {
 
     /// Checks were changed.
     pub(super) fn checks_changed(&mut self, records: Vec<Arc<CheckRecord>>, now: Instant) {
+        let before = at_work(self.routine.checks.records());
         self.routine.checks.changed(records);
+        let after = at_work(self.routine.checks.records());
         self.reassign(None, now);
+        // What is closed from now on is of a check that is there no more.
+        for gone in before.difference(&after) {
+            self.alert(AlertEvent::CheckGone(*gone));
+        }
     }
 
     /// Credentials were changed, or what is known of them.
@@ -272,11 +295,15 @@ impl Hub {
                 is_first,
             }
         });
-        let commit = RoundCommit {
-            outcome,
-            run,
-            alerts: crate::alerts::AlertChanges::default(),
+        // A check that is paused or removed by now has no alerts any more.
+        let alerts = if at_work(self.routine.checks.records()).contains(&outcome.check.id) {
+            self.routine
+                .alerts
+                .handle(AlertEvent::Round(&outcome), Timestamp::now())
+        } else {
+            AlertChanges::default()
         };
+        let commit = RoundCommit { outcome, run, alerts };
         if let Err(what) = self.routine.closing.keep(ToClose { commit, observations }) {
             self.metrics.record_dropped(what);
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _, stream};
 use jiff::Timestamp;
+use parallax_model::alert::AlertState;
 use parallax_model::check::CheckNameError;
 use parallax_model::finding::Verdict;
 use parallax_model::identity::{Role, SpiffeId};
@@ -61,6 +62,8 @@ impl Control for ControlService {
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         let agents = self.0.hub.agents().await?;
         let connected = agents.iter().filter(|agent| agent.summary.connected).count();
+        let alerts = self.0.hub.alerts(false).await?;
+        let firing = alerts.iter().filter(|alert| alert.state == AlertState::Firing);
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             telemetry: self.0.telemetry.on(),
@@ -68,6 +71,7 @@ impl Control for ControlService {
             agents_known: number(agents.len()),
             started_at_us: self.0.started_at.as_microsecond(),
             drops: drops(&self.0.metrics),
+            alerts_firing: number(firing.count()),
             ..v1::GetStatusResponse::default()
         }))
     }

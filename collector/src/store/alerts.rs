@@ -1,7 +1,5 @@
 //! Alerts as they are kept, and the outbox: what waits for those who are told.
 
-#![allow(dead_code, reason = "the hub follows")]
-
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

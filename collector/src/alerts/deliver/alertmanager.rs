@@ -39,7 +39,7 @@ impl Alertmanager {
 fn to_json(alert: &Alert, page: Option<&str>, now: Timestamp) -> Value {
     let starts = alert.fired_at.unwrap_or(alert.since);
     let ends = match alert.state {
-        AlertState::Firing | AlertState::Pending => now + HOLDS,
+        AlertState::Firing | AlertState::Pending => alert.resolved_at.unwrap_or(now + HOLDS),
         // An end before its beginning is refused.
         AlertState::Resolved => alert.resolved_at.unwrap_or(now).max(starts),
     };
