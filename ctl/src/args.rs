@@ -1,6 +1,7 @@
 //! What was typed.
 
 mod access;
+mod alerts;
 mod check;
 mod credential;
 mod names;
@@ -20,6 +21,7 @@ use parallax_model::vantage::AgentName;
 use parallax_telemetry::logs::LogFormat;
 
 pub(crate) use access::{AccessArgs, AccessCommand, AuditArgs, LabelChange};
+pub(crate) use alerts::{AlertsArgs, AlertsCommand, AlertsListArgs, SilenceWish};
 pub(crate) use check::{AddCheck, ApplyChecks, CheckArgs, CheckCommand, CheckHistory, HistoryFormat};
 pub(crate) use credential::{CredentialArgs, CredentialCommand, SetCredential};
 use names::{list_formats, log_formats};
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     Agents(AgentsArgs),
     /// Runs that were made: list, show, diff, bundle
     Runs(RunsArgs),
+    /// What is wrong and who is told: list, silence, silences, unsilence, test
+    Alerts(AlertsArgs),
     /// Probes that agents repeat: add, apply, list, show, pause, resume, remove, history
     Check(CheckArgs),
     /// Join tokens: create, list, revoke

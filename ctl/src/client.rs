@@ -10,6 +10,7 @@ use parallax_model::vantage::AgentName;
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 use parallax_proto::v1::access_client::AccessClient;
+use parallax_proto::v1::alerts_client::AlertsClient;
 use parallax_proto::v1::checks_client::ChecksClient;
 use parallax_proto::v1::control_client::ControlClient;
 use parallax_proto::v1::credentials_client::CredentialsClient;
@@ -35,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) control: ControlClient<Channel>,
     /// The service for who may come in.
     pub(crate) access: AccessClient<Channel>,
+    /// What is wrong, and who is told.
+    pub(crate) alerts: AlertsClient<Channel>,
     /// Probes that are repeated.
     pub(crate) checks: ChecksClient<Channel>,
     /// Credentials that are kept.
@@ -50,6 +53,7 @@ impl Client {
     pub(crate) fn over(calls: Channel, spans: Channel) -> Self {
         Self {
             access: AccessClient::new(calls.clone()),
+            alerts: AlertsClient::new(calls.clone()),
             credentials: CredentialsClient::new(calls.clone()),
             checks: ChecksClient::new(calls.clone()).max_decoding_message_size(LARGEST_MESSAGE),
             control: ControlClient::new(calls).max_decoding_message_size(LARGEST_MESSAGE),

@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod alerts;
 mod audit;
 mod check;
 mod completions;
@@ -44,6 +45,7 @@ async fn run_short(command: Command, config: &Config) -> Result<u8, Trouble> {
         Command::Login(args) => login::run(&args, config).await,
         Command::Agents(args) => agents::run(args, config).await,
         Command::Runs(args) => runs::run(args, config).await,
+        Command::Alerts(args) => alerts::run(args, config).await,
         Command::Check(args) => check::run(args, config).await,
         Command::Credential(args) => credential::run(args, config).await,
         Command::Token(args) => token::run(args.command, config).await,

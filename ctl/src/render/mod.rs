@@ -1,6 +1,7 @@
 //! What is printed: functions from a document to text, without a terminal, a clock or colours of their own.
 
 pub(crate) mod agents;
+pub(crate) mod alerts;
 pub(crate) mod audit;
 mod canvas;
 pub(crate) mod changes;
