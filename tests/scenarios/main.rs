@@ -4,6 +4,7 @@
 
 mod access;
 mod agents;
+mod alerts;
 mod canary;
 mod capture;
 mod catalogue;

@@ -5,6 +5,7 @@
 
 pub mod accuracy;
 pub mod address;
+pub mod alertmanager;
 pub mod answer;
 pub mod background;
 pub mod canary;
