@@ -3,6 +3,8 @@
 mod keeper;
 mod own;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -79,6 +81,8 @@ pub(crate) struct Wanted<'a> {
 /// The identity that is kept, or a new one for the token. A collector that is not there yet is waited for.
 pub(crate) async fn obtain(wanted: &Wanted<'_>) -> Result<Identity, NoIdentity> {
     if let Some(files) = wanted.own {
+        // What secrets are sealed to is kept there all the same.
+        private_dir(wanted.dir)?;
         return of_files(files, wanted.name);
     }
     let dir = || wanted.dir.display().to_string();
@@ -150,6 +154,14 @@ async fn revive(kept: &Identity, wanted: &Wanted<'_>) -> Result<Option<Identity>
             }
         }
     }
+}
+
+fn private_dir(path: &Path) -> Result<(), IdentityError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| IdentityError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn check_name(kept: &Identity, wanted: &Wanted<'_>) -> Result<(), NoIdentity> {
