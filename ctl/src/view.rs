@@ -21,6 +21,7 @@ pub(crate) struct RunView {
     started: Option<Started>,
     vantages: BTreeMap<AgentName, VantageView>,
     follow_up: Option<FollowUp>,
+    live_lost: u64,
     document: Option<RunDocument>,
 }
 
@@ -66,6 +67,7 @@ impl RunView {
                 vantage.observation = Some((**observation).clone());
             }
             News::FollowUp(round) => self.follow_up = Some(round.clone()),
+            News::LiveLost(number) => self.live_lost += number,
             News::Concluded(document) => self.document = Some((**document).clone()),
         }
     }
@@ -83,6 +85,14 @@ impl RunView {
     /// The latest round of experiments.
     pub(crate) const fn follow_up(&self) -> Option<&FollowUp> {
         self.follow_up.as_ref()
+    }
+
+    /// What was lost of the events on the way, if anything was.
+    pub(crate) fn lost(&self) -> Option<String> {
+        let lost = self.live_lost;
+        (lost > 0).then(|| {
+            format!("note: {lost} live stages lost, for this reader was too slow; the answer lacks nothing\n")
+        })
     }
 
     /// The answer, once it is there.
@@ -131,6 +141,19 @@ mod tests {
             passed_over: Vec::new(),
             deadline: Duration::from_secs(25),
         })
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_is_a_note_and_nothing_lost_is_none() {
+        let mut view = RunView::default();
+        assert_eq!(view.lost(), None);
+        let event = parallax_proto::v1::run_event::Event::LiveLost(7);
+        let news = News::read(parallax_proto::v1::RunEvent { event: Some(event) });
+        let news = news.unwrap().unwrap();
+        view.fold(&news);
+        assert!(view.lost().unwrap().starts_with("note: 7 live stages lost"));
+        let line = news.json().unwrap().unwrap();
+        assert_eq!(line, serde_json::json!({ "event": "live_lost", "number": 7 }));
     }
 
     #[test]

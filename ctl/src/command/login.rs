@@ -26,7 +26,9 @@ pub(super) async fn run(args: &LoginArgs, config: &Config) -> Result<u8, Trouble
         .map_err(|error: parallax_model::token::TokenError| Trouble::from(error).hint(NEW_TOKEN))?;
     let name = args.name.clone().unwrap_or_else(usual_name);
     let key = LocalKey::generate()?;
-    let identity = join(&args.collector, &token, &name, &key).await.map_err(not_in)?;
+    let identity = join(&args.collector, &token, &name, &key)
+        .await
+        .map_err(|error| not_in(error, &name))?;
     identity.save(&config.home)?;
     config.keep_collector(&args.collector, None)?;
     told(args, &identity)
@@ -70,14 +72,19 @@ fn usual_name() -> AgentName {
     user.unwrap_or_else(|| "operator".parse().expect("is a name"))
 }
 
-fn not_in(error: JoinError) -> Trouble {
+fn not_in(error: JoinError, name: &AgentName) -> Trouble {
     let hint = match error {
         JoinError::Dial(_) => {
-            "is the collector running, its port open from here, and the token one of its own?"
+            "is the collector running, its port open from here, and the token one of its own?".to_owned()
         }
-        JoinError::Refused(_) => NEW_TOKEN,
-        JoinError::Unavailable(_) => "try again",
-        JoinError::NotRenewed(_) | JoinError::Answer(_) | JoinError::Identity(_) => "see the collector's log",
+        JoinError::Refused(_) => NEW_TOKEN.to_owned(),
+        JoinError::OtherName(_) => {
+            format!("you asked as {name}: add --name with the name that the token is for, or {NEW_TOKEN}")
+        }
+        JoinError::Unavailable(_) => "try again".to_owned(),
+        JoinError::NotRenewed(_) | JoinError::Answer(_) | JoinError::Identity(_) => {
+            "see the collector's log".to_owned()
+        }
     };
     Trouble::from(error).hint(hint)
 }

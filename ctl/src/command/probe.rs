@@ -141,6 +141,9 @@ async fn ask(
     let stream = begun.map_err(|status| trace.refused(&status))?.into_inner();
     let format = args.output.unwrap_or_default();
     let view = follow(stream, format, question.dry_run, trace).await?;
+    if let Some(note) = view.lost() {
+        console::complain(&note);
+    }
     conclude(view, question.dry_run)
 }
 

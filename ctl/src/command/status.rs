@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use parallax_proto::v1;
 use serde::Serialize;
 
 use crate::args::{ListFormat, OutputArgs};
@@ -22,6 +23,24 @@ struct Status {
     agents_known: u32,
     telemetry: bool,
     drops: BTreeMap<String, u64>,
+    circuits: Vec<Circuit>,
+}
+
+/// A secret that is not tried any more, for a server turned it down.
+#[derive(Debug, PartialEq, Serialize)]
+struct Circuit {
+    /// Absent for one that was typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<String>,
+    host: String,
+    user: String,
+    since: Timestamp,
+    /// Who was turned down, in which run and how.
+    agent: String,
+    run_id: String,
+    fault: String,
+    /// What closes it.
+    close: String,
 }
 
 pub(super) async fn run(args: OutputArgs, config: &Config) -> Result<u8, Trouble> {
@@ -43,6 +62,11 @@ pub(super) async fn run(args: OutputArgs, config: &Config) -> Result<u8, Trouble
             .into_iter()
             .map(|drop| (drop.what, drop.count))
             .collect(),
+        circuits: answer
+            .circuits
+            .into_iter()
+            .map(Circuit::try_from)
+            .collect::<Result<_, _>>()?,
     };
     let text = match args.output.unwrap_or_default() {
         ListFormat::Table => status.lines(Timestamp::now()),
@@ -70,7 +94,54 @@ impl Status {
                 .collect();
             lines.push_str(&format!("dropped    {}\n", drops.join(", ")));
         }
+        for (index, circuit) in self.circuits.iter().enumerate() {
+            let head = if index == 0 { "not tried" } else { "" };
+            lines.push_str(&format!("{head:<9}  {}\n", circuit.line(now)));
+        }
         lines
+    }
+}
+
+impl Circuit {
+    fn line(&self, now: Timestamp) -> String {
+        let what = match &self.credential {
+            Some(name) => format!("credential {}", words::quote(name)),
+            None => "a typed password".to_owned(),
+        };
+        format!(
+            "{what} of {} at {}: {} for {} {} ago, run {}; to try it again: {}",
+            words::quote(&self.user),
+            words::quote(&self.host),
+            words::quote(&self.fault),
+            words::quote(&self.agent),
+            words::span(now.as_second() - self.since.as_second()),
+            words::quote(&self.run_id),
+            words::quote(&self.close)
+        )
+    }
+}
+
+impl TryFrom<v1::Circuit> for Circuit {
+    type Error = jiff::Error;
+
+    fn try_from(wire: v1::Circuit) -> Result<Self, jiff::Error> {
+        let close = match wire.credential.as_str() {
+            "" => format!(
+                "ctl probe {} --user {} --password-stdin --retry-login",
+                wire.host, wire.user
+            ),
+            name => format!("ctl credential retry {name}"),
+        };
+        Ok(Self {
+            credential: Some(wire.credential).filter(|name| !name.is_empty()),
+            host: wire.host,
+            user: wire.user,
+            since: Timestamp::from_microsecond(wire.opened_at_us)?,
+            agent: wire.agent,
+            run_id: wire.run_id,
+            fault: wire.words,
+            close,
+        })
     }
 }
 
@@ -88,6 +159,7 @@ mod tests {
             agents_known: 2,
             telemetry: false,
             drops: BTreeMap::new(),
+            circuits: Vec::new(),
         };
         let now = Timestamp::from_second(60).unwrap();
         assert!(!status.lines(now).contains("dropped"));
@@ -99,6 +171,48 @@ mod tests {
                 .ends_with("\ndropped    7 live_events, 1 spans\\x1b\n"),
             "{}",
             status.lines(now)
+        );
+    }
+    #[test]
+    fn a_secret_that_is_not_tried_any_more_is_a_line_that_says_how_it_is_tried_again() {
+        let circuit = |credential: &str| v1::Circuit {
+            host: "imap.example.org".into(),
+            user: "anna\x1b".into(),
+            opened_at_us: 0,
+            agent: "fra-1".into(),
+            run_id: "018f".into(),
+            words: "credentials_rejected".into(),
+            credential: credential.into(),
+        };
+        let status = Status {
+            collector: String::new(),
+            version: "1.0.0".into(),
+            started_at: Timestamp::UNIX_EPOCH,
+            agents_connected: 1,
+            agents_known: 2,
+            telemetry: false,
+            drops: BTreeMap::new(),
+            circuits: ["probe", ""]
+                .map(|name| Circuit::try_from(circuit(name)).unwrap())
+                .into(),
+        };
+        let lines = status.lines(Timestamp::from_second(60).unwrap());
+        let lines: Vec<_> = lines.lines().skip(3).collect();
+        let [kept, typed] = lines.as_slice() else {
+            panic!("{lines:?}")
+        };
+        assert!(
+            kept.starts_with("not tried  credential probe of anna\\x1b at imap.example.org: "),
+            "{kept}"
+        );
+        assert!(
+            kept.contains("credentials_rejected for fra-1 60 s ago")
+                && kept.ends_with("ctl credential retry probe"),
+            "{kept}"
+        );
+        assert!(
+            typed.contains("a typed password") && typed.ends_with("--retry-login"),
+            "{typed}"
         );
     }
 }

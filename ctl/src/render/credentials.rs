@@ -122,10 +122,11 @@ fn state(credential: &Credential) -> (String, Tone) {
         None => ("good".to_owned(), Tone::Good),
         Some(circuit) => (
             format!(
-                "not tried: {} for {} on {}",
+                "not tried: {} for {} on {}; to try it again: ctl credential retry {}",
                 words::safe(&circuit.fault),
                 words::safe(&circuit.agent),
-                words::moment(circuit.opened_at)
+                words::moment(circuit.opened_at),
+                words::safe(&credential.name)
             ),
             Tone::Bad,
         ),

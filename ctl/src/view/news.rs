@@ -26,6 +26,8 @@ pub(crate) enum News {
     Observation(Box<Observation>),
     /// A round of experiments begins.
     FollowUp(FollowUp),
+    /// So many of the events before were left out, for this reader was too slow.
+    LiveLost(u64),
     /// The answer.
     Concluded(Box<RunDocument>),
 }
@@ -93,6 +95,7 @@ impl News {
                 Some(Self::Observation(Box::new(observation.try_into()?)))
             }
             Some(Event::FollowUp(round)) => Some(Self::FollowUp(read_follow_up(round)?)),
+            Some(Event::LiveLost(number)) => Some(Self::LiveLost(number)),
             Some(Event::Concluded(run)) => Some(Self::Concluded(Box::new(run.try_into()?))),
         })
     }
@@ -107,6 +110,7 @@ impl News {
                 serde_json::json!({ "observation": serde_json::to_value(observation)? }),
             ),
             Self::FollowUp(round) => ("follow_up", serde_json::to_value(round)?),
+            Self::LiveLost(number) => ("live_lost", serde_json::json!({ "number": number })),
             Self::Concluded(_) => return Ok(None),
         };
         let mut line = serde_json::Map::from_iter([("event".to_owned(), name.into())]);

@@ -36,6 +36,9 @@ pub enum JoinError {
     /// The collector refused.
     #[error("join: the collector refused the token: {0}")]
     Refused(String),
+    /// The collector refused: the token is for another name.
+    #[error("join: {0}")]
+    OtherName(String),
     /// The collector refused to renew.
     #[error("renew: the collector refused: {0}")]
     NotRenewed(String),
@@ -63,6 +66,7 @@ impl JoinError {
             }
             Self::Dial(DialError::Tls { .. } | DialError::OwnExpired)
             | Self::Refused(_)
+            | Self::OtherName(_)
             | Self::NotRenewed(_)
             | Self::Answer(_)
             | Self::Identity(_) => false,
@@ -86,7 +90,11 @@ pub async fn join(
         name: name.to_string(),
         csr_der,
     };
-    let answer = in_time(IdentityClient::new(channel).join(request), JoinError::Refused).await?;
+    let refused = |code, reason| match code {
+        Code::PermissionDenied => JoinError::OtherName(reason),
+        _ => JoinError::Refused(reason),
+    };
+    let answer = in_time(IdentityClient::new(channel).join(request), refused).await?;
     if !answer
         .anchors_der
         .iter()
@@ -106,7 +114,8 @@ pub async fn renew(channel: Channel, identity: &Identity, key: &LocalKey) -> Res
     let request = v1::RenewRequest {
         csr_der: key.csr(&identity.spiffe().name)?,
     };
-    let answer = in_time(IdentityClient::new(channel).renew(request), JoinError::NotRenewed).await?;
+    let refused = |_, reason| JoinError::NotRenewed(reason);
+    let answer = in_time(IdentityClient::new(channel).renew(request), refused).await?;
     let renewed = Identity::new(key, answer.chain_der, answer.anchors_der)?;
     if renewed.spiffe() != identity.spiffe() {
         return Err(JoinError::Answer(format!("it is for {}", renewed.spiffe())));
@@ -116,7 +125,7 @@ pub async fn renew(channel: Channel, identity: &Identity, key: &LocalKey) -> Res
 
 async fn in_time(
     call: impl Future<Output = Result<Response<v1::Certificate>, Status>>,
-    refused: impl FnOnce(String) -> JoinError,
+    refused: impl FnOnce(Code, String) -> JoinError,
 ) -> Result<v1::Certificate, JoinError> {
     match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
@@ -128,7 +137,7 @@ async fn in_time(
     }
 }
 
-fn judged(status: &Status, refused: impl FnOnce(String) -> JoinError) -> JoinError {
+fn judged(status: &Status, refused: impl FnOnce(Code, String) -> JoinError) -> JoinError {
     match status.code() {
         Code::Unauthenticated
         | Code::PermissionDenied
@@ -138,7 +147,7 @@ fn judged(status: &Status, refused: impl FnOnce(String) -> JoinError) -> JoinErr
         | Code::FailedPrecondition
         | Code::Unimplemented
         | Code::OutOfRange
-        | Code::Ok => refused(escape_str(status.message(), LONGEST_REASON)),
+        | Code::Ok => refused(status.code(), escape_str(status.message(), LONGEST_REASON)),
         Code::Unavailable
         | Code::DeadlineExceeded
         | Code::Internal
