@@ -36,7 +36,7 @@ pub(super) struct Errand {
     endpoint: Endpoint,
     experiment: Option<ExperimentKind>,
     plan: Plan,
-    login: Option<Credential>,
+    pub(super) login: Option<Credential>,
     mechanism: Option<Mechanism>,
     tlsa: Option<Vec<TlsaRecord>>,
     sync: Option<SyncPart>,
@@ -243,6 +243,9 @@ fn spawn(
                 reports.stage(Some(place), stage);
             }
         };
+        // Only a fault of this program breaks an attempt off, and none is known that a server could bring about.
+        #[cfg(test)]
+        super::secrets::tests::break_off(&errand, &config);
         let session = Session::new(config);
         Some(driver::drive(session, peer, &around, partner, report).await)
     };

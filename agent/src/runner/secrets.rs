@@ -123,4 +123,4 @@ fn unknown(name: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,12 +1,16 @@
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 
+use parallax_engine::session::SessionConfig;
 use parallax_model::credential::Secret;
+use parallax_model::fault::{AgentFault, FaultKind};
 use parallax_model::spec::{Depth, LoginSpec};
 
 use super::*;
 use crate::credentials::LocalCredentials;
 use crate::policy::Policy;
-use crate::runner::tests::{order, run, runner};
+use crate::runner::attempts::Errand;
+use crate::runner::tests::{mail_server, order, run, runner};
 
 #[derive(serde::Deserialize)]
 struct Whole {
@@ -105,4 +109,56 @@ fn no_order_says_who_may_vouch_for_the_host_of_a_credential_of_its_own() {
     assert_eq!(runner.trust_for(&order).given(), 0);
     order.credential = None;
     assert_eq!(runner.trust_for(&order).given(), 1);
+}
+
+/// The user whose probe breaks off.
+const BREAKS_OFF: &str = "breaks-off";
+
+/// Panics in the attempt of that user, and says all that the attempt knows.
+pub(in crate::runner) fn break_off(errand: &Errand, config: &SessionConfig) {
+    let user = errand.login.as_ref().map(|login| login.user.as_str());
+    assert_ne!(user, Some(BREAKS_OFF), "{errand:?} {config:?}");
+}
+
+/// What a panic says goes to standard error, and from there into a journal.
+#[tokio::test]
+async fn a_probe_that_breaks_off_while_it_holds_a_secret_says_nothing_of_it() {
+    let said = Arc::new(Mutex::new(String::new()));
+    let (heard, before) = (said.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.to_string();
+        if text.contains(BREAKS_OFF) {
+            let trace = std::backtrace::Backtrace::force_capture();
+            heard.lock().unwrap().push_str(&format!("{text}\n{trace}"));
+        } else {
+            before(panic);
+        }
+    }));
+    let server = mail_server(Arc::default()).await;
+    let runner = runner(Policy::allow_all());
+    let mut order = order(&server.to_string(), Depth::Login);
+    order.spec.login = Some(LoginSpec {
+        user: BREAKS_OFF.into(),
+        mechanism: None,
+    });
+    let host = server.ip().to_string();
+    let context = SealContext {
+        host: &host,
+        user: BREAKS_OFF,
+        anchors: &[],
+    };
+    let secret = Secret::new("open sesame".into());
+    order.secret =
+        Some(parallax_identity::seal::seal(runner.sealing_key.public(), &context, &secret).unwrap());
+    let seen = run(&runner, &order).await.unwrap();
+    let fault = seen.attempts[0].failed_stage().unwrap().outcome.fault().unwrap();
+    assert_eq!(fault.kind, FaultKind::Agent(AgentFault::Internal), "{fault:?}");
+    let said = said.lock().unwrap().clone();
+    assert!(
+        said.contains("Credential") && said.contains("SessionConfig"),
+        "the secret was at hand: {said}"
+    );
+    for told in [said, format!("{seen:?}")] {
+        assert!(!told.contains("open sesame"), "{told}");
+    }
 }
