@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_identity::{DialError, Dialer};
+use parallax_proto::v1;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -42,6 +43,14 @@ impl Road {
         match self {
             Self::Dial(dialer) => dialer.connect().await,
             Self::Given(channel) => Ok(channel.clone()),
+        }
+    }
+
+    /// Proves the key that secrets for this agent are sealed to; who is in the same process needs no proof.
+    fn prove(&self, runner: &Runner) -> Option<v1::SealingProof> {
+        match self {
+            Self::Dial(dialer) => dialer.prove(runner.sealing_key.public()).map(Into::into),
+            Self::Given(_) => None,
         }
     }
 

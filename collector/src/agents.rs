@@ -4,11 +4,12 @@ mod selection;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use parallax_model::check::{ScheduleState, SpoolState};
-use parallax_model::credential::LocalCredential;
+use parallax_model::credential::{LocalCredential, SealingProof};
 use parallax_model::run::{AgentState, AgentSummary, Rejected};
 use parallax_model::vantage::{AgentName, Labels};
 
@@ -42,6 +43,8 @@ pub(crate) struct Introduction {
     pub(crate) labels: Labels,
     /// Key to which secrets are sealed; empty without one.
     pub(crate) sealing_key: Vec<u8>,
+    /// That the key is the agent's, for whoever seals; it is passed on unread, and lasts as long as this process.
+    pub(crate) sealing_proof: Option<Arc<SealingProof>>,
     /// Tells a reconnect from a second process of the same name.
     pub(crate) instance: String,
     /// Credentials that it keeps by itself.

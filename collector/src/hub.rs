@@ -9,6 +9,7 @@ pub(crate) mod closing;
 mod effects;
 mod event;
 mod handle;
+mod live;
 mod recorder;
 mod routine;
 
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 pub(crate) use event::{AgentConnected, AgentView, Event, Outbound, RunAsked, Started, ToAgent};
 pub(crate) use handle::{HubHandle, Stopping};
+pub(crate) use live::{LiveReceiver, LiveSender, live_queue};
 pub(crate) use recorder::{Record, Recorder};
 pub(crate) use routine::Routine;
 
@@ -159,6 +161,7 @@ impl Hub {
                     summary: agent.summary(name, wall),
                     capabilities: agent.introduction.capabilities.clone(),
                     local_credentials: agent.introduction.local_credentials.clone(),
+                    sealing_proof: agent.introduction.sealing_proof.clone(),
                 });
                 let _ = reply.send(views.collect());
             }

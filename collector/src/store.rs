@@ -206,6 +206,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn login_accepted(&self, account: Account, now: Timestamp) -> Answer<'_, ()>;
     /// An operator wants the secret tried again; `false` when nothing stands against that.
     fn retry_login(&self, account: Account, by: String, now: Timestamp) -> Answer<'_, bool>;
+    /// The secrets that are not tried any more, the latest first.
+    fn standing_circuits(&self, at_most: u32) -> Answer<'_, Vec<CircuitRecord>>;
     /// That this version of a secret was turned down, if none was taken since.
     fn circuit(&self, account: Account) -> Answer<'_, Option<CircuitRecord>>;
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{CollectorAddress, DialError, Dialer, Identity, LocalKey, renew};
+use parallax_identity::{CollectorAddress, DialError, Dialer, Identity, LocalKey, ProofError, renew};
 use parallax_model::capture::Capture;
 use parallax_model::vantage::AgentName;
 use parallax_proto::convert::WireError;
@@ -44,8 +44,17 @@ pub(crate) struct Client {
     pub(crate) credentials: CredentialsClient<Channel>,
     /// For the spans, beside the calls.
     pub(crate) spans: Channel,
-    /// Where the keys of this collector's agents are kept; none for an agent in this process.
-    books: Option<(PathBuf, CollectorAddress)>,
+    /// None for an agent in this process.
+    books: Option<Books>,
+}
+
+/// What is known of this collector's agents without asking it.
+struct Books {
+    /// Where their keys are kept.
+    home: PathBuf,
+    collector: CollectorAddress,
+    /// Whose CA their certificates are from.
+    identity: Identity,
 }
 
 impl Client {
@@ -72,8 +81,13 @@ impl Client {
         let dialer = Dialer::new(address.clone(), &identity)?;
         let channel = dialer.connect().await.map_err(unreachable)?;
         renew_if_due(config, &identity, &dialer, channel.clone()).await;
+        let books = Books {
+            home: config.home.clone(),
+            collector: address.clone(),
+            identity,
+        };
         Ok(Self {
-            books: Some((config.home.clone(), address.clone())),
+            books: Some(books),
             ..Self::over(channel, dialer.lazy())
         })
     }
@@ -111,11 +125,22 @@ impl Client {
 
     /// The keys to which this operator seals secrets.
     pub(crate) fn known_agents(&self) -> Result<KnownAgents, Trouble> {
-        let (home, collector) = self
+        let books = self
             .books
             .as_ref()
             .ok_or_else(|| Trouble::new("an agent in this process needs no trust"))?;
-        KnownAgents::load(home, collector)
+        KnownAgents::load(&books.home, &books.collector)
+    }
+
+    /// Whether the agent's own certificate proves its key.
+    pub(crate) fn proves(&self, agent: &v1::Agent) -> Result<(), ProofError> {
+        let books = self.books.as_ref().ok_or(ProofError::Absent)?;
+        let name = agent.name.parse().map_err(|_| ProofError::Absent)?;
+        let proof = agent.sealing_proof.clone().map(TryInto::try_into).transpose();
+        let proof = proof.map_err(|_: WireError| ProofError::Signature)?;
+        books
+            .identity
+            .check_sealing_key(&name, &agent.sealing_key, proof.as_ref())
     }
 
     /// Every agent it knows, each with the key that secrets for it are sealed to, if the operator has that from before.
@@ -125,7 +150,9 @@ impl Client {
     ) -> Result<Vec<v1::Agent>, Trouble> {
         let mut agents = self.agents().await?;
         if self.books.is_some()
-            && let Some(said) = self.known_agents()?.meet(&mut agents, chosen)?
+            && let Some(said) = self
+                .known_agents()?
+                .meet(&mut agents, chosen, |agent| self.proves(agent))?
         {
             console::complain(&said);
         }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parallax_identity::seal::fingerprint;
-use parallax_identity::{CollectorAddress, Readers, write_whole};
+use parallax_identity::{CollectorAddress, ProofError, Readers, write_whole};
 use parallax_proto::v1;
 use serde::{Deserialize, Serialize};
 
@@ -45,15 +45,16 @@ impl KnownAgents {
     }
 
     /// Looks at the keys of the agents that are chosen to get a secret, and takes the key away from those to which none
-    /// may be sealed. At the first sight of a collector all of its agents are taken as they are; one that turns up later
-    /// may be an invention of whoever has the collector. What the operator should know is returned.
+    /// may be sealed. At the first sight of a collector all keys are taken that an agent's certificate proves; an agent
+    /// that turns up later may be an invention of whoever has the collector. What the operator should know is returned.
     pub(crate) fn meet(
         &mut self,
         agents: &mut [v1::Agent],
         chosen: impl Fn(&v1::Agent) -> bool,
+        proved: impl Fn(&v1::Agent) -> Result<(), ProofError>,
     ) -> Result<Option<String>, Trouble> {
         let Some(ours) = self.all.0.get(&self.collector) else {
-            return self.meet_all(agents);
+            return self.meet_all(agents, chosen, proved);
         };
         let (mut new, mut changed) = (Vec::new(), Vec::new());
         for agent in agents.iter_mut().filter(|agent| chosen(agent)) {
@@ -70,31 +71,48 @@ impl KnownAgents {
         if let Some(first) = changed.first() {
             return Err(refusal(first, changed.len() - 1));
         }
-        Ok((!new.is_empty()).then(|| {
-            format!(
-                "warning: no secret is sealed to agents that are new here; compare with `parallax-agent doctor` on their \
-                 hosts, then:\n{}",
-                new.concat()
-            )
-        }))
+        Ok((!new.is_empty()).then(|| warning("agents that are new here", &new.concat())))
     }
 
-    fn meet_all(&mut self, agents: &[v1::Agent]) -> Result<Option<String>, Trouble> {
-        let able = agents.iter().filter(|agent| !agent.sealing_key.is_empty());
-        let keys: BTreeMap<_, _> = able
-            .map(|agent| (agent.name.clone(), fingerprint(&agent.sealing_key)))
-            .collect();
-        if keys.is_empty() {
-            return Ok(None);
+    fn meet_all(
+        &mut self,
+        agents: &mut [v1::Agent],
+        chosen: impl Fn(&v1::Agent) -> bool,
+        proved: impl Fn(&v1::Agent) -> Result<(), ProofError>,
+    ) -> Result<Option<String>, Trouble> {
+        let (mut keys, mut unproved, mut said) = (BTreeMap::new(), String::new(), String::new());
+        for agent in agents.iter_mut().filter(|agent| !agent.sealing_key.is_empty()) {
+            let key = fingerprint(&agent.sealing_key);
+            let Err(why) = proved(agent) else {
+                keys.insert(agent.name.clone(), key);
+                continue;
+            };
+            if chosen(agent) {
+                let name = &agent.name;
+                unproved.push_str(&format!("  ctl agents trust {name} --key {key}   ({why})\n"));
+            }
+            agent.sealing_key.clear();
         }
-        let count = keys.len();
-        self.all.0.insert(self.collector.clone(), keys);
-        self.save()?;
-        Ok(Some(format!(
-            "note: the keys of {count} agents, to which secrets are sealed, are taken as {} names them, and kept in {}\n",
-            self.collector,
-            self.path.display()
-        )))
+        if !keys.is_empty() {
+            said = format!(
+                "note: the keys of {} agents, to which secrets are sealed, are taken as their certificates prove them, and \
+                 kept in {}\n",
+                keys.len(),
+                self.path.display()
+            );
+            self.all.0.insert(self.collector.clone(), keys);
+            self.save()?;
+        }
+        if !unproved.is_empty() {
+            said.push_str(&warning("agents whose keys nothing proves", &unproved));
+        }
+        Ok((!said.is_empty()).then_some(said))
+    }
+
+    /// Whether this key is the agent's as far as is known here; none of an agent that is not known.
+    pub(crate) fn knows(&self, agent: &str, key: &str) -> Option<bool> {
+        let known = self.all.0.get(&self.collector)?.get(agent)?;
+        Some(known == key)
     }
 
     /// Takes a key for the agent's from now on.
@@ -110,6 +128,12 @@ impl KnownAgents {
     }
 }
 
+fn warning(who: &str, commands: &str) -> String {
+    format!(
+        "warning: no secret is sealed to {who}; compare with `parallax-agent fingerprint` on their hosts, then:\n{commands}"
+    )
+}
+
 fn refusal((agent, known, key): &(String, String, String), others: usize) -> Trouble {
     let others = match others {
         0 => String::new(),
@@ -119,8 +143,8 @@ fn refusal((agent, known, key): &(String, String, String), others: usize) -> Tro
         "no secret is sealed: the key of {agent}{others} was {known} and is {key}"
     ))
     .hint(format!(
-        "an agent that joined anew has a new key, and so has a thief: compare with `parallax-agent doctor` on its host, \
-         then: ctl agents trust {agent} --key {key}"
+        "an agent that joined anew has a new key, and so has a thief: compare with `parallax-agent fingerprint` on its \
+         host, then: ctl agents trust {agent} --key {key}"
     ))
 }
 
@@ -143,7 +167,11 @@ mod tests {
     /// Who of these agents gets a secret, and what is said of it.
     fn meet(known: &mut KnownAgents, agents: &[v1::Agent]) -> Result<(Vec<String>, Option<String>), Trouble> {
         let mut agents = agents.to_vec();
-        let said = known.meet(&mut agents, |_| true)?;
+        let proved = |agent: &v1::Agent| match agent.version.as_str() {
+            "unproved" => Err(ProofError::Signature),
+            _ => Ok(()),
+        };
+        let said = known.meet(&mut agents, |_| true, proved)?;
         let able = agents.into_iter().filter(|agent| !agent.sealing_key.is_empty());
         Ok((able.map(|agent| agent.name).collect(), said))
     }
@@ -165,6 +193,29 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let (_, said) = meet(&mut known(home.path(), "other.example.org"), &agents).unwrap();
         assert!(said.is_some(), "another collector's agents are others");
+    }
+
+    /// A collector that puts a key of its own in the place of an agent's has no signature for it.
+    #[test]
+    fn at_first_sight_no_secret_is_sealed_to_a_key_that_nothing_proves() {
+        let home = tempfile::tempdir().unwrap();
+        let mut books = known(home.path(), "mon.example.org");
+        let swapped = v1::Agent {
+            version: "unproved".into(),
+            ..agent("ams-1", 9)
+        };
+        let (able, said) = meet(&mut books, std::slice::from_ref(&swapped)).unwrap();
+        assert!(able.is_empty());
+        let said = said.unwrap();
+        assert!(
+            said.contains("ctl agents trust ams-1 --key SHA256:") && said.contains("signature"),
+            "{said}"
+        );
+        let both = [agent("fra-1", 1), swapped];
+        assert_eq!(meet(&mut books, &both).unwrap().0, ["fra-1"]);
+        assert_eq!(meet(&mut books, &both).unwrap().0, ["fra-1"], "nor later");
+        books.trust("ams-1", &fingerprint(&[9; 32])).unwrap();
+        assert_eq!(meet(&mut books, &both).unwrap().0, ["fra-1", "ams-1"]);
     }
 
     #[test]

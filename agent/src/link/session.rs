@@ -83,7 +83,8 @@ impl Session {
     pub(crate) async fn open(channel: Channel, link: &Link) -> Result<Self, Ended> {
         let results = link.spool.clone().map(Results::new);
         let routine = link.routine.clone();
-        let hello = hello(&link.runner, results.as_ref(), routine.as_ref(), link.instance);
+        let mut hello = hello(&link.runner, results.as_ref(), routine.as_ref(), link.instance);
+        hello.sealing_proof = link.road.prove(&link.runner);
         let Opened { up, down, welcome } = Opened::with(channel, hello).await?;
         tracing::info!(collector = %welcome.version, agent = %link.runner.name, "linked to the collector");
         Ok(Self {
@@ -161,7 +162,7 @@ impl Session {
                             drop(orders);
                             return self.leave().await;
                         }
-                        moved = self.move_to(channel, &mut orders) => moved,
+                        moved = self.move_to(channel, road, &mut orders) => moved,
                     };
                     successor.set(match moved {
                         Ok(()) => road.successor(replacements, Duration::ZERO),
@@ -352,6 +353,7 @@ impl Opened {
     }
 }
 
+/// All but the proof of its key, which takes the certificate that is dialled with now.
 fn hello(
     runner: &Runner,
     results: Option<&Results>,
@@ -370,6 +372,7 @@ fn hello(
             .map(|results| results.epoch().as_bytes().to_vec())
             .unwrap_or_default(),
         checks: routine.map(RoutineHandle::known).unwrap_or_default(),
+        sealing_proof: None,
     }
 }
 

@@ -101,7 +101,7 @@ impl Hub {
 
     fn tell(&mut self, run: Uuid, happening: Happening) {
         if let Some(caller) = self.callers.get(&run)
-            && caller.live.try_send(happening).is_err()
+            && !caller.live.tell(happening)
         {
             self.metrics.live_event_dropped();
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parallax_model::alert::{Alert, Silence};
 use parallax_model::check::Chain;
-use parallax_model::credential::LocalCredential;
+use parallax_model::credential::{LocalCredential, SealingProof};
 use parallax_model::run::{AgentSummary, RunDocument};
 use parallax_model::selector::Selector;
 use parallax_model::vantage::{AgentName, Labels};
@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use crate::agents::{Introduction, LinkId, Pulse, Selection};
 use crate::checks::{CheckView, CredentialsNow};
-use crate::runs::{Happening, Inquiry, LoginAnswer, Order, Report, Word};
+use crate::hub::LiveSender;
+use crate::runs::{Inquiry, LoginAnswer, Order, Report, Word};
 use crate::store::{Baselines, CheckRecord, Fresh};
 use crate::telemetry::{RunTrace, TraceFields};
 
@@ -104,7 +105,7 @@ pub(crate) struct RunAsked {
     pub(crate) selector: Selector,
     pub(crate) limit: Option<usize>,
     /// What happens meanwhile; a full queue loses it.
-    pub(crate) live: mpsc::Sender<Happening>,
+    pub(crate) live: LiveSender,
     /// The answer; never lost.
     pub(crate) conclusion: oneshot::Sender<Box<RunDocument>>,
     pub(crate) trace: RunTrace,
@@ -123,7 +124,7 @@ pub(crate) struct Started {
 
 /// Who waits for a run.
 pub(super) struct Caller {
-    pub(super) live: mpsc::Sender<Happening>,
+    pub(super) live: LiveSender,
     pub(super) conclusion: oneshot::Sender<Box<RunDocument>>,
     pub(super) trace: RunTrace,
 }
@@ -135,6 +136,8 @@ pub(crate) struct AgentView {
     pub(crate) capabilities: BTreeSet<String>,
     /// Credentials that it keeps by itself.
     pub(crate) local_credentials: Vec<LocalCredential>,
+    /// That its sealing key is its own.
+    pub(crate) sealing_proof: Option<Arc<SealingProof>>,
 }
 
 /// The way to an agent. Dropping it ends the link.

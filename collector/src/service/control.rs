@@ -21,14 +21,15 @@ use parallax_model::target::Target;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use parallax_proto::v1::control_server::Control;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::credentials::circuit_to_wire;
 use super::{Shared, peer};
 use crate::clock;
-use crate::hub::{RunAsked, Started, Stopping};
+use crate::hub::{RunAsked, Started, Stopping, live_queue};
 use crate::identity::{TokenWish, name_of};
 use crate::limits::{Leave, TooMuch};
 use crate::metrics::Metrics;
@@ -40,6 +41,8 @@ use question::Question;
 
 /// Live events that may wait for a slow reader; the answer itself waits beside them.
 const LIVE: usize = 1024;
+/// Circuits that the status names.
+const CIRCUITS_AT_MOST: u32 = 100;
 
 /// How many runs are listed when nothing else is asked, and at most.
 const RUNS_LISTED: u32 = 50;
@@ -64,6 +67,7 @@ impl Control for ControlService {
         let connected = agents.iter().filter(|agent| agent.summary.connected).count();
         let alerts = self.0.hub.alerts(false).await?;
         let firing = alerts.iter().filter(|alert| alert.state == AlertState::Firing);
+        let circuits = self.0.store.standing_circuits(CIRCUITS_AT_MOST).await?;
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             telemetry: self.0.telemetry.on(),
@@ -72,6 +76,7 @@ impl Control for ControlService {
             started_at_us: self.0.started_at.as_microsecond(),
             drops: drops(&self.0.metrics),
             alerts_firing: number(firing.count()),
+            circuits: circuits.into_iter().map(circuit_to_wire).collect(),
             ..v1::GetStatusResponse::default()
         }))
     }
@@ -154,7 +159,7 @@ impl Control for ControlService {
             started_at: Timestamp::now(),
             check: None,
         };
-        let (live, happenings) = mpsc::channel(LIVE);
+        let (live, happenings) = live_queue(LIVE);
         let (conclusion, concluded) = oneshot::channel();
         let (reply, started) = oneshot::channel();
         let guard = CallerGuard {

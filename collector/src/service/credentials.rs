@@ -270,8 +270,10 @@ fn info(kept: KeptCredential, circuit: Option<CircuitRecord>, agents: &[AgentVie
     }
 }
 
-fn circuit_to_wire(circuit: CircuitRecord) -> v1::Circuit {
+/// A circuit, for operators.
+pub(super) fn circuit_to_wire(circuit: CircuitRecord) -> v1::Circuit {
     v1::Circuit {
+        credential: circuit.account.credential,
         host: circuit.account.host,
         user: circuit.account.user,
         opened_at_us: circuit.opened_at.as_microsecond(),

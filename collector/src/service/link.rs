@@ -3,6 +3,7 @@
 mod routine;
 mod word;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use parallax_model::bucket::{Bucket, Rate};
 use parallax_model::capture::Capture;
+use parallax_model::credential::SealingProof;
 use parallax_model::observation::{Observation, Reason};
 use parallax_model::refusal::PolicyRefusal;
 use parallax_model::signal::{Signal, SignalKind};
@@ -51,6 +53,9 @@ const CAPABILITIES_AT_MOST: usize = 256;
 const CREDENTIALS_AT_MOST: usize = 64;
 const CREDENTIAL_TEXT_AT_MOST: usize = 1012;
 const TEXT_AT_MOST: usize = 256;
+/// Of a proof of a sealing key: certificates, and bytes of these and of the signature.
+const PROOF_CERTIFICATES_AT_MOST: usize = 8;
+const PROOF_AT_MOST: usize = 16 * 1024;
 
 /// Checks that an agent may repeat.
 const CHECKS_AT_MOST: usize = 4096;
@@ -342,6 +347,7 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
     let fits = hello.labels.len() <= LABELS_AT_MOST
         && hello.capabilities.len() <= CAPABILITIES_AT_MOST
         && hello.sealing_key.len() <= TEXT_AT_MOST
+        && hello.sealing_proof.as_ref().is_none_or(fits_a_proof)
         && hello.instance_id.len() <= TEXT_AT_MOST
         && hello.version.len() <= TEXT_AT_MOST
         && hello
@@ -354,7 +360,13 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
     if !fits {
         return Err("the hello is larger than any agent's".to_owned());
     }
+    let proof: Option<SealingProof> = hello
+        .sealing_proof
+        .map(TryInto::try_into)
+        .transpose()
+        .map_err(|error: WireError| error.to_string())?;
     Ok(Introduction {
+        sealing_proof: proof.map(Arc::new),
         version: hello.version,
         capabilities: hello.capabilities.into_iter().collect(),
         labels: parallax_proto::convert::labels("labels", hello.labels).map_err(|error| error.to_string())?,
@@ -365,6 +377,11 @@ async fn introduce(inbound: &mut Streaming<v1::AgentMessage>) -> Result<Introduc
         spool: routine::epoch(&hello.spool_epoch)?,
         continues: hello.continues,
     })
+}
+
+fn fits_a_proof(proof: &v1::SealingProof) -> bool {
+    let bytes = proof.chain_der.iter().map(Vec::len).sum::<usize>() + proof.signature.len();
+    proof.chain_der.len() <= PROOF_CERTIFICATES_AT_MOST && bytes <= PROOF_AT_MOST
 }
 
 /// What an agent says of a credential of its own is shown to people as it is.

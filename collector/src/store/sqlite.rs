@@ -283,6 +283,10 @@ impl Store for Sqlite {
         Box::pin(circuits::retry(self, account, by, now))
     }
 
+    fn standing_circuits(&self, at_most: u32) -> Answer<'_, Vec<CircuitRecord>> {
+        Box::pin(circuits::standing(self, at_most))
+    }
+
     fn circuit(&self, account: Account) -> Answer<'_, Option<CircuitRecord>> {
         Box::pin(circuits::find(self, account))
     }

@@ -64,6 +64,7 @@ impl FakeAgent {
             .into(),
             labels: [("site".to_owned(), name.to_owned())].into(),
             sealing_key: vec![1; 32],
+            sealing_proof: None,
             instance_id: format!("instance of {name}"),
             local_credentials: Vec::new(),
             continues,

@@ -37,14 +37,12 @@ async fn list(client: &mut Client, output: OutputArgs) -> Result<u8, Trouble> {
 }
 
 async fn show(client: &mut Client, name: &AgentName, output: OutputArgs) -> Result<u8, Trouble> {
-    let agents = known(client).await?;
-    let agent = agents
-        .iter()
-        .find(|agent| agent.name == *name)
-        .ok_or_else(|| Trouble::new(format!("there is no agent {name}")).hint("see `ctl agents`"))?;
+    let agent = named(client, name).await?;
+    let key = standing(client, &agent)?;
+    let agent: AgentSummary = agent.try_into()?;
     let text = match output.output.unwrap_or_default() {
-        ListFormat::Table => render::agents::details(agent, Timestamp::now(), console::canvas()),
-        ListFormat::Json => render::json(agent)?,
+        ListFormat::Table => render::agents::details(&agent, key, Timestamp::now(), console::canvas()),
+        ListFormat::Json => render::json(&agent)?,
     };
     console::print(&text)?;
     Ok(0)
@@ -89,11 +87,7 @@ async fn set_labels(client: &mut Client, name: &AgentName, changes: Vec<LabelCha
 }
 
 async fn trust(client: &mut Client, name: &AgentName, key: &str) -> Result<u8, Trouble> {
-    let agents = client.agents().await?;
-    let agent = agents
-        .iter()
-        .find(|agent| agent.name == name.as_str())
-        .ok_or_else(|| Trouble::new(format!("there is no agent {name}")).hint("see `ctl agents`"))?;
+    let agent = self::named(client, name).await?;
     let named = fingerprint(&agent.sealing_key);
     if named != key {
         return Err(Trouble::new(format!(
@@ -104,6 +98,30 @@ async fn trust(client: &mut Client, name: &AgentName, key: &str) -> Result<u8, T
     client.known_agents()?.trust(name.as_str(), key)?;
     console::print(&format!("secrets for {name} are sealed to {key} from now on\n"))?;
     Ok(0)
+}
+
+async fn named(client: &mut Client, name: &AgentName) -> Result<v1::Agent, Trouble> {
+    let agents = client.agents().await?;
+    let agent = agents.into_iter().find(|agent| agent.name == name.as_str());
+    agent.ok_or_else(|| Trouble::new(format!("there is no agent {name}")).hint("see `ctl agents`"))
+}
+
+/// The key that secrets for an agent are sealed to, as `parallax-agent fingerprint` says it, and what is known of it.
+fn standing(client: &Client, agent: &v1::Agent) -> Result<Option<String>, Trouble> {
+    if agent.sealing_key.is_empty() {
+        return Ok(None);
+    }
+    let key = fingerprint(&agent.sealing_key);
+    let known = match client.known_agents()?.knows(&agent.name, &key) {
+        Some(true) => "secrets are sealed to it",
+        Some(false) => "it was another before: no secret is sealed to it",
+        None => "not known here yet",
+    };
+    let proof = match client.proves(agent) {
+        Ok(()) => "its certificate proves it".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    Ok(Some(format!("{key}, {proof}, {known}")))
 }
 
 async fn known(client: &mut Client) -> Result<Vec<AgentSummary>, Trouble> {

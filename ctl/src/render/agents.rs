@@ -23,7 +23,7 @@ pub(crate) fn table(agents: &[AgentSummary], now: Timestamp, canvas: Canvas) -> 
 }
 
 /// One agent, a fact a line.
-pub(crate) fn details(agent: &AgentSummary, now: Timestamp, canvas: Canvas) -> String {
+pub(crate) fn details(agent: &AgentSummary, key: Option<String>, now: Timestamp, canvas: Canvas) -> String {
     let mut facts = vec![
         ("name", agent.name.to_string()),
         ("state", state(agent).0.to_owned()),
@@ -36,6 +36,7 @@ pub(crate) fn details(agent: &AgentSummary, now: Timestamp, canvas: Canvas) -> S
         ("peer", agent.peer.as_deref().map(words::quote)),
         ("rtt", agent.rtt_ms.map(rtt)),
         ("clock", agent.clock_offset_ms.map(words::offset)),
+        ("key", key),
         ("expires", agent.certificate_ends.map(|ends| expires(ends, now))),
         (
             "conflict",

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use hyper_util::rt::TokioIo;
+use parallax_model::credential::SealingProof;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -18,6 +19,7 @@ use crate::address::CollectorAddress;
 use crate::explain::explain;
 use crate::identity::Identity;
 use crate::leaf;
+use crate::proof;
 use crate::reach::reach;
 use crate::trust::TrustError;
 
@@ -157,6 +159,12 @@ impl Dialer {
         let mut moved = self.moved.subscribe();
         // The sender is here.
         let _ = moved.wait_for(|moved| *moved).await;
+    }
+
+    /// Proves a sealing key with the certificate that it dials with now; none for a joiner.
+    pub fn prove(&self, sealing_key: &[u8]) -> Option<SealingProof> {
+        let caller = self.caller();
+        proof::prove(&*caller.config.client_auth_cert_resolver, sealing_key)
     }
 
     /// Where it dials.

@@ -82,6 +82,23 @@ impl fmt::Debug for SealedSecret {
     }
 }
 
+/// That a sealing key is an agent's: a signature over both, by the key of the agent's own certificate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealingProof {
+    /// The agent's certificate and what stands above it, leaf first, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// How it is signed (SignatureScheme, RFC 8446 section 4.2.3).
+    pub scheme: u16,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+impl fmt::Debug for SealingProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealingProof({} certificates)", self.chain.len())
+    }
+}
+
 /// A credential that an agent keeps by itself, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LocalCredential {

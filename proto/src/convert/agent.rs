@@ -28,6 +28,7 @@ impl From<AgentSummary> for v1::Agent {
             state: agent.state.to_string(),
             spool: agent.spool.map(Into::into),
             schedule: agent.schedule.map(Into::into),
+            sealing_proof: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-use parallax_model::credential::{LocalCredential, SealedSecret};
+use parallax_model::credential::{LocalCredential, SealedSecret, SealingProof};
 
 use super::error::WireError;
 use super::write::by_reference;
@@ -41,6 +41,29 @@ impl From<v1::LocalCredential> for LocalCredential {
     fn from(wire: v1::LocalCredential) -> Self {
         let v1::LocalCredential { name, host, user } = wire;
         Self { name, host, user }
+    }
+}
+
+impl From<SealingProof> for v1::SealingProof {
+    fn from(proof: SealingProof) -> Self {
+        Self {
+            chain_der: proof.chain,
+            scheme: proof.scheme.into(),
+            signature: proof.signature,
+        }
+    }
+}
+
+impl TryFrom<v1::SealingProof> for SealingProof {
+    type Error = WireError;
+
+    fn try_from(wire: v1::SealingProof) -> Result<Self, WireError> {
+        let scheme = u16::try_from(wire.scheme);
+        Ok(Self {
+            chain: wire.chain_der,
+            scheme: scheme.map_err(|_| WireError::new("scheme", "not one of TLS"))?,
+            signature: wire.signature,
+        })
     }
 }
 

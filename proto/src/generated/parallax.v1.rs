@@ -2120,6 +2120,22 @@ pub struct Hello {
     /// UUID of its spool, 16 bytes. Empty: it has none, and gets no checks.
     #[prost(bytes = "vec", tag = "21")]
     pub spool_epoch: ::prost::alloc::vec::Vec<u8>,
+    /// That `sealing_key` is this agent's; absent where there is no certificate.
+    #[prost(message, optional, tag = "8")]
+    pub sealing_proof: ::core::option::Option<SealingProof>,
+}
+/// A signature by the key of the agent's own certificate. It is over `parallax sealing key v1`, a zero byte, the SPIFFE
+/// URI in the certificate, a zero byte and the sealing key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SealingProof {
+    /// The agent's certificate and what stands above it, leaf first, DER.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub chain_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// SignatureScheme of TLS 1.3 (RFC 8446 section 4.2.3).
+    #[prost(uint32, tag = "2")]
+    pub scheme: u32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// A credential in an agent's own configuration: what it is called, and the only host and user it is for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3596,6 +3612,651 @@ pub mod alerts_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetCredentialRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The only host it is for, and the user.
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    /// As in `LoginSpec`.
+    #[prost(string, tag = "4")]
+    pub mechanism: ::prost::alloc::string::String,
+    /// Trust anchors that its seal is bound to, DER.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub anchors_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// UUID of this version of the secret, made by who sets it.
+    #[prost(string, tag = "6")]
+    pub generation: ::prost::alloc::string::String,
+    /// Adds sealed copies to the generation that is there instead of replacing it.
+    #[prost(bool, tag = "7")]
+    pub add: bool,
+    /// The secret, sealed to each agent that may use it, by agent name.
+    #[prost(map = "string, message", tag = "8")]
+    pub sealed: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        SealedSecret,
+    >,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetCredentialResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCredentialsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCredentialsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub credentials: ::prost::alloc::vec::Vec<CredentialInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CredentialInfo {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub mechanism: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub generation: ::prost::alloc::string::String,
+    /// SPIFFE URI of who set it.
+    #[prost(string, tag = "6")]
+    pub set_by: ::prost::alloc::string::String,
+    /// Microseconds since the Unix epoch.
+    #[prost(int64, tag = "7")]
+    pub set_at_us: i64,
+    /// Agents that can use it.
+    #[prost(string, repeated, tag = "8")]
+    pub sealed_to: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Agents that can't, and why.
+    #[prost(message, repeated, tag = "9")]
+    pub unable: ::prost::alloc::vec::Vec<UnableAgent>,
+    /// Present while it is not tried because a server refused it.
+    #[prost(message, optional, tag = "10")]
+    pub circuit: ::core::option::Option<Circuit>,
+    /// Trust anchors that its seal is bound to, DER: who adds a copy seals to the same.
+    #[prost(bytes = "vec", repeated, tag = "11")]
+    pub anchors_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The agent that keeps it by itself. Empty: it is kept here, sealed.
+    #[prost(string, tag = "12")]
+    pub agent: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnableAgent {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
+}
+/// A secret that is not tried any more because a server refused it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Circuit {
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    /// Microseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    pub opened_at_us: i64,
+    /// The agent and the run that saw it refused.
+    #[prost(string, tag = "4")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub run_id: ::prost::alloc::string::String,
+    /// How, as a kind of fault.
+    #[prost(string, tag = "6")]
+    pub words: ::prost::alloc::string::String,
+    /// The credential; empty for a secret that was typed.
+    #[prost(string, tag = "7")]
+    pub credential: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveCredentialRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveCredentialResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseCircuitRequest {
+    /// The credential, by name.
+    #[prost(string, tag = "1")]
+    pub credential: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseCircuitResponse {
+    /// Whether there was one to close.
+    #[prost(bool, tag = "1")]
+    pub closed: bool,
+}
+/// Generated client implementations.
+pub mod credentials_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Credentials that are kept for later probes. The collector holds what is sealed to each agent and can open none of it.
+    #[derive(Debug, Clone)]
+    pub struct CredentialsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> CredentialsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> CredentialsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            CredentialsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Keeps a credential under a name, or replaces it. Operator.
+        pub async fn set_credential(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetCredentialRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetCredentialResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Credentials/SetCredential",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Credentials", "SetCredential"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Every credential by name, and which agents can use it. Viewer.
+        pub async fn list_credentials(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCredentialsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCredentialsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Credentials/ListCredentials",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Credentials", "ListCredentials"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets a credential. Operator. NOT_FOUND: no such credential.
+        pub async fn remove_credential(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveCredentialRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveCredentialResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Credentials/RemoveCredential",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Credentials", "RemoveCredential"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a credential be tried again after the server refused it. Operator.
+        pub async fn close_circuit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseCircuitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseCircuitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/parallax.v1.Credentials/CloseCircuit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("parallax.v1.Credentials", "CloseCircuit"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod credentials_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with CredentialsServer.
+    #[async_trait]
+    pub trait Credentials: std::marker::Send + std::marker::Sync + 'static {
+        /// Keeps a credential under a name, or replaces it. Operator.
+        async fn set_credential(
+            &self,
+            request: tonic::Request<super::SetCredentialRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetCredentialResponse>,
+            tonic::Status,
+        >;
+        /// Every credential by name, and which agents can use it. Viewer.
+        async fn list_credentials(
+            &self,
+            request: tonic::Request<super::ListCredentialsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCredentialsResponse>,
+            tonic::Status,
+        >;
+        /// Forgets a credential. Operator. NOT_FOUND: no such credential.
+        async fn remove_credential(
+            &self,
+            request: tonic::Request<super::RemoveCredentialRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveCredentialResponse>,
+            tonic::Status,
+        >;
+        /// Lets a credential be tried again after the server refused it. Operator.
+        async fn close_circuit(
+            &self,
+            request: tonic::Request<super::CloseCircuitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseCircuitResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Credentials that are kept for later probes. The collector holds what is sealed to each agent and can open none of it.
+    #[derive(Debug)]
+    pub struct CredentialsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> CredentialsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for CredentialsServer<T>
+    where
+        T: Credentials,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/parallax.v1.Credentials/SetCredential" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetCredentialSvc<T: Credentials>(pub Arc<T>);
+                    impl<
+                        T: Credentials,
+                    > tonic::server::UnaryService<super::SetCredentialRequest>
+                    for SetCredentialSvc<T> {
+                        type Response = super::SetCredentialResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetCredentialRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Credentials>::set_credential(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetCredentialSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Credentials/ListCredentials" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCredentialsSvc<T: Credentials>(pub Arc<T>);
+                    impl<
+                        T: Credentials,
+                    > tonic::server::UnaryService<super::ListCredentialsRequest>
+                    for ListCredentialsSvc<T> {
+                        type Response = super::ListCredentialsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCredentialsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Credentials>::list_credentials(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCredentialsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Credentials/RemoveCredential" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveCredentialSvc<T: Credentials>(pub Arc<T>);
+                    impl<
+                        T: Credentials,
+                    > tonic::server::UnaryService<super::RemoveCredentialRequest>
+                    for RemoveCredentialSvc<T> {
+                        type Response = super::RemoveCredentialResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveCredentialRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Credentials>::remove_credential(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveCredentialSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/parallax.v1.Credentials/CloseCircuit" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseCircuitSvc<T: Credentials>(pub Arc<T>);
+                    impl<
+                        T: Credentials,
+                    > tonic::server::UnaryService<super::CloseCircuitRequest>
+                    for CloseCircuitSvc<T> {
+                        type Response = super::CloseCircuitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseCircuitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Credentials>::close_circuit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseCircuitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for CredentialsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "parallax.v1.Credentials";
+    impl<T> tonic::server::NamedService for CredentialsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A run with its answer: the run document on the wire, and the form in which it is stored.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Run {
@@ -3792,6 +4453,9 @@ pub struct GetStatusResponse {
     /// What was lost, refused or cut for want of room since then; only what happened at all.
     #[prost(message, repeated, tag = "6")]
     pub drops: ::prost::alloc::vec::Vec<Drop>,
+    /// Secrets that are not tried any more because a server refused them, the latest first; 100 at most.
+    #[prost(message, repeated, tag = "7")]
+    pub circuits: ::prost::alloc::vec::Vec<Circuit>,
     /// Checks that are there, and those of them that are paused.
     #[prost(uint32, tag = "20")]
     pub checks: u32,
@@ -3857,6 +4521,10 @@ pub struct Agent {
     /// `connected`, `lost`, `expired`: its certificate is over, `conflict`: another process comes under its name.
     #[prost(string, tag = "14")]
     pub state: ::prost::alloc::string::String,
+    /// That `sealing_key` is the agent's, as it said when it last connected; absent when it has not since the collector
+    /// started. Whoever seals a secret checks it.
+    #[prost(message, optional, tag = "15")]
+    pub sealing_proof: ::core::option::Option<SealingProof>,
     /// The results that wait there, and how it keeps up with its checks, as it last said; absent if it never did.
     #[prost(message, optional, tag = "20")]
     pub spool: ::core::option::Option<SpoolState>,
@@ -3926,7 +4594,7 @@ pub struct RunProbeRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunEvent {
-    #[prost(oneof = "run_event::Event", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "run_event::Event", tags = "1, 2, 3, 4, 5, 6")]
     pub event: ::core::option::Option<run_event::Event>,
 }
 /// Nested message and enum types in `RunEvent`.
@@ -3947,6 +4615,9 @@ pub mod run_event {
         /// The answer; the last event.
         #[prost(message, tag = "5")]
         Concluded(super::Run),
+        /// How many of the events before were left out because their reader was too slow; the answer lacks nothing.
+        #[prost(uint64, tag = "6")]
+        LiveLost(u64),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -5907,648 +6578,6 @@ pub mod checks_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "parallax.v1.Checks";
     impl<T> tonic::server::NamedService for ChecksServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
-    }
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SetCredentialRequest {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// The only host it is for, and the user.
-    #[prost(string, tag = "2")]
-    pub host: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub user: ::prost::alloc::string::String,
-    /// As in `LoginSpec`.
-    #[prost(string, tag = "4")]
-    pub mechanism: ::prost::alloc::string::String,
-    /// Trust anchors that its seal is bound to, DER.
-    #[prost(bytes = "vec", repeated, tag = "5")]
-    pub anchors_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-    /// UUID of this version of the secret, made by who sets it.
-    #[prost(string, tag = "6")]
-    pub generation: ::prost::alloc::string::String,
-    /// Adds sealed copies to the generation that is there instead of replacing it.
-    #[prost(bool, tag = "7")]
-    pub add: bool,
-    /// The secret, sealed to each agent that may use it, by agent name.
-    #[prost(map = "string, message", tag = "8")]
-    pub sealed: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        SealedSecret,
-    >,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SetCredentialResponse {}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListCredentialsRequest {}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListCredentialsResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub credentials: ::prost::alloc::vec::Vec<CredentialInfo>,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CredentialInfo {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub host: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub user: ::prost::alloc::string::String,
-    #[prost(string, tag = "4")]
-    pub mechanism: ::prost::alloc::string::String,
-    #[prost(string, tag = "5")]
-    pub generation: ::prost::alloc::string::String,
-    /// SPIFFE URI of who set it.
-    #[prost(string, tag = "6")]
-    pub set_by: ::prost::alloc::string::String,
-    /// Microseconds since the Unix epoch.
-    #[prost(int64, tag = "7")]
-    pub set_at_us: i64,
-    /// Agents that can use it.
-    #[prost(string, repeated, tag = "8")]
-    pub sealed_to: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Agents that can't, and why.
-    #[prost(message, repeated, tag = "9")]
-    pub unable: ::prost::alloc::vec::Vec<UnableAgent>,
-    /// Present while it is not tried because a server refused it.
-    #[prost(message, optional, tag = "10")]
-    pub circuit: ::core::option::Option<Circuit>,
-    /// Trust anchors that its seal is bound to, DER: who adds a copy seals to the same.
-    #[prost(bytes = "vec", repeated, tag = "11")]
-    pub anchors_der: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-    /// The agent that keeps it by itself. Empty: it is kept here, sealed.
-    #[prost(string, tag = "12")]
-    pub agent: ::prost::alloc::string::String,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct UnableAgent {
-    #[prost(string, tag = "1")]
-    pub agent: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub why: ::prost::alloc::string::String,
-}
-/// A secret that is not tried any more because a server refused it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Circuit {
-    #[prost(string, tag = "1")]
-    pub host: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub user: ::prost::alloc::string::String,
-    /// Microseconds since the Unix epoch.
-    #[prost(int64, tag = "3")]
-    pub opened_at_us: i64,
-    /// The agent and the run that saw it refused.
-    #[prost(string, tag = "4")]
-    pub agent: ::prost::alloc::string::String,
-    #[prost(string, tag = "5")]
-    pub run_id: ::prost::alloc::string::String,
-    /// How, as a kind of fault.
-    #[prost(string, tag = "6")]
-    pub words: ::prost::alloc::string::String,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RemoveCredentialRequest {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RemoveCredentialResponse {}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CloseCircuitRequest {
-    /// The credential, by name.
-    #[prost(string, tag = "1")]
-    pub credential: ::prost::alloc::string::String,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CloseCircuitResponse {
-    /// Whether there was one to close.
-    #[prost(bool, tag = "1")]
-    pub closed: bool,
-}
-/// Generated client implementations.
-pub mod credentials_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    /// Credentials that are kept for later probes. The collector holds what is sealed to each agent and can open none of it.
-    #[derive(Debug, Clone)]
-    pub struct CredentialsClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl<T> CredentialsClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> CredentialsClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            CredentialsClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Keeps a credential under a name, or replaces it. Operator.
-        pub async fn set_credential(
-            &mut self,
-            request: impl tonic::IntoRequest<super::SetCredentialRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetCredentialResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/parallax.v1.Credentials/SetCredential",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("parallax.v1.Credentials", "SetCredential"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Every credential by name, and which agents can use it. Viewer.
-        pub async fn list_credentials(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListCredentialsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListCredentialsResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/parallax.v1.Credentials/ListCredentials",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("parallax.v1.Credentials", "ListCredentials"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Forgets a credential. Operator. NOT_FOUND: no such credential.
-        pub async fn remove_credential(
-            &mut self,
-            request: impl tonic::IntoRequest<super::RemoveCredentialRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemoveCredentialResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/parallax.v1.Credentials/RemoveCredential",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("parallax.v1.Credentials", "RemoveCredential"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Lets a credential be tried again after the server refused it. Operator.
-        pub async fn close_circuit(
-            &mut self,
-            request: impl tonic::IntoRequest<super::CloseCircuitRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CloseCircuitResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/parallax.v1.Credentials/CloseCircuit",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("parallax.v1.Credentials", "CloseCircuit"));
-            self.inner.unary(req, path, codec).await
-        }
-    }
-}
-/// Generated server implementations.
-pub mod credentials_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with CredentialsServer.
-    #[async_trait]
-    pub trait Credentials: std::marker::Send + std::marker::Sync + 'static {
-        /// Keeps a credential under a name, or replaces it. Operator.
-        async fn set_credential(
-            &self,
-            request: tonic::Request<super::SetCredentialRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetCredentialResponse>,
-            tonic::Status,
-        >;
-        /// Every credential by name, and which agents can use it. Viewer.
-        async fn list_credentials(
-            &self,
-            request: tonic::Request<super::ListCredentialsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListCredentialsResponse>,
-            tonic::Status,
-        >;
-        /// Forgets a credential. Operator. NOT_FOUND: no such credential.
-        async fn remove_credential(
-            &self,
-            request: tonic::Request<super::RemoveCredentialRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RemoveCredentialResponse>,
-            tonic::Status,
-        >;
-        /// Lets a credential be tried again after the server refused it. Operator.
-        async fn close_circuit(
-            &self,
-            request: tonic::Request<super::CloseCircuitRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CloseCircuitResponse>,
-            tonic::Status,
-        >;
-    }
-    /// Credentials that are kept for later probes. The collector holds what is sealed to each agent and can open none of it.
-    #[derive(Debug)]
-    pub struct CredentialsServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> CredentialsServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
-        }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
-            }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for CredentialsServer<T>
-    where
-        T: Credentials,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/parallax.v1.Credentials/SetCredential" => {
-                    #[allow(non_camel_case_types)]
-                    struct SetCredentialSvc<T: Credentials>(pub Arc<T>);
-                    impl<
-                        T: Credentials,
-                    > tonic::server::UnaryService<super::SetCredentialRequest>
-                    for SetCredentialSvc<T> {
-                        type Response = super::SetCredentialResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SetCredentialRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Credentials>::set_credential(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = SetCredentialSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/parallax.v1.Credentials/ListCredentials" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListCredentialsSvc<T: Credentials>(pub Arc<T>);
-                    impl<
-                        T: Credentials,
-                    > tonic::server::UnaryService<super::ListCredentialsRequest>
-                    for ListCredentialsSvc<T> {
-                        type Response = super::ListCredentialsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListCredentialsRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Credentials>::list_credentials(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListCredentialsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/parallax.v1.Credentials/RemoveCredential" => {
-                    #[allow(non_camel_case_types)]
-                    struct RemoveCredentialSvc<T: Credentials>(pub Arc<T>);
-                    impl<
-                        T: Credentials,
-                    > tonic::server::UnaryService<super::RemoveCredentialRequest>
-                    for RemoveCredentialSvc<T> {
-                        type Response = super::RemoveCredentialResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RemoveCredentialRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Credentials>::remove_credential(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = RemoveCredentialSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/parallax.v1.Credentials/CloseCircuit" => {
-                    #[allow(non_camel_case_types)]
-                    struct CloseCircuitSvc<T: Credentials>(pub Arc<T>);
-                    impl<
-                        T: Credentials,
-                    > tonic::server::UnaryService<super::CloseCircuitRequest>
-                    for CloseCircuitSvc<T> {
-                        type Response = super::CloseCircuitResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CloseCircuitRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Credentials>::close_circuit(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = CloseCircuitSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for CredentialsServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "parallax.v1.Credentials";
-    impl<T> tonic::server::NamedService for CredentialsServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

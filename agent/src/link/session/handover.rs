@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 
 use super::{Opened, Session, TO_OPEN, hello};
+use crate::link::Road;
 use crate::link::orders::Orders;
 
 /// For the older connection to say the rest.
@@ -23,7 +24,12 @@ impl Session {
     /// Goes on over a newer connection. The last word over the older one is a heartbeat whose answer says that
     /// everything before it was heard; what is said from then on waits for the newer one. The collector sends no order
     /// over the older one once it has welcomed the newer, and what it sent before is read to the end.
-    pub(super) async fn move_to(&mut self, channel: Channel, orders: &mut Orders) -> Result<(), Stayed> {
+    pub(super) async fn move_to(
+        &mut self,
+        channel: Channel,
+        road: &Road,
+        orders: &mut Orders,
+    ) -> Result<(), Stayed> {
         let opened = match timeout(TO_OPEN, self.everything_heard(orders)).await {
             Ok(true) => {
                 let mut hello = hello(
@@ -32,6 +38,7 @@ impl Session {
                     self.routine.as_ref(),
                     self.instance,
                 );
+                hello.sealing_proof = road.prove(&self.runner);
                 hello.continues = true;
                 Opened::with(channel, hello).await.ok()
             }

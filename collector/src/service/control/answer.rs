@@ -13,6 +13,7 @@ use crate::runs::Happening;
 pub(super) fn agent(view: AgentView) -> v1::Agent {
     v1::Agent {
         capabilities: view.capabilities.into_iter().collect(),
+        sealing_proof: view.sealing_proof.map(|proof| (*proof).clone().into()),
         ..view.summary.into()
     }
 }
@@ -59,6 +60,11 @@ pub(super) fn happening(happening: Happening) -> v1::RunEvent {
 /// The answer.
 pub(super) fn concluded(document: RunDocument) -> v1::RunEvent {
     event(Event::Concluded(document.into()))
+}
+
+/// What the caller was too slow for.
+pub(super) const fn live_lost(number: u64) -> v1::RunEvent {
+    event(Event::LiveLost(number))
 }
 
 fn choice(choice: Choice) -> v1::Choice {

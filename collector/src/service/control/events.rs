@@ -4,15 +4,14 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use parallax_model::run::RunDocument;
 use parallax_proto::v1;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tonic::Status;
 use uuid::Uuid;
 
 use super::answer;
 use crate::audit::Entry;
-use crate::hub::{Event, HubHandle, Stopping};
+use crate::hub::{Event, HubHandle, LiveReceiver, Stopping};
 use crate::limits::Leave;
-use crate::runs::Happening;
 
 /// Tells the hub when the stream is dropped, whoever drops it.
 pub(super) struct CallerGuard {
@@ -32,7 +31,7 @@ impl Drop for CallerGuard {
 
 enum Telling {
     Live {
-        happenings: mpsc::Receiver<Happening>,
+        happenings: LiveReceiver,
         concluded: oneshot::Receiver<Box<RunDocument>>,
         guard: CallerGuard,
     },
@@ -43,7 +42,7 @@ enum Telling {
 /// the answer, so the answer comes last.
 pub(super) fn events(
     first: v1::RunEvent,
-    happenings: mpsc::Receiver<Happening>,
+    happenings: LiveReceiver,
     concluded: oneshot::Receiver<Box<RunDocument>>,
     guard: CallerGuard,
 ) -> BoxStream<'static, Result<v1::RunEvent, Status>> {
@@ -61,24 +60,28 @@ pub(super) fn events(
         else {
             return None;
         };
-        if let Some(happening) = happenings.recv().await {
+        if let Some(happening) = happenings.next().await {
             let live = Telling::Live {
                 happenings,
                 concluded,
                 guard,
             };
-            return Some((Ok(answer::happening(happening)), live));
+            return Some((vec![Ok(answer::happening(happening))], live));
         }
         let last = match concluded.await {
             Ok(document) => {
                 if let Some(entry) = guard.entry.take() {
                     entry.end(document.verdict.as_str(), &document.summary).await;
                 }
-                Ok(answer::concluded(*document))
+                let lost = Some(happenings.lost()).filter(|lost| *lost > 0);
+                let last = [lost.map(answer::live_lost), Some(answer::concluded(*document))];
+                last.into_iter().flatten().map(Ok).collect()
             }
-            Err(_) => Err(Status::from(Stopping)),
+            Err(_) => vec![Err(Status::from(Stopping))],
         };
         Some((last, Telling::Over))
     });
-    stream::iter([Ok(first)]).chain(rest).boxed()
+    stream::iter([Ok(first)])
+        .chain(rest.flat_map(stream::iter))
+        .boxed()
 }

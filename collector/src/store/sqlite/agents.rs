@@ -100,6 +100,7 @@ fn read(row: &SqliteRow) -> Result<AgentRecord, StoreError> {
             capabilities: serde_json::from_str(row.try_get("capabilities")?)
                 .map_err(|_| StoreError::Unreadable("capability"))?,
             sealing_key: row.try_get("sealing_key")?,
+            sealing_proof: None,
             instance: String::new(),
             local_credentials: Vec::new(),
             checks: Vec::new(),

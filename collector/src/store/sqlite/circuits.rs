@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Sqlite, read_time};
-use crate::store::{Account, CircuitRecord, StoreError};
+use crate::store::{Account, CircuitRecord, OWN_GENERATION, StoreError};
 
 /// Who closes a circuit when the server takes the secret.
 const ACCEPTED: &str = "accepted";
@@ -83,6 +83,20 @@ pub(super) async fn find(store: &Sqlite, account: Account) -> Result<Option<Circ
     .fetch_optional(&store.pool)
     .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// Those that stand, the latest first: of a credential that was set anew since, only what became of the new secret.
+pub(super) async fn standing(store: &Sqlite, at_most: u32) -> Result<Vec<CircuitRecord>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM circuits WHERE closed_at IS NULL AND (credential = '' OR generation = $1 OR EXISTS \
+         (SELECT 1 FROM credentials WHERE name = circuits.credential AND generation = circuits.generation)) \
+         ORDER BY opened_at DESC LIMIT $2",
+    )
+    .bind(OWN_GENERATION)
+    .bind(at_most)
+    .fetch_all(&store.pool)
+    .await?;
+    rows.iter().map(read).collect()
 }
 
 fn read(row: &SqliteRow) -> Result<CircuitRecord, StoreError> {

@@ -8,17 +8,21 @@ use super::{Sqlite, read_time};
 use crate::store::{CredentialRecord, KeptCredential, SealedCopy, StoreError};
 
 /// Keeps a credential in the place of one of the same name, or, where it is only to be added to, its copies alone:
-/// `false` when there is no such generation to add them to.
+/// `false` when there is no such generation of it to add them to, for that host and user.
 pub(super) async fn put(store: &Sqlite, kept: KeptCredential, add: bool) -> Result<bool, StoreError> {
     let KeptCredential { credential, copies } = kept;
     let generation = credential.generation.to_string();
     let mut transaction = store.write().await?;
     if add {
-        let known = sqlx::query("SELECT 1 FROM credentials WHERE name = $1 AND generation = $2")
-            .bind(&credential.name)
-            .bind(&generation)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let known = sqlx::query(
+            "SELECT 1 FROM credentials WHERE name = $1 AND generation = $2 AND host = $3 AND user = $4",
+        )
+        .bind(&credential.name)
+        .bind(&generation)
+        .bind(&credential.host)
+        .bind(&credential.user)
+        .fetch_optional(&mut *transaction)
+        .await?;
         if known.is_none() {
             return Ok(false);
         }
@@ -171,8 +175,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::Account;
-    use crate::store::{CircuitRecord, Store as _};
+    use crate::store::{Account, CircuitRecord, OWN_GENERATION, Store as _};
 
     fn kept(generation: u128, agents: &[&str]) -> KeptCredential {
         KeptCredential {
@@ -207,6 +210,9 @@ mod tests {
         assert!(!store.put_credential(kept(1, &["fra-1"]), true).await.unwrap());
         assert!(store.put_credential(kept(1, &["fra-1"]), false).await.unwrap());
         assert!(store.put_credential(kept(1, &["ams-1"]), true).await.unwrap());
+        let mut another_user = kept(1, &["nyc-1"]);
+        another_user.credential.user = "bert".into();
+        assert!(!store.put_credential(another_user, true).await.unwrap());
         let both = kept(1, &["ams-1", "fra-1"]);
         assert_eq!(store.credential("probe".into()).await.unwrap(), Some(both));
         assert!(!store.put_credential(kept(2, &["nyc-1"]), true).await.unwrap());
@@ -239,6 +245,17 @@ mod tests {
         store.login_rejected(rejected()).await.unwrap();
         assert_eq!(store.circuit(of("one")).await.unwrap(), Some(rejected()));
         assert_eq!(store.circuit(of("two")).await.unwrap(), None, "a new secret");
+        assert!(
+            store.standing_circuits(9).await.unwrap().is_empty(),
+            "no such credential"
+        );
+        let mut own = rejected();
+        own.account.generation = OWN_GENERATION.to_owned();
+        own.account.host = "imap.elsewhere.example".into();
+        store.login_rejected(own.clone()).await.unwrap();
+        assert_eq!(store.standing_circuits(9).await.unwrap(), [own.clone()]);
+        store.login_accepted(own.account, now).await.unwrap();
+        assert!(store.standing_circuits(9).await.unwrap().is_empty());
         assert!(store.retry_login(of("one"), "ada".into(), now).await.unwrap());
         assert!(!store.retry_login(of("one"), "ada".into(), now).await.unwrap());
         assert!(store.circuit(of("one")).await.unwrap().unwrap().closed);

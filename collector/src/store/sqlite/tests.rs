@@ -48,6 +48,7 @@ fn agent(name: &str) -> AgentRecord {
             labels: [("site".to_owned(), "fra".to_owned())].into(),
             capabilities: ["probe".to_owned()].into(),
             sealing_key: vec![1, 2, 3],
+            sealing_proof: None,
             instance: String::new(),
             local_credentials: Vec::new(),
             checks: Vec::new(),
