@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use parallax_tests::address;
 use parallax_tests::answer::Answer;
 use parallax_tests::canary::Canary;
 use parallax_tests::dovecot::{PASSWORD, USER};
+use parallax_tests::echo::Echo;
 use parallax_tests::host;
 use parallax_tests::site::TARGET;
 use parallax_tests::sniff::Sniffers;
@@ -19,6 +21,8 @@ use parallax_tests::world::World;
 use crate::{BRIEF, DOWN, HEALTHY};
 
 const SOON: Duration = Duration::from_secs(10);
+/// Where an agent keeps a secret of its own.
+const OWN_SECRET: &str = "own-secret";
 const VANTAGES: [&str; 2] = ["edge-ams", "edge-fra"];
 
 #[test]
@@ -41,6 +45,7 @@ fn a_password_is_nowhere_but_where_it_belongs() {
     login(&world, PASSWORD, &["-o", "wide"]).expect_status(HEALTHY);
     in_the_middle_of_a_session(&world);
     kept(&world);
+    kept_by_an_agent(&mut world);
 
     let answer = login(&world, rejected, &["--capture", "always", "-o", "wide"]);
     assert!(answer.stdout.contains("credentials_rejected"), "{answer}");
@@ -62,9 +67,42 @@ fn a_password_is_nowhere_but_where_it_belongs() {
     })
     .unwrap();
     sniffers.end().unwrap();
+    assert_nowhere(&world, secrets.iter().map(String::as_str).chain([PASSWORD]));
+}
+
+/// Of its three ways to end a login each is tried with a secret of its own, since none is sent again that was refused.
+#[test]
+fn a_password_that_a_server_repeats_is_nowhere_either() {
+    if !host::lab_can_run() {
+        return;
+    }
+    let mut world = talkative_world();
+    let mut secrets = Vec::new();
+    for (echo, purpose) in [
+        (Echo::Refusing, "refused"),
+        (Echo::Scolding, "scolded"),
+        (Echo::Cutting, "cut"),
+    ] {
+        let server = world.site.serve_echoes(echo).unwrap();
+        let secret = unique(purpose);
+        let answer = login(&world, &secret, &["--capture", "always", "-o", "json"]);
+        let run = answer.json()["run_id"].as_str().unwrap().to_owned();
+        assert!(answer.stdout.contains("authenticate"), "{answer}");
+        assert!(server.logins() >= 1, "{echo:?} was sent no secret: {answer}");
+        bundle(&world, &run);
+        for format in ["wide", "markdown", "table"] {
+            world.ctl(&["runs", "show", &run, "-o", format]).unwrap();
+        }
+        secrets.push(secret);
+    }
+    assert_nowhere(&world, secrets.iter().map(String::as_str));
+}
+
+/// In no file that was written, on no command line, and in no program's memory any more.
+fn assert_nowhere<'s>(world: &World, secrets: impl Iterator<Item = &'s str>) {
     let directory = world.site.lab.directory().to_owned();
     let mut places = BTreeSet::new();
-    for secret in secrets.iter().map(String::as_str).chain([PASSWORD]) {
+    for secret in secrets {
         let canary = Canary::of(secret);
         places.extend(canary.below(&directory, &has_it_by_right).unwrap());
         for (name, process) in world.processes() {
@@ -76,8 +114,9 @@ fn a_password_is_nowhere_but_where_it_belongs() {
                         .map(|form| format!("{file} of {name}, {form}")),
                 );
             }
+            let form = canary.in_memory_of(process).unwrap();
+            places.extend(form.map(|form| format!("memory of the {name}, {form}")));
         }
-        places.extend(in_the_collector(&world, &canary));
     }
     assert!(places.is_empty(), "{places:#?}");
     for (name, process) in world.processes() {
@@ -143,6 +182,37 @@ fn kept(world: &World) {
     let answer = world.start_ctl(&set, PASSWORD).unwrap().answer().unwrap();
     answer.expect_status(0);
     let probe = [&BRIEF[..], &["--credential", "probe", "--capture", "always"]].concat();
+    world.probe(&probe).unwrap().expect_status(HEALTHY);
+}
+
+/// Read by the agent from a file of its own, and used.
+fn kept_by_an_agent(world: &mut World) {
+    let agent = VANTAGES[0];
+    let path = world.state_of(agent).join(OWN_SECRET);
+    std::fs::write(&path, PASSWORD).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let configuration = world.configuration_of(agent);
+    let mut text = std::fs::read_to_string(&configuration).unwrap();
+    text.push_str(&format!(
+        "[[credentials]]\nname = \"own\"\nhost = \"{TARGET}\"\nuser = \"{USER}\"\nfile = {path:?}\n"
+    ));
+    std::fs::write(&configuration, text).unwrap();
+    world.kill_agent(agent).unwrap();
+    world.start_agent(agent).unwrap();
+    world.wait_for_agents(&VANTAGES).unwrap();
+    wait::until("the agent's credential in the list", SOON, || {
+        Ok(world
+            .ctl(&["credential"])?
+            .stdout
+            .contains("agent edge-ams")
+            .then_some(()))
+    })
+    .unwrap();
+    let probe = [
+        &BRIEF[..],
+        &["--credential", "own", "--from", agent, "--capture", "always"],
+    ]
+    .concat();
     world.probe(&probe).unwrap().expect_status(HEALTHY);
 }
 
@@ -216,7 +286,9 @@ fn holds_control(packets: &[PathBuf]) -> bool {
     seen.count() >= 3
 }
 
-/// The mail server's own files, and what was piped into `ctl`.
+/// The mail server's own files, an agent's own secret, and what was piped into `ctl`.
 fn has_it_by_right(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "dovecot") || path.extension().is_some_and(|end| end == "in")
+    path.file_name().is_some_and(|name| name == OWN_SECRET)
+        || path.file_name().is_some_and(|name| name == "dovecot")
+        || path.extension().is_some_and(|end| end == "in")
 }

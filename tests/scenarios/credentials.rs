@@ -63,6 +63,17 @@ fn a_credential_is_for_one_host_and_for_those_agents_to_which_it_is_sealed() {
     assert!(answer.stderr.contains("not for what you say"), "{answer}");
     set(&world, PASSWORD, &["--add", "--from", FRA]).expect_status(0);
     probe(&world, &[]).expect_status(HEALTHY);
+    let anew: Vec<_> = other_user.into_iter().filter(|arg| *arg != "--add").collect();
+    let answer = world
+        .start_ctl(&anew, "pebble-3-lantern")
+        .unwrap()
+        .answer()
+        .unwrap();
+    answer.expect_status(0);
+    let listed = world.ctl(&["credential", "-o", "json"]).unwrap().json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(listed[0]["user"], "bert", "another user takes the name: {listed}");
+    probe(&world, &[]).expect_status(HEALTHY);
     world
         .ctl(&["credential", "remove", "probe"])
         .unwrap()
@@ -90,6 +101,16 @@ fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
     assert_eq!(world.site.dovecot.refused_passwords(), 1);
     let list = world.ctl(&["credential"]).unwrap();
     assert!(list.stdout.contains("not tried: credentials_rejected"), "{list}");
+    let close = "to try it again: ctl credential retry probe";
+    assert!(list.stdout.contains(close), "{list}");
+    let status = world.ctl(&["status"]).unwrap().expect_status(0);
+    assert!(
+        status
+            .stdout
+            .contains("not tried  credential probe of anna at imap.lab.example")
+            && status.stdout.contains(close),
+        "{status}"
+    );
 
     world
         .ctl(&["credential", "retry", "probe"])
@@ -101,6 +122,8 @@ fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
     assert_eq!(world.site.dovecot.refused_passwords(), 2, "once in ten minutes");
     set(&world, PASSWORD, &[]).expect_status(0);
     assert_let_in(&probe(&world, &[]));
+    let status = world.ctl(&["status"]).unwrap().expect_status(0);
+    assert!(!status.stdout.contains("not tried"), "{status}");
 }
 
 #[test]
@@ -187,6 +210,49 @@ fn a_typed_password_that_is_rejected_is_sent_once_by_all_agents_and_across_resta
     }
     assert_eq!(world.site.dovecot.refused_passwords(), 1);
     assert_let_in(&typed(&world, PASSWORD, "all"));
+}
+
+/// Of an agent that is away the collector knows a key and can show no proof: so does one that puts a key of its own there.
+#[test]
+fn a_secret_is_sealed_at_first_sight_to_keys_that_are_proved_and_to_others_once_they_are_compared() {
+    let Some(mut world) = world() else { return };
+    world.kill_agent(FRA).unwrap();
+    world.kill_collector();
+    world.start_collector().unwrap();
+    world.wait_for_agents(&[AMS]).unwrap();
+    let answer = set(&world, PASSWORD, &[]).expect_status(0);
+    assert!(answer.stdout.contains("is sealed to edge-ams\n"), "{answer}");
+    let why = "nothing proves its key";
+    assert!(
+        answer.stderr.contains("ctl agents trust edge-fra --key SHA256:") && answer.stderr.contains(why),
+        "{answer}"
+    );
+    let show = world.ctl(&["agents", "show", AMS]).unwrap().expect_status(0);
+    let proved = "its certificate proves it, secrets are sealed to it";
+    assert!(show.stdout.contains(proved), "{show}");
+
+    let mut fingerprint = world.programs().agent();
+    let state = world.state_of(FRA);
+    fingerprint.arg("fingerprint").arg("--state-dir").arg(state);
+    let said = world
+        .run(&world.site.lab.control, &fingerprint)
+        .unwrap()
+        .expect_status(0);
+    let key = said.stdout.trim();
+    let show = world.ctl(&["agents", "show", FRA]).unwrap().expect_status(0);
+    assert!(show.stdout.contains(key) && show.stdout.contains(why), "{show}");
+    world
+        .ctl(&["agents", "trust", FRA, "--key", key])
+        .unwrap()
+        .expect_status(0);
+    let answer = set(&world, PASSWORD, &[]).expect_status(0);
+    assert!(
+        answer.stdout.contains("is sealed to edge-ams, edge-fra\n"),
+        "{answer}"
+    );
+    world.start_agent(FRA).unwrap();
+    world.wait_for_agents(&[AMS, FRA]).unwrap();
+    probe(&world, &[]).expect_status(HEALTHY);
 }
 
 /// However long the server makes an address wait from which it was sent a wrong password.

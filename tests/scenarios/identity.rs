@@ -49,6 +49,25 @@ fn a_token_for_one_name_lets_no_other_in() {
 }
 
 #[test]
+fn a_login_with_a_token_for_another_name_says_which_and_what_to_add() {
+    let Some(world) = small_world() else { return };
+    for (flag, names) in [("--name", "ada"), ("--name-pattern", "ops-*")] {
+        let token = world.create_token("operator", &[flag, names]).unwrap();
+        let mut login = world.programs().ctl();
+        login.env("PARALLAX_HOME", world.home().with_extension("other"));
+        login.env("USER", "grace");
+        login.args(["login", "--collector", &collector_address(), "--token", &token]);
+        let answer = world.run(&world.site.lab.control, &login).unwrap();
+        let said = [
+            format!("this token is for {names} only"),
+            "you asked as grace: add --name".to_owned(),
+        ];
+        assert!(said.iter().all(|part| answer.stderr.contains(part)), "{answer}");
+        assert_eq!(answer.status, Some(3), "{answer}");
+    }
+}
+
+#[test]
 fn an_invented_token_lets_nobody_in() {
     let Some(world) = small_world() else { return };
     let token = world.create_token("agent", &[]).unwrap();

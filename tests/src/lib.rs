@@ -14,6 +14,7 @@ pub mod detour;
 pub mod dns;
 pub mod document;
 pub mod dovecot;
+pub mod echo;
 pub mod far;
 pub mod filter;
 pub mod host;

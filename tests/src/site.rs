@@ -11,6 +11,7 @@ use crate::background::Background;
 use crate::detour::{self, Detour};
 use crate::dns::{Answering, NameServer};
 use crate::dovecot::Dovecot;
+use crate::echo::{Echo, EchoServer};
 use crate::filter::{self, Hook, Recipe};
 use crate::impair::{Fault, Kind, Only, Place};
 use crate::injectable;
@@ -86,6 +87,12 @@ impl Site {
         let credentials = self.pki.issue(Leaf::Good)?;
         self.other = Some(OtherServer::start(&self.lab, product, &credentials)?);
         Ok(())
+    }
+
+    /// Puts a server in Dovecot's place that repeats what it is told.
+    pub fn serve_echoes(&mut self, echo: Echo) -> Result<EchoServer> {
+        self.dovecot.stop();
+        EchoServer::start(&self.lab.mail, &self.pki.issue(Leaf::Good)?, echo)
     }
 
     /// Makes something go wrong; fails for the faults that only a [`crate::world::World`] knows.
