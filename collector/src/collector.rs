@@ -170,6 +170,20 @@ impl Collector {
         Ok((parts.serve(incoming), Connector { connections }))
     }
 
+    /// The same with a database that outlives it.
+    #[cfg(test)]
+    pub(crate) async fn in_process_on(database: &std::path::Path) -> (Self, Connector) {
+        parallax_identity::install_provider();
+        let store = Arc::new(Sqlite::open(database).await.unwrap());
+        let admission = Admission::ephemeral(Arc::clone(&store) as Arc<dyn Store>).unwrap();
+        let telemetry = Telemetry::start(None, &admission.fingerprint()).unwrap();
+        let parts = Parts::assemble(store, Arc::new(admission), telemetry, None)
+            .await
+            .unwrap();
+        let (connections, incoming) = mpsc::channel(CONNECTIONS);
+        (parts.serve(incoming), Connector { connections })
+    }
+
     /// Where the gRPC port listens; none inside the process.
     pub const fn listen_addr(&self) -> Option<SocketAddr> {
         self.listen_addr

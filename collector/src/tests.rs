@@ -11,6 +11,7 @@ mod own_pki;
 mod page;
 mod renewal;
 mod rollover;
+mod routine;
 mod runs;
 mod stop;
 mod sync;

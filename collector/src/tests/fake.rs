@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
+use uuid::Uuid;
 
 use crate::{Collector, Connector, InProcessOptions};
 
@@ -41,15 +42,33 @@ impl FakeAgent {
     }
 
     pub(super) async fn over(channel: Channel, name: &str) -> Self {
-        Self::saying(channel, name, false).await
+        let mut agent = Self::saying(channel, name, v1::Hello::default()).await;
+        agent.beat().await;
+        agent
     }
 
     /// The same process over a newer link, on which its orders go on.
     pub(super) async fn continued(channel: Channel, name: &str) -> Self {
-        Self::saying(channel, name, true).await
+        let hello = v1::Hello {
+            continues: true,
+            ..v1::Hello::default()
+        };
+        let mut agent = Self::saying(channel, name, hello).await;
+        agent.beat().await;
+        agent
     }
 
-    async fn saying(channel: Channel, name: &str, continues: bool) -> Self {
+    /// One that repeats checks, with a spool of this epoch.
+    pub(super) async fn repeating(connector: &Connector, name: &str, epoch: Uuid) -> Self {
+        let hello = v1::Hello {
+            capabilities: vec!["checks".to_owned()],
+            spool_epoch: epoch.as_bytes().to_vec(),
+            ..v1::Hello::default()
+        };
+        Self::saying(connector.channel(identity(Role::Agent, name)), name, hello).await
+    }
+
+    async fn saying(channel: Channel, name: &str, more: v1::Hello) -> Self {
         let (sender, receiver) = mpsc::channel(64);
         let hello = v1::Hello {
             version: "0.0.0-test".into(),
@@ -61,14 +80,15 @@ impl FakeAgent {
                 "experiment:watch",
             ]
             .map(str::to_owned)
-            .into(),
+            .into_iter()
+            .chain(more.capabilities)
+            .collect(),
             labels: [("site".to_owned(), name.to_owned())].into(),
             sealing_key: vec![1; 32],
             sealing_proof: None,
             instance_id: format!("instance of {name}"),
             local_credentials: Vec::new(),
-            continues,
-            ..v1::Hello::default()
+            ..more
         };
         sender.send(message(ToCollector::Hello(hello))).await.unwrap();
         let words = AgentLinkClient::new(channel)
@@ -85,7 +105,6 @@ impl FakeAgent {
             panic!("a welcome comes first")
         };
         assert_eq!(welcome.heartbeat_timeout_ms, 45_000);
-        agent.beat().await;
         agent
     }
 

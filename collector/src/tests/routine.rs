@@ -1,0 +1,351 @@
+//! Checks as an agent and an operator meet them: told over the link, results acknowledged, rounds in the database.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parallax_model::check::CheckResult;
+use parallax_model::fault::{Fault, FaultKind, TcpFault};
+use parallax_model::identity::Role;
+use parallax_model::round::{Cadence, Round};
+use parallax_model::stage::Outcome;
+use parallax_proto::convert::uuid;
+use parallax_proto::v1;
+use parallax_proto::v1::agent_message::Message as ToCollector;
+use parallax_proto::v1::checks_client::ChecksClient;
+use parallax_proto::v1::collector_message::Message as FromCollector;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use super::fake::{FakeAgent, identity, observation, operator, spec};
+use crate::{Collector, Connector, InProcessOptions};
+
+/// How long anything here may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+const EPOCH: Uuid = Uuid::from_u128(0xe0);
+
+fn checks(connector: &Connector) -> ChecksClient<Channel> {
+    ChecksClient::new(connector.channel(identity(Role::Operator, "ada")))
+}
+
+fn definition(name: &str) -> v1::CheckDefinition {
+    v1::CheckDefinition {
+        name: name.into(),
+        spec: Some(v1::ProbeSpec {
+            timeout_ms: 1000,
+            ..spec().into()
+        }),
+        every_ms: 1000,
+        together: true,
+        follow_up: true,
+        ..v1::CheckDefinition::default()
+    }
+}
+
+async fn apply(connector: &Connector, definition: v1::CheckDefinition) {
+    let request = v1::ApplyChecksRequest {
+        checks: vec![definition],
+        ..v1::ApplyChecksRequest::default()
+    };
+    checks(connector).apply_checks(request).await.unwrap();
+}
+
+/// An agent that repeats checks when its test says so.
+struct Repeating {
+    agent: FakeAgent,
+    check: Option<v1::CheckAssignment>,
+    sequence: u64,
+    resume: Option<v1::SpoolResume>,
+}
+
+impl Repeating {
+    async fn connect(connector: &Connector, name: &str) -> Self {
+        let agent = FakeAgent::repeating(connector, name, EPOCH).await;
+        Self {
+            agent,
+            check: None,
+            sequence: 0,
+            resume: None,
+        }
+    }
+
+    /// Reads until the word that is waited for.
+    async fn until<T>(&mut self, mut wanted: impl FnMut(FromCollector) -> Option<T>) -> T {
+        let reading = async {
+            loop {
+                let word = self.agent.next().await.unwrap().unwrap();
+                if let FromCollector::Resume(resume) = &word {
+                    self.resume = Some(resume.clone());
+                }
+                if let Some(found) = wanted(word) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, reading).await.unwrap()
+    }
+
+    async fn gets_its_check(&mut self) {
+        let update = self
+            .until(|word| match word {
+                FromCollector::Checks(update) => Some(update),
+                _ => None,
+            })
+            .await;
+        self.check = update.set.into_iter().next();
+        let applied = v1::ChecksApplied {
+            sum: update.sum,
+            checks: 1,
+            problems: Vec::new(),
+        };
+        self.agent.say(ToCollector::ChecksApplied(applied)).await;
+    }
+
+    fn round(&self, later: i64) -> Round {
+        let check = self.check.as_ref().unwrap();
+        let cadence = Cadence {
+            check: uuid("check_id", &check.check_id).unwrap(),
+            every: Duration::from_millis(check.every_ms.into()),
+            together: check.together,
+        };
+        cadence.round(cadence.at(Timestamp::now()).number + later)
+    }
+
+    async fn sends(&mut self, round: Round, outcome: Outcome) {
+        let check = self.check.as_ref().unwrap();
+        self.sequence += 1;
+        let result = CheckResult {
+            id: Uuid::now_v7(),
+            check: uuid("check_id", &check.check_id).unwrap(),
+            run_id: round.run_id,
+            digest: check.digest,
+            round_at: round.starts_at,
+            started_at: round.starts_at,
+            observation: observation("somebody-else", outcome),
+        };
+        self.sends_again(result).await;
+    }
+
+    async fn sends_again(&self, result: CheckResult) {
+        let batch = v1::ResultBatch {
+            spool_epoch: EPOCH.as_bytes().to_vec(),
+            chain: "failures".into(),
+            results: vec![v1::SpooledResult {
+                sequence: self.sequence,
+                result: Some(result.into()),
+            }],
+        };
+        self.agent.say(ToCollector::Results(batch)).await;
+    }
+
+    async fn is_told_what_is_kept(&mut self) -> v1::ResultsKept {
+        self.until(|word| match word {
+            FromCollector::ResultsKept(kept) => Some(kept),
+            _ => None,
+        })
+        .await
+    }
+}
+
+fn no_answer() -> Outcome {
+    Outcome::Failed(Fault::new(FaultKind::Tcp(TcpFault::TimedOut), "no answer"))
+}
+
+/// The last round that was closed, once it is this one or a later one.
+async fn closed(connector: &Connector, run_id: Uuid) -> v1::RoundSummary {
+    let waiting = async {
+        loop {
+            let request = v1::CheckHistoryRequest {
+                name: "imap-fra".into(),
+                step: "round".into(),
+                since_us: (Timestamp::now() - jiff::SignedDuration::from_hours(12)).as_microsecond(),
+                ..v1::CheckHistoryRequest::default()
+            };
+            let history = checks(connector)
+                .check_history(request)
+                .await
+                .unwrap()
+                .into_inner();
+            let id = run_id.to_string();
+            if let Some(round) = history.rounds.into_iter().find(|round| round.run_id == id) {
+                return round;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.unwrap()
+}
+
+async fn collector() -> (Collector, Connector) {
+    Collector::in_process(InProcessOptions::default()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_check_goes_to_the_agent_and_its_round_into_the_database() {
+    let (_collector, connector) = collector().await;
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    apply(&connector, definition("imap-fra")).await;
+    fra.gets_its_check().await;
+    let round = fra.round(0);
+    fra.sends(round, Outcome::Ok).await;
+    let kept = fra.is_told_what_is_kept().await;
+    assert_eq!((kept.through, kept.spool_epoch), (1, EPOCH.as_bytes().to_vec()));
+    let resume = fra.resume.clone().unwrap();
+    assert_eq!((resume.failures_through, resume.successes_through), (0, 0));
+    let closed = closed(&connector, round.run_id).await;
+    assert_eq!((closed.ok, closed.verdict.as_str()), (1, "healthy"));
+    let request = v1::ListChecksRequest {
+        name: "imap-fra".into(),
+    };
+    let listed = checks(&connector)
+        .list_checks(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let agent = &listed.checks[0].agents[0];
+    assert_eq!((agent.agent.as_str(), agent.state.as_str()), ("fra-1", "running"));
+    assert!(agent.last_result_us > 0);
+}
+
+#[tokio::test]
+async fn an_unhealthy_round_is_a_run_under_the_id_its_agents_gave_it() {
+    let (_collector, connector) = collector().await;
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    apply(
+        &connector,
+        v1::CheckDefinition {
+            follow_up: false,
+            ..definition("imap-fra")
+        },
+    )
+    .await;
+    fra.gets_its_check().await;
+    let round = fra.round(0);
+    fra.sends(round, no_answer()).await;
+    fra.is_told_what_is_kept().await;
+    let closed = closed(&connector, round.run_id).await;
+    assert!(closed.kept && closed.failed == 1, "{closed:?}");
+    let request = v1::GetRunRequest {
+        run_id: round.run_id.to_string(),
+    };
+    let run = operator(&connector, Role::Viewer)
+        .get_run(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(run.vantages[0].agent, "fra-1", "whoever it says it is");
+    assert_eq!(run.check.unwrap().name, "imap-fra");
+    assert_eq!(run.verdict, closed.verdict);
+}
+
+#[tokio::test]
+async fn what_comes_twice_counts_once_and_is_acknowledged_again() {
+    let (_collector, connector) = collector().await;
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    apply(&connector, definition("imap-fra")).await;
+    fra.gets_its_check().await;
+    let round = fra.round(0);
+    fra.sends(round, Outcome::Ok).await;
+    assert_eq!(fra.is_told_what_is_kept().await.through, 1);
+    fra.sequence = 0;
+    fra.sends(round, Outcome::Ok).await;
+    assert_eq!(fra.is_told_what_is_kept().await.through, 1);
+    closed(&connector, round.run_id).await;
+    let request = v1::CheckHistoryRequest {
+        name: "imap-fra".into(),
+        ..v1::CheckHistoryRequest::default()
+    };
+    let mut results = checks(&connector)
+        .check_results(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let mut count = 0;
+    while results.message().await.unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_connects_later_gets_the_check_and_one_without_a_spool_does_not() {
+    let (_collector, connector) = collector().await;
+    apply(&connector, definition("imap-fra")).await;
+    let mut plain = FakeAgent::connect(&connector, "old-1").await;
+    plain.beat().await;
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    fra.gets_its_check().await;
+    assert_eq!(fra.check.as_ref().unwrap().name, "imap-fra");
+    plain.beat().await;
+    let pause = v1::PauseCheckRequest {
+        name: "imap-fra".into(),
+        paused: true,
+    };
+    checks(&connector).pause_check(pause).await.unwrap();
+    fra.gets_its_check().await;
+    assert_eq!(fra.check, None, "it is nobody's now");
+}
+
+#[tokio::test]
+async fn a_result_that_can_not_be_read_does_not_stop_those_behind_it() {
+    let (_collector, connector) = collector().await;
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    apply(&connector, definition("imap-fra")).await;
+    fra.gets_its_check().await;
+    let round = fra.round(0);
+    let batch = v1::ResultBatch {
+        spool_epoch: EPOCH.as_bytes().to_vec(),
+        chain: "failures".into(),
+        results: vec![v1::SpooledResult {
+            sequence: 1,
+            result: Some(v1::CheckResult {
+                id: vec![1, 2, 3],
+                ..v1::CheckResult::default()
+            }),
+        }],
+    };
+    fra.agent.say(ToCollector::Results(batch)).await;
+    assert_eq!(fra.is_told_what_is_kept().await.through, 1);
+    fra.sequence = 1;
+    fra.sends(round, Outcome::Ok).await;
+    assert_eq!(fra.is_told_what_is_kept().await.through, 2);
+    closed(&connector, round.run_id).await;
+}
+
+#[test]
+fn killed_between_commit_and_close_a_round_is_closed_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.db");
+    let first = runtime();
+    let round = first.block_on(async {
+        let (_collector, connector) = Collector::in_process_on(&file).await;
+        let mut fra = Repeating::connect(&connector, "fra-1").await;
+        let mut nyc = Repeating::connect(&connector, "nyc-1").await;
+        let slow = v1::CheckDefinition {
+            every_ms: 3_600_000,
+            ..definition("imap-fra")
+        };
+        apply(&connector, slow).await;
+        fra.gets_its_check().await;
+        nyc.gets_its_check().await;
+        let round = fra.round(0);
+        fra.sends(round, Outcome::Ok).await;
+        fra.is_told_what_is_kept().await;
+        round
+    });
+    // Nobody stops it in good order.
+    first.shutdown_background();
+    runtime().block_on(async {
+        let (_collector, connector) = Collector::in_process_on(&file).await;
+        let closed = closed(&connector, round.run_id).await;
+        assert_eq!((closed.ok, closed.missing, closed.late), (1, 1, true));
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
