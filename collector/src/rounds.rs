@@ -109,8 +109,9 @@ struct Watched {
     expected: BTreeSet<AgentName>,
     /// It is not there any more; only what is open is closed.
     removed: bool,
-    /// The next round that begins by itself.
+    /// The next round that begins by itself, and when.
     next: i64,
+    next_at: Timestamp,
     /// The newest round that was closed in its time.
     closed: Option<i64>,
     live: BTreeMap<i64, OpenRound>,
@@ -203,7 +204,8 @@ impl Rounds {
 
     /// A result was stored whose round is not closed.
     pub(crate) fn result(&mut self, fresh: Fresh, now: Now) -> Vec<RoundEffect> {
-        let Some(watched) = self.checks.get_mut(&fresh.result.check) else {
+        let id = fresh.result.check;
+        let Some(watched) = self.checks.get_mut(&id) else {
             return Vec::new();
         };
         let weight = open::weight(&fresh.result.observation);
@@ -213,7 +215,7 @@ impl Rounds {
         self.weight += weight;
         let mut effects = Vec::new();
         while self.weight > WEIGHT_AT_MOST && self.close_heaviest(now, &mut effects) {}
-        effects.extend(self.tick(now));
+        self.tick_one(id, now, &mut effects);
         effects
     }
 
@@ -313,8 +315,10 @@ impl Watched {
             .last
             .as_ref()
             .map(|last| cadence.at(last.started_at).number);
+        let next = cadence.at(now.wall).number + 1;
         Self {
-            next: cadence.at(now.wall).number + 1,
+            next,
+            next_at: cadence.round(next).starts_at,
             closed,
             memory: Memory::restored(restored),
             record,
@@ -335,22 +339,29 @@ impl Watched {
                 live.into_values()
                     .map(|round| ((round.starts_at, round.run_id), round)),
             );
-            self.next = after.at(now.wall).number + 1;
             self.closed = None;
         }
         self.record = Arc::clone(record);
+        if before != after {
+            self.begins_with(after.at(now.wall).number + 1);
+        }
         self.expected = expected;
         self.removed = false;
     }
 
     /// Opens what begins by itself. A clock that jumped ahead begins nothing that is over.
     fn begin_due(&mut self, now: Now) {
-        if self.expected.is_empty() || self.record.paused {
-            self.next = self.record.cadence().at(now.wall).number + 1;
+        let every = SignedDuration::try_from(self.record.definition.every).unwrap_or_default();
+        let wait = self.next_at.duration_since(now.wall);
+        if wait.is_positive() && wait <= every {
             return;
         }
         let cadence = self.record.cadence();
         let current = cadence.at(now.wall).number;
+        if self.expected.is_empty() || self.record.paused {
+            self.begins_with(current + 1);
+            return;
+        }
         if self.next > current + 1 {
             // A clock that was set back.
             self.next = current + 1;
@@ -365,6 +376,12 @@ impl Watched {
                 self.live.insert(number, open);
             }
         }
+        self.begins_with(self.next);
+    }
+
+    fn begins_with(&mut self, next: i64) {
+        self.next = next;
+        self.next_at = self.record.cadence().round(next).starts_at;
     }
 
     /// Puts a result into its round; whether that is one that was over.
@@ -458,8 +475,7 @@ impl Watched {
         quiet: Option<Instant>,
         now: Now,
     ) -> Option<Instant> {
-        let begins = (!self.expected.is_empty() && !self.record.paused)
-            .then(|| now.until(self.record.cadence().round(self.next).starts_at));
+        let begins = (!self.expected.is_empty() && !self.record.paused).then(|| now.until(self.next_at));
         let first = self.live.first_key_value().map(|(_, round)| round.deadline(away));
         let past = self
             .backlog
