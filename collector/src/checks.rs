@@ -12,6 +12,7 @@ use parallax_proto::v1;
 use uuid::Uuid;
 
 use crate::agents::{Agent, Agents};
+use crate::runs::LoginSettled;
 use crate::store::CheckRecord;
 use assign::{Place, Placement};
 use logins::Logins;
@@ -277,6 +278,12 @@ impl Checks {
         }
         self.place();
         Some(word)
+    }
+
+    /// What a server said of a secret to somebody who asked by hand.
+    pub(crate) fn login_settled(&mut self, settled: &LoginSettled) {
+        self.logins.settled(settled);
+        self.place();
     }
 
     /// Each check with where it stands.

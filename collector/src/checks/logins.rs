@@ -11,6 +11,7 @@ use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
 use super::Face;
+use crate::runs::LoginSettled;
 use crate::store::{Account, CheckRecord, CircuitRecord, KeptCredential, OWN_GENERATION, Store, StoreError};
 
 /// Every credential that is kept, and which of them a server turned down.
@@ -206,6 +207,23 @@ impl Logins {
             let (agent, at) = (&circuit.agent, circuit.opened_at);
             format!("the secret was rejected for {agent} on {at:.0}; {retry}")
         })
+    }
+
+    /// What a server said of a secret to somebody who asked by hand. One that was typed is in no check.
+    pub(super) fn settled(&mut self, settled: &LoginSettled) {
+        let account = &settled.account;
+        match &settled.rejected {
+            _ if account.credential.is_empty() => {}
+            Some(how) => {
+                self.rejected.insert(account.clone(), how.clone());
+            }
+            None => {
+                self.rejected.remove(account);
+                if let Some(known) = self.secrets.get_mut(&account.credential) {
+                    known.circuit = None;
+                }
+            }
+        }
     }
 
     /// What a result says of the secret, where that is news.

@@ -331,3 +331,22 @@ fn an_old_result_says_nothing_of_a_new_secret() {
     old.digest ^= 1;
     assert_eq!(checks.heard(&lead, &old, Timestamp::UNIX_EPOCH), None);
 }
+
+#[test]
+fn a_secret_that_was_turned_down_by_hand_is_tried_by_no_check() {
+    let names = ["ams-1", "fra-1"];
+    let mut checks = with_login(&names);
+    let login = checks.login_of(&login_check(), &name("fra-1")).unwrap();
+    let settled = |rejected| LoginSettled {
+        run: Uuid::from_u128(5),
+        agent: name("fra-1"),
+        account: login.account().clone(),
+        rejected,
+    };
+    checks.login_settled(&settled(Some("credentials_rejected".to_owned())));
+    everybody_is_told(&mut checks, &names);
+    assert!(told(&checks).is_empty());
+    checks.login_settled(&settled(None));
+    everybody_is_told(&mut checks, &names);
+    assert_eq!(told(&checks).len(), 1);
+}

@@ -35,7 +35,10 @@ impl Hub {
                     let kept = self.recorder.record_capture(run, kept);
                     self.metrics.capture(kept);
                 }
-                Effect::Settled(settled) => self.recorder.record(Record::Login(settled)),
+                Effect::Settled(settled) => {
+                    self.login_settled(&settled, now);
+                    self.recorder.record(Record::Login(settled));
+                }
                 Effect::Tell { run, happening } => self.tell(run, happening),
                 Effect::Concluded(document) => self.concluded(document, now),
             }

@@ -127,6 +127,12 @@ impl Hub {
         self.reassign(None, now);
     }
 
+    /// A server took a secret, or turned it down, when it was tried by hand: the checks heed that too.
+    pub(super) fn login_settled(&mut self, settled: &LoginSettled, now: Instant) {
+        self.routine.checks.login_settled(settled);
+        self.reassign(None, now);
+    }
+
     /// An agent took an update.
     pub(super) fn checks_applied(&mut self, link: LinkId, applied: v1::ChecksApplied, now: Instant) {
         let Some(name) = self.agents.heard(link, now) else {
