@@ -177,7 +177,7 @@ impl Collector {
         let store = Arc::new(Sqlite::open(database).await.unwrap());
         let admission = Admission::ephemeral(Arc::clone(&store) as Arc<dyn Store>).unwrap();
         let telemetry = Telemetry::start(None, &admission.fingerprint()).unwrap();
-        let parts = Parts::assemble(store, Arc::new(admission), telemetry, None)
+        let parts = Parts::assemble(store, Arc::new(admission), telemetry, None, &Alerting::default())
             .await
             .unwrap();
         let (connections, incoming) = mpsc::channel(CONNECTIONS);

@@ -17,6 +17,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use super::fake::{FakeAgent, identity, observation, operator, spec};
+use super::telemetry::traced;
 use crate::{Collector, Connector, InProcessOptions};
 
 /// How long anything here may take.
@@ -310,6 +311,41 @@ async fn a_result_that_can_not_be_read_does_not_stop_those_behind_it() {
     fra.sends(round, Outcome::Ok).await;
     assert_eq!(fra.is_told_what_is_kept().await.through, 2);
     closed(&connector, round.run_id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_agents_of_a_round_are_under_one_root() {
+    let (sink, collector, connector) = traced().await;
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    let mut nyc = Repeating::connect(&connector, "nyc-1").await;
+    let plain = v1::CheckDefinition {
+        follow_up: false,
+        ..definition("imap-fra")
+    };
+    apply(&connector, plain).await;
+    fra.gets_its_check().await;
+    nyc.gets_its_check().await;
+    let round = fra.round(0);
+    fra.sends(round, no_answer()).await;
+    nyc.sends(round, Outcome::Ok).await;
+    closed(&connector, round.run_id).await;
+    collector.shutdown().await;
+    let of_round = |name: &str| -> Vec<_> {
+        let spans = sink.spans().into_iter();
+        spans
+            .filter(|span| span.name == name && span.trace_id == round.run_id.as_bytes())
+            .collect()
+    };
+    let roots = of_round("scheduled probe");
+    assert_eq!(roots.len(), 1);
+    let probes = of_round("IMAP probe");
+    assert_eq!(probes.len(), 2);
+    assert!(
+        probes
+            .iter()
+            .all(|probe| probe.parent_span_id == roots[0].span_id)
+    );
+    assert_eq!(of_round("IMAP attempt").len(), 2);
 }
 
 #[test]

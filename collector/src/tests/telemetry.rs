@@ -26,7 +26,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<ResourceSpans>>>);
+pub(super) struct Sink(Arc<Mutex<Vec<ResourceSpans>>>);
 
 #[tonic::async_trait]
 impl TraceService for Sink {
@@ -49,7 +49,7 @@ impl Sink {
         (sink, format!("http://{address}"))
     }
 
-    fn spans(&self) -> Vec<Span> {
+    pub(super) fn spans(&self) -> Vec<Span> {
         let resources = self.0.lock().unwrap();
         let scopes = resources.iter().flat_map(|resource| &resource.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
@@ -64,7 +64,7 @@ impl Sink {
     }
 }
 
-async fn traced() -> (Sink, Collector, Connector) {
+pub(super) async fn traced() -> (Sink, Collector, Connector) {
     let (sink, endpoint) = Sink::start().await;
     let options = InProcessOptions {
         otlp_endpoint: Some(endpoint),
