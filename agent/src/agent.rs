@@ -27,6 +27,7 @@ use crate::routine::{self, Keep, RoutineHandle};
 use crate::runner::Runner;
 use crate::spool::{Spool, SpoolLimits};
 use crate::telemetry::Telemetry;
+use crate::web::{self, Web, WebError, WebOptions};
 
 /// Probes at a time when nothing else is said.
 pub const DEFAULT_PROBES: usize = 32;
@@ -67,6 +68,8 @@ pub struct AgentOptions {
     pub credentials: LocalCredentials,
     /// How much of the disk results may take that wait for the collector.
     pub spool: SpoolLimits,
+    /// Metrics and probes over HTTP.
+    pub web: Option<WebOptions>,
     /// Probes at a time; an order beyond is refused.
     pub max_probes: usize,
 }
@@ -99,6 +102,9 @@ pub enum AgentError {
     /// The signals of this process can't be heard.
     #[error("signals: {0}")]
     Signals(io::Error),
+    /// The HTTP port can't be opened.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// The identity can't be used for TLS.
     #[error("prepare TLS: {0}")]
     Tls(String),
@@ -122,6 +128,10 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     let anchors = options.ca_files.iter().map(|path| read_anchors(path));
     let anchors: Vec<_> = anchors.collect::<Result<Vec<_>, _>>()?.concat();
     let mut stop = std::pin::pin!(stop);
+    let web = match options.web {
+        Some(web) => Some(Web::open(web).await?),
+        None => None,
+    };
     let wanted = Wanted {
         dir: &options.state_dir,
         collector: &options.collector,
@@ -160,6 +170,17 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     let routine = spool
         .as_ref()
         .and_then(|spool| begin_routine(&options.state_dir, &runner, spool));
+    let means = web::Means {
+        runner: runner.clone(),
+        routine: routine.clone(),
+        spool: spool.clone(),
+    };
+    let web = async {
+        match web {
+            Some(web) => web.serve(means).await,
+            None => std::future::pending().await,
+        }
+    };
     let link = Link {
         telemetry: telemetry.clone(),
         road: Road::Dial(dialer.clone()),
@@ -191,6 +212,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     };
     tokio::select! {
         () = link.keep(stop) => {}
+        () = web => {}
         () = keeping => {}
         () = policy => {}
     }

@@ -4,7 +4,10 @@ mod args;
 mod file;
 mod own;
 mod policy;
+mod web;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use parallax_identity::{CollectorAddress, OwnFiles};
@@ -18,6 +21,7 @@ use crate::credentials::LocalCredentials;
 use crate::identity;
 use crate::network::LocalNetwork;
 use crate::spool::SpoolLimits;
+use crate::web::{Module, WebOptions};
 
 pub use args::{Args, Command, RunArgs, StateArgs};
 pub use file::ConfigError;
@@ -57,6 +61,12 @@ pub struct Config {
     pub ca_files: Vec<PathBuf>,
     /// Probes at a time.
     pub max_probes: usize,
+    /// Where metrics and probes are to be had over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
+    /// A file with the token that visitors show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_token_file: Option<PathBuf>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which logs are written, in the syntax of `RUST_LOG`.
@@ -71,6 +81,9 @@ pub struct Config {
     pub network: LocalNetwork,
     /// How much of the disk results may take that wait for the collector.
     pub spool: SpoolLimits,
+    /// Ways to probe over HTTP, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub modules: BTreeMap<String, Module>,
     /// What it logs in with by itself.
     #[serde(skip_serializing_if = "LocalCredentials::is_empty")]
     pub credentials: LocalCredentials,
@@ -131,6 +144,8 @@ impl Config {
                 "of use beside a certificate of your own PKI",
             ));
         }
+        let (http, http_token_file) = web::place(args, file.http.as_deref(), file.http_token_file)?;
+        web::check(&file.modules, &file.credentials)?;
         Ok(Self {
             collector,
             name: name
@@ -149,6 +164,9 @@ impl Config {
                 args.ca_file.clone()
             },
             max_probes,
+            http,
+            http_token_file,
+            modules: file.modules,
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log_filter: args.log_filter.clone().or(file.log_filter),
             labels,
@@ -206,7 +224,13 @@ impl Config {
             (None, Some(path)) => read_token(path)?,
             (None, None) => None,
         };
+        let web = self.http.map(|address| WebOptions {
+            address,
+            token_file: self.http_token_file,
+            modules: self.modules,
+        });
         Ok(AgentOptions {
+            web,
             collector: self.collector,
             token,
             token_file: self.token_file,

@@ -1,8 +1,9 @@
 //! A process at a vantage point: takes orders, runs probes, reports.
 //!
-//! [`run`] is the whole process. The agent dials the collector and never listens; what it may touch is in its own
-//! [`Policy`]. The engine decides every step of a probe, `driver` carries it out, `runner` makes one observation of
-//! all attempts, and `link` tells the collector. [`Prober`] does the same for a program without one.
+//! [`run`] is the whole process. The agent dials the collector and listens to nobody, but for an HTTP port where one is
+//! asked for; what it may touch is in its own [`Policy`]. The engine decides every step of a probe, `driver` carries it
+//! out, `runner` makes one observation of all attempts, and `link` tells the collector. [`Prober`] does the same for a
+//! program without one.
 
 mod agent;
 mod capture;
@@ -28,6 +29,7 @@ mod runner;
 mod schedule;
 mod spool;
 mod telemetry;
+mod web;
 
 pub use agent::{AgentError, AgentOptions, DEFAULT_PROBES, InProcess, fingerprint, run, run_in_process};
 pub use credentials::{LocalCredentials, Unreadable};
@@ -37,3 +39,4 @@ pub use parallax_engine::budgets::Budgets;
 pub use policy::{Forbidden, Logins, Network, Policy, PolicyError, Rule};
 pub use prober::{NotProbed, Prober};
 pub use spool::SpoolLimits;
+pub use web::{Module, WebError, WebOptions};

@@ -142,6 +142,12 @@ impl Runner {
         Self { credentials, ..self }
     }
 
+    /// Probes and experiments that run now.
+    pub(crate) fn in_flight(&self) -> usize {
+        let free = self.permits.available_permits() + self.experiments.available_permits();
+        (self.probes * 2).saturating_sub(free)
+    }
+
     /// Carries an order out within its time; whoever calls keeps the permit. `heard` is what another agent says of the
     /// part that it has in a synchronisation.
     pub(crate) async fn run(

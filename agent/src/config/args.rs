@@ -102,6 +102,12 @@ pub struct RunArgs {
     /// Probes at a time [default: 32]
     #[arg(long, env = "PARALLAX_MAX_PROBES", value_name = "N")]
     pub max_probes: Option<usize>,
+    /// Metrics and probes over HTTP [default: no port]
+    #[arg(long, env = "PARALLAX_HTTP", value_name = "ADDR:PORT")]
+    pub http: Option<String>,
+    /// File with the token that visitors of the HTTP port show; needed beyond loopback
+    #[arg(long, env = "PARALLAX_HTTP_TOKEN_FILE", value_name = "FILE")]
+    pub http_token_file: Option<PathBuf>,
     /// How log lines are written to standard error
     #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::credentials::LocalCredentials;
 use crate::policy::Policy;
 use crate::spool::SpoolLimits;
+use crate::web::Module;
 use parallax_telemetry::logs::LogFormat;
 
 /// Why the configuration can't be used.
@@ -90,6 +91,9 @@ pub(super) struct File {
     pub(super) network: NetworkTable,
     pub(super) credentials: LocalCredentials,
     pub(super) spool: SpoolLimits,
+    pub(super) http: Option<String>,
+    pub(super) http_token_file: Option<PathBuf>,
+    pub(super) modules: BTreeMap<String, Module>,
 }
 
 /// What a file says under `[network]`.

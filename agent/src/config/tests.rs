@@ -179,6 +179,16 @@ fn nonsense_is_one_line_that_names_its_place() {
             "collector = \"x\"\n[network]\nsource_addresses = [\"0.0.0.0\"]\n",
             "source-address",
         ),
+        ("collector = \"x\"\nhttp = \"7181\"\n", "ADDR:PORT"),
+        (
+            "collector = \"x\"\nhttp = \"0.0.0.0:7181\"\n",
+            "--http-token-file",
+        ),
+        ("collector = \"x\"\n[modules.a]\ndepth = \"abyss\"\n", "abyss"),
+        (
+            "collector = \"x\"\n[modules.a]\ncredential = \"b\"\n",
+            "[[credentials]]",
+        ),
         ("", "--collector"),
     ];
     for (text, place) in cases {

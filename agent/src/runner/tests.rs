@@ -86,7 +86,7 @@ async fn run_beside(
 }
 
 /// A mail server that knows just enough, and counts the logins it is sent.
-pub(super) async fn mail_server(logins: Arc<AtomicUsize>) -> SocketAddr {
+pub(crate) async fn mail_server(logins: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
