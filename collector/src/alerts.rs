@@ -47,12 +47,9 @@ const LISTED_AT_MOST: usize = 1000;
 /// An agent that flaps is back when it stays so long.
 const STAYS: SignedDuration = SignedDuration::from_mins(10);
 
-/// An agent is lost when it is due, and back when it is back.
+/// An agent is lost when it is due, and back when it is back. What it does in between is no turn: every link is down
+/// while the collector itself restarts.
 const LOST: Patience = Patience {
-    rounds: 2,
-    recover: 1,
-};
-const LOST_TOGETHER: Patience = Patience {
     rounds: 1,
     recover: 1,
 };
@@ -262,10 +259,7 @@ impl Alerts {
             return;
         }
         self.links.went(agent, since);
-        if case.alert.is_none() {
-            case.machine.judge(Judgement::Bad, LOST, now);
-            case.alert = Some(words::lost(agent, since));
-        }
+        case.alert.get_or_insert_with(|| words::lost(agent, since));
     }
 
     fn agent_came(&mut self, agent: &AgentName, now: Timestamp, said: &mut Said) {
@@ -275,9 +269,8 @@ impl Alerts {
         let Some(case) = self.cases.get_mut(&subject) else {
             return;
         };
-        let was_firing = case.machine.is_firing();
-        let step = case.machine.judge(Judgement::Good, LOST, now);
-        if was_firing {
+        if case.machine.is_firing() {
+            let step = case.machine.judge(Judgement::Good, LOST, now);
             case.back_at = (step == Step::Stays).then(|| case.back_at.unwrap_or(now));
             said.touched(&subject);
             self.step(&subject, step, now, said);
@@ -370,7 +363,9 @@ impl Alerts {
     ) {
         let mut since = now;
         for agent in &agents {
-            let alone = self.cases.remove(&Subject::Agent(agent.clone()));
+            let subject = Subject::Agent(agent.clone());
+            let alone = self.cases.remove(&subject);
+            said.touched(&subject);
             since = alone
                 .and_then(|case| case.alert)
                 .map_or(since, |alert| alert.since.min(since));
@@ -382,7 +377,7 @@ impl Alerts {
             Some(told) => words::still_lost(told, &group.members),
             None => group.alert = Some(alert),
         }
-        let step = group.machine.judge(Judgement::Bad, LOST_TOGETHER, now);
+        let step = group.machine.judge(Judgement::Bad, LOST, now);
         said.touched(&Subject::Agents);
         said.alert(group);
         self.step(&Subject::Agents, step, now, said);

@@ -110,6 +110,26 @@ fn an_agent_that_comes_and_goes_is_told_once() {
 }
 
 #[test]
+fn restarts_of_the_collector_are_no_flapping_of_its_agents() {
+    let mut world = with_agents(3);
+    for _ in 0..5 {
+        world.restart();
+        for number in 0..3 {
+            assert!(lose(&mut world, number).is_empty());
+        }
+        for number in 0..3 {
+            assert!(world.handle(AlertEvent::AgentBack(&agent(number))).is_empty());
+        }
+    }
+    lose(&mut world, 0);
+    assert_eq!(world.minutes(2), ["firing ParallaxAgentLost"]);
+    assert_eq!(
+        world.handle(AlertEvent::AgentBack(&agent(0))),
+        ["resolved ParallaxAgentLost"]
+    );
+}
+
+#[test]
 fn an_agent_that_is_removed_is_not_lost() {
     let mut world = with_agents(3);
     lose(&mut world, 0);
