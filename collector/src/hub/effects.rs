@@ -128,11 +128,12 @@ impl Hub {
     /// Has an agent kept as it now is.
     pub(super) fn remember(&self, name: &AgentName) {
         if let Some(agent) = self.agents.get(name) {
-            self.recorder.record(Record::Agent(AgentRecord {
+            let record = AgentRecord {
                 name: name.clone(),
                 introduction: agent.introduction.clone(),
                 last_seen: Some(agent.last_seen.unwrap_or_else(Timestamp::now)),
-            }));
+            };
+            self.recorder.record(Record::Agent(Box::new(record)));
         }
     }
 }

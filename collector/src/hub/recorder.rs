@@ -22,7 +22,7 @@ const CAPTURES: usize = 32 * 1024;
 /// Something to keep.
 pub(crate) enum Record {
     /// An agent, as it now is.
-    Agent(AgentRecord),
+    Agent(Box<AgentRecord>),
     /// A run, and whoever waits for its answer: it is told once the run is kept.
     Run {
         document: Box<RunDocument>,
@@ -92,7 +92,7 @@ async fn write(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
         match record {
             Record::Agent(agent) => {
                 let name = agent.name.clone();
-                if let Err(problem) = store.put_agent(agent).await {
+                if let Err(problem) = store.put_agent(*agent).await {
                     error!(agent = %name, "not kept: {problem}");
                 }
             }

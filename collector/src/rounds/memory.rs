@@ -73,8 +73,8 @@ impl Memory {
             .iter()
             .any(|(agent, what)| self.trouble.get(agent) != Some(what));
         let first = self.bad == 0;
-        let again = self.bad < AGAIN || self.bad % AGAIN == 0;
-        let look_into = new_trouble || self.bad % AGAIN == 0;
+        let again = self.bad < AGAIN || self.bad.is_multiple_of(AGAIN);
+        let look_into = new_trouble || self.bad.is_multiple_of(AGAIN);
         self.bad = self.bad.saturating_add(1);
         self.trouble = trouble;
         Standing {
