@@ -133,7 +133,6 @@ impl Spool {
     }
 
     /// Keeps a result. Once it is there, no end of this process or of its host loses it.
-    #[allow(dead_code)]
     pub(crate) async fn append(&self, result: CheckResult) -> Kept {
         let (id, chain) = (result.id, Chain::of(&result.observation));
         let kept = self.put(chain, written(result), wall_us(SystemTime::now())).await;

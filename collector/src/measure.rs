@@ -109,6 +109,7 @@ fn batch(checks: &[Arc<CheckRecord>], agent: i64, at: Timestamp) -> Arrived {
         agent: sample::agent(agent),
         epoch: Uuid::from_u128(1),
         chain: Chain::Successes,
+        after: 0,
         results: checks
             .iter()
             .zip(sequence..)

@@ -68,8 +68,8 @@ struct Lane {
     chain: Chain,
     /// Everything up to here was sent.
     position: u64,
-    /// Everything up to here was acknowledged.
-    acknowledged: u64,
+    /// Everything up to here the collector has, as it says.
+    heard: u64,
     /// The last sequence of each batch that is on its way, and when it went.
     underway: VecDeque<(u64, Instant)>,
     pace: Pace,
@@ -109,6 +109,9 @@ impl Results {
         }
         let through = [resume.failures_through, resume.successes_through];
         let (spool, epoch) = (self.spool.clone(), self.epoch);
+        for (lane, through) in self.lanes.iter_mut().zip(through) {
+            lane.heard = through;
+        }
         self.stage = Stage::Resuming;
         self.asked = Some(Asked::Resumed(Box::pin(async move {
             spool.resume(epoch, through).await
@@ -125,7 +128,7 @@ impl Results {
             tracing::warn!(chain = kept.chain, "the collector has results of another spool");
             return;
         };
-        if let Some(through) = lane.heard(kept.through, Instant::now()) {
+        if let Some(through) = lane.acknowledged(kept.through, Instant::now()) {
             self.spool.kept(self.epoch, lane.chain, through);
         }
     }
@@ -163,12 +166,12 @@ impl Results {
             Resumed::NewEpoch(through) => {
                 tracing::warn!("the spool is an older copy of itself; what waits goes under a new epoch");
                 self.epoch = self.spool.epoch();
+                self.lanes.iter_mut().for_each(|lane| lane.heard = 0);
                 through
             }
         };
         for (lane, through) in self.lanes.iter_mut().zip(through) {
             lane.position = through;
-            lane.acknowledged = through;
         }
         self.stage = Stage::Going;
     }
@@ -217,12 +220,14 @@ impl Results {
             lane.position = lane.position.max(until);
             return None;
         };
+        let after = lane.sent();
         lane.position = *last;
         lane.underway.push_back((*last, Instant::now()));
         Some(v1::ResultBatch {
             spool_epoch: self.epoch.as_bytes().to_vec(),
             chain: lane.chain.to_string(),
             results: results.into_iter().filter_map(spooled).collect(),
+            after,
         })
     }
 }
@@ -232,10 +237,15 @@ impl Lane {
         Self {
             chain,
             position: 0,
-            acknowledged: 0,
+            heard: 0,
             underway: VecDeque::new(),
             pace: Pace::default(),
         }
+    }
+
+    /// The last number that was sent, or that the collector has.
+    fn sent(&self) -> u64 {
+        self.underway.back().map_or(self.heard, |(last, _)| *last)
     }
 
     fn wants(&self, settled: u64) -> bool {
@@ -243,14 +253,14 @@ impl Lane {
     }
 
     /// An acknowledgement came; what is new in it.
-    fn heard(&mut self, through: u64, now: Instant) -> Option<u64> {
-        if through <= self.acknowledged || through > self.position {
+    fn acknowledged(&mut self, through: u64, now: Instant) -> Option<u64> {
+        if through <= self.heard || through > self.position {
             return None;
         }
         while let Some((_, sent)) = self.underway.pop_front_if(|(last, _)| *last <= through) {
             self.pace.answered(now - sent);
         }
-        self.acknowledged = through;
+        self.heard = through;
         Some(through)
     }
 
@@ -263,7 +273,7 @@ impl Lane {
         {
             tracing::warn!(chain = %self.chain, "the collector acknowledges no results; they are sent again");
             self.underway.clear();
-            self.position = self.acknowledged;
+            self.position = self.heard;
             self.pace = Pace::default();
         }
     }

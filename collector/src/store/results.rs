@@ -29,6 +29,8 @@ pub(crate) struct Arrived {
     pub(crate) epoch: Uuid,
     /// Which of its chains.
     pub(crate) chain: Chain,
+    /// The last sequence that its sender takes for stored; nothing is taken when less is.
+    pub(crate) after: u64,
     /// Each with its sequence.
     pub(crate) results: Vec<(u64, CheckResult)>,
 }

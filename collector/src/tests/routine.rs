@@ -129,6 +129,7 @@ impl Repeating {
 
     async fn sends_again(&self, result: CheckResult) {
         let batch = v1::ResultBatch {
+            after: 0,
             spool_epoch: EPOCH.as_bytes().to_vec(),
             chain: "failures".into(),
             results: vec![v1::SpooledResult {
@@ -295,6 +296,7 @@ async fn a_result_that_can_not_be_read_does_not_stop_those_behind_it() {
     fra.gets_its_check().await;
     let round = fra.round(0);
     let batch = v1::ResultBatch {
+        after: 0,
         spool_epoch: EPOCH.as_bytes().to_vec(),
         chain: "failures".into(),
         results: vec![v1::SpooledResult {

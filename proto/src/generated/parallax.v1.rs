@@ -2446,6 +2446,10 @@ pub struct ResultBatch {
     pub chain: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "3")]
     pub results: ::prost::alloc::vec::Vec<SpooledResult>,
+    /// The last number of the batch before this one; of the first, what the collector said that it has. A collector that
+    /// has less lost a batch in between and takes none that follow, or its mark would pass over it.
+    #[prost(uint64, tag = "4")]
+    pub after: u64,
 }
 /// A result with its place: numbers of a chain ascend, and one that is missing was dropped for want of room.
 #[derive(Clone, PartialEq, ::prost::Message)]

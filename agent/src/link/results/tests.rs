@@ -105,6 +105,10 @@ async fn little_is_on_its_way_without_an_answer() {
     results.kept(&kept(&batches[1]));
     let more = next(&mut results).await;
     assert_eq!(first(&more), last(&batches[3]) + 1);
+    batches.push(more);
+    for pair in batches.windows(2) {
+        assert_eq!(pair[1].after, last(&pair[0]), "each says what it follows");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,6 +119,7 @@ async fn without_an_acknowledgement_it_is_sent_again_from_there() {
     let began = Instant::now();
     assert_eq!(next(&mut results).await, batch);
     assert_eq!(began.elapsed(), PATIENCE);
+    assert_eq!(batch.after, 0);
     results.kept(&kept(&batch));
     silent(&mut results).await;
 }
@@ -149,6 +154,20 @@ async fn an_older_copy_of_the_spool_goes_on_under_another_epoch() {
     results.kept(&kept(&batch));
     settled(&spool).await;
     assert_eq!((spool.state().made, spool.state().waiting), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_lost_its_memory_is_told_what_it_can_take() {
+    let (_dir, spool) = spool(20, 0).await;
+    let mut results = going(&spool);
+    let batch = next(&mut results).await;
+    results.kept(&kept(&batch));
+    settled(&spool).await;
+    make(&spool, VantageOutcome::Failed, 2).await;
+    let mut results = Results::new(spool.clone());
+    results.resume(&said(&spool, [5, 0]));
+    let batch = next(&mut results).await;
+    assert_eq!((batch.after, first(&batch), last(&batch)), (5, 21, 22));
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,6 +116,7 @@ fn read(batch: v1::ResultBatch, agent: &AgentName) -> Result<Arrived, String> {
         return Err("the sequences do not ascend".to_owned());
     }
     Ok(Arrived {
+        after: batch.after,
         agent: agent.clone(),
         epoch,
         chain,

@@ -104,8 +104,14 @@ async fn commit(store: &Sqlite, arrived: Vec<Arrived>, now: Timestamp) -> Result
             epoch: one.epoch,
             chain: one.chain,
         };
+        let through = marks::read(&mut writing, spool).await?;
+        if one.after > through {
+            // A batch before it came to nothing: with this one stored, the mark would pass over that.
+            committed.through.push(through);
+            continue;
+        }
         let mut by = Advance {
-            through: marks::read(&mut writing, spool).await?,
+            through,
             ..Advance::default()
         };
         let mut rows = Vec::new();

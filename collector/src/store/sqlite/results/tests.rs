@@ -76,6 +76,7 @@ impl Bench {
             agent: agent.parse().unwrap(),
             epoch: Uuid::from_u128(7),
             chain: Chain::Successes,
+            after: 0,
             results: results.into_iter().collect(),
         }
     }
@@ -265,6 +266,36 @@ async fn a_gap_is_no_obstacle_and_an_unknown_check_neither() {
     let committed = bench.store.commit_results(vec![batch], bench.now).await.unwrap();
     assert_eq!((committed.through, committed.unknown), (vec![10], 2));
     assert_eq!(bench.stored().await, 1);
+}
+
+#[tokio::test]
+async fn what_follows_a_batch_that_was_lost_waits_for_it() {
+    let bench = Bench::new().await;
+    let batch = |after, sequence, minute| Arrived {
+        after,
+        ..bench.batch(
+            "fra-1",
+            [(sequence, bench.result("fra-1", minute, seen(Outcome::Ok)))],
+        )
+    };
+    let (first, second, third) = (batch(0, 4, 0), batch(4, 8, 1), batch(8, 9, 2));
+    let store = &bench.store;
+    let early = store
+        .commit_results(vec![third.clone(), second.clone()], bench.now)
+        .await
+        .unwrap();
+    assert_eq!(
+        (early.through, early.fresh.len(), bench.stored().await),
+        (vec![0, 0], 0, 0)
+    );
+    let all = store
+        .commit_results(vec![first, second, third], bench.now)
+        .await
+        .unwrap();
+    assert_eq!(
+        (all.through, all.fresh.len(), bench.stored().await),
+        (vec![4, 8, 9], 3, 3)
+    );
 }
 
 #[tokio::test]
