@@ -9,6 +9,7 @@ mod canary;
 mod capture;
 mod catalogue;
 mod certificate;
+mod chaos;
 mod credentials;
 mod documents;
 mod flood;
@@ -24,6 +25,7 @@ mod policy;
 mod products;
 mod reach;
 mod rogue;
+mod routine;
 mod service;
 mod traces;
 

@@ -41,6 +41,7 @@ pub struct World {
 struct Agent {
     name: String,
     process: Option<Process>,
+    variables: Vec<(String, String)>,
 }
 
 impl World {
@@ -63,6 +64,7 @@ impl World {
             .map(|name| Agent {
                 name: (*name).to_owned(),
                 process: None,
+                variables: Vec::new(),
             })
             .collect();
         let mut world = Self {
@@ -170,6 +172,17 @@ impl World {
     pub fn logs(&self) -> String {
         let agents = self.agents.iter().filter_map(|agent| agent.process.as_ref());
         agents.chain(&self.collector).map(Process::log).collect()
+    }
+
+    /// What a program printed so far, in every life: `agent-NAME`, or `collector`.
+    pub fn log_of(&self, program: &str) -> String {
+        std::fs::read_to_string(self.directory().join(format!("{program}.log"))).unwrap_or_default()
+    }
+
+    /// Variables that an agent has from its next start on.
+    pub fn give_agent(&mut self, name: &str, variables: Vec<(String, String)>) -> Result<()> {
+        self.agent(name)?.variables = variables;
+        Ok(())
     }
 
     /// The programs that run, by the names of their logs.
@@ -306,7 +319,7 @@ impl World {
             return Ok(());
         }
         let mut command = self.agent_command(name);
-        command.args(extra);
+        command.args(extra).envs(self.agent(name)?.variables.clone());
         let host = &self.site.vantage(name)?.host;
         let process = Process::start(host, &format!("agent-{name}"), self.directory(), &command)?;
         self.agent(name)?.process = Some(process);
