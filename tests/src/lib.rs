@@ -33,6 +33,7 @@ pub mod pipe;
 pub mod pki;
 pub mod process;
 pub mod programs;
+pub mod prometheus;
 pub mod queue;
 pub mod recording;
 pub mod relay;

@@ -1,7 +1,5 @@
 //! What each check's agents saw last, for as long as that says something.
 
-#![allow(dead_code, reason = "the hub follows")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

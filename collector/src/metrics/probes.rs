@@ -1,7 +1,5 @@
 //! What checks see, as series: the families that blackbox exporters have, and our own.
 
-#![allow(dead_code, reason = "the hub follows")]
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,5 @@
 //! What a round came to, and the one reading of an observation for the store, the alerts and the metrics.
 
-#![allow(dead_code, reason = "the hub follows")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! What agents saw on their own, and the rounds it makes.
 
-#![allow(dead_code, reason = "what is usual is asked for by the alerts, which follow")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
