@@ -4,11 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use parallax_model::check::CheckResult;
 use parallax_model::millis;
 use parallax_model::observation::{ClockFacts, Observation, Reason};
 use tokio::time::Instant;
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 use super::Means;
 use crate::order::{Order, Refusal};
@@ -23,6 +24,13 @@ pub(super) struct Part {
     means: Arc<Means>,
 }
 
+/// By the collector's clock, whatever this host's says: the collector finds what was seen of a time by it.
+fn new_id(at: Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+    let nanoseconds = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
+}
+
 /// What was seen, and when it began.
 struct Taken {
     observation: Observation,
@@ -32,7 +40,7 @@ struct Taken {
 impl Part {
     pub(super) fn new(due: Due, order: Arc<Order>, anchor: Anchor, means: Arc<Means>) -> Self {
         Self {
-            id: Uuid::now_v7(),
+            id: new_id(anchor.wall_at(Instant::now())),
             due,
             order,
             anchor,

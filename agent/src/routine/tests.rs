@@ -156,6 +156,9 @@ async fn the_collectors_clock_counts_and_not_that_of_this_host() {
     stage.handle.anchored(later);
     let result = stage.results(2).await.remove(1);
     assert!(result.round_at > later.wall - SignedDuration::from_secs(1));
+    let (made_at, _) = result.id.get_timestamp().unwrap().to_unix();
+    let began_at = u64::try_from(result.started_at.as_second()).unwrap();
+    assert!(made_at.abs_diff(began_at) <= 1, "{made_at} {began_at}");
     let state = stage.handle.state();
     assert_eq!(state.clock_jumps, 1);
     assert!((7190..=7201).contains(&state.skipped), "{}", state.skipped);
