@@ -19,6 +19,7 @@ mod identity;
 mod link;
 mod login;
 mod mailbox;
+mod metrics;
 mod names;
 mod own_pki;
 mod policy;
