@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use parallax_tests::prometheus::{self, Prometheus};
+use parallax_tests::address;
+use parallax_tests::prometheus::{self, Door, Prometheus};
 use parallax_tests::wait;
 
 use crate::world;
@@ -19,7 +20,11 @@ fn a_real_prometheus_has_what_every_vantage_point_sees_and_the_trace_of_a_bad_ro
     let Some(mut world) = world() else { return };
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus");
     let directory = world.site.lab.directory().to_owned();
-    let prometheus = Prometheus::start(&world.site.lab.control, &directory, &example).unwrap();
+    let door = Door {
+        address: format!("{}:7180", address::CONTROL.v4),
+        data: world.collector_data(),
+    };
+    let prometheus = Prometheus::start(&world.site.lab.control, &directory, &example, &door).unwrap();
     world
         .ctl(&[
             "check",
@@ -42,7 +47,12 @@ fn a_real_prometheus_has_what_every_vantage_point_sees_and_the_trace_of_a_bad_ro
     wait::until("four vantage points that reach it", SOON, || {
         Ok((values(&world, "probe_success == 1").len() == 4).then_some(()))
     })
-    .unwrap_or_else(|error| panic!("{error}\n{}", prometheus::page(&world.site.lab.control).unwrap()));
+    .unwrap_or_else(|error| {
+        panic!(
+            "{error}\n{}",
+            prometheus::page(&world.site.lab.control, &door).unwrap()
+        )
+    });
     assert_eq!(values(&world, "parallax_target_up"), ["1"]);
     assert_eq!(
         values(&world, "count by (job) (probe_ssl_earliest_cert_expiry)").len(),
@@ -53,7 +63,7 @@ fn a_real_prometheus_has_what_every_vantage_point_sees_and_the_trace_of_a_bad_ro
         0,
         "labels are honoured"
     );
-    let text = prometheus::page(&world.site.lab.control).unwrap();
+    let text = prometheus::page(&world.site.lab.control, &door).unwrap();
     let said = prometheus::promtool(&["check", "metrics"], &directory, &text).unwrap();
     assert!(said.status.success(), "{said:?}\n{text}");
     world.inject("firewall_drop@edge-ams").unwrap();

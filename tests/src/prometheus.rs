@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -18,6 +18,30 @@ const PROGRAM: &str = "prometheus";
 const CHECKER: &str = "promtool";
 const PORT: u16 = 9090;
 const TO_GET_READY: Duration = Duration::from_secs(20);
+
+/// Where the collector's page is, and what opens it from another host: its own CA and its token.
+pub struct Door {
+    /// Host and port.
+    pub address: String,
+    /// The collector's data directory.
+    pub data: PathBuf,
+}
+
+impl Door {
+    /// The example configuration with what it says to change for a page that is not on loopback.
+    fn configuration(&self, example: &str) -> String {
+        let tls = format!(
+            "scheme: https\n  tls_config: {{ca_file: {}}}",
+            self.data.join("ca.pem").display()
+        );
+        let token = self.data.join("http-token");
+        example
+            .replace("127.0.0.1:7180", &self.address)
+            .replace("# scheme: https", &tls)
+            .replace("# authorization:", "authorization:")
+            .replace("/etc/prometheus/parallax-token", &token.display().to_string())
+    }
+}
 
 /// A running Prometheus; gone when dropped.
 pub struct Prometheus {
@@ -61,10 +85,9 @@ pub fn promtool(args: &[&str], directory: &Path, stdin: &str) -> Result<Output> 
 
 impl Prometheus {
     /// Starts it with a configuration that scrapes the collector each second, and the rules beside the example.
-    pub fn start(control: &Namespace, directory: &Path, example: &Path) -> Result<Self> {
+    pub fn start(control: &Namespace, directory: &Path, example: &Path, door: &Door) -> Result<Self> {
         let text = std::fs::read_to_string(example.join("prometheus.yml"))?;
-        let often = text.replace("15s", "1s");
-        ensure!(often != text, "the example says how often");
+        let often = door.configuration(&text).replace("15s", "1s");
         std::fs::write(directory.join("prometheus.yml"), often)?;
         std::fs::copy(example.join("rules.yml"), directory.join("rules.yml"))?;
         let mut command = Command::new(PROGRAM);
@@ -93,7 +116,9 @@ impl Prometheus {
     /// The series that an expression gives now, each with its labels and its value.
     pub fn query(&self, control: &Namespace, expression: &str) -> Result<Vec<(Value, String)>> {
         let path = format!("/api/v1/query?query={}", escaped(expression));
-        let body = control.run(move || get(&path)).with_context(|| self.process.tail())?;
+        let body = control
+            .run(move || get(&path))
+            .with_context(|| self.process.tail())?;
         let answer: Value = serde_json::from_str(&body)?;
         let series = answer["data"]["result"].as_array().context("series")?;
         let value = |series: &Value| series["value"][1].as_str().unwrap_or_default().to_owned();
@@ -118,20 +143,45 @@ impl Prometheus {
 }
 
 /// The collector's page, as it is told to whoever does not ask for another format.
-pub fn page(control: &Namespace) -> Result<String> {
-    control.run(|| fetch(7180, "/metrics"))
+pub fn page(control: &Namespace, door: &Door) -> Result<String> {
+    let token = std::fs::read_to_string(door.data.join("http-token"))?;
+    let mut client = Command::new("openssl");
+    client
+        .args([
+            "s_client",
+            "-quiet",
+            "-verify_return_error",
+            "-connect",
+            &door.address,
+        ])
+        .arg("-CAfile")
+        .arg(door.data.join("ca.pem"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut client = control.run(move || client.spawn()).context("start openssl")?;
+    let mut request = client.stdin.take().context("its standard input")?;
+    write!(
+        request,
+        "GET /metrics HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        door.address,
+        token.trim()
+    )?;
+    let answer = String::from_utf8(client.wait_with_output()?.stdout)?;
+    drop(request);
+    body(&answer)
 }
 
 fn get(path: &str) -> Result<String> {
-    fetch(PORT, path)
-}
-
-fn fetch(port: u16, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let mut stream = TcpStream::connect(("127.0.0.1", PORT))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{PORT}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
+    body(&answer)
+}
+
+fn body(answer: &str) -> Result<String> {
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer")?;
     ensure!(head.contains(" 200 "), "{head}");
     Ok(body.to_owned())
