@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parallax_model::alert::{CertificateRule, FailRule, LatencyRule};
 use parallax_model::fault::{FaultKind, TlsFault};
-use parallax_model::finding::{FindingKind, Severity, Verdict};
+use parallax_model::finding::{FindingKind, Severity};
 use parallax_model::observation::VantageOutcome;
 use parallax_model::stage::StageName;
 use parallax_model::vantage::AgentName;
@@ -146,7 +146,7 @@ struct Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
-    /// Those that answered, without those whose trouble is their own.
+    /// Those that answered, without those whose trouble is their own. What fails is told also where nobody can say why.
     fn of(outcome: &'a RoundOutcome) -> Self {
         let own_trouble: BTreeSet<&AgentName> = outcome
             .findings
@@ -154,13 +154,12 @@ impl<'a> Heard<'a> {
             .filter(|finding| is_agents_own(finding.kind))
             .flat_map(|finding| &finding.scope.affected)
             .collect();
-        let can_tell = !outcome.late && outcome.verdict != Verdict::Inconclusive;
         let parts = outcome.vantages.iter().filter(|part| {
             let answered = match part.outcome {
                 VantageOutcome::Ok | VantageOutcome::Degraded | VantageOutcome::Failed => true,
                 VantageOutcome::Missing | VantageOutcome::Refused => false,
             };
-            can_tell && answered && !own_trouble.contains(&part.agent)
+            !outcome.late && answered && !own_trouble.contains(&part.agent)
         });
         Self {
             outcome,

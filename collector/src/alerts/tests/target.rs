@@ -90,6 +90,16 @@ fn nobody_answered_changes_nothing() {
 }
 
 #[test]
+fn what_fails_is_told_also_where_nobody_can_say_why() {
+    let no_diagnosis = |outcome: &mut RoundOutcome| outcome.verdict = Verdict::Inconclusive;
+    let mut world = World::new(failing());
+    for _ in 0..2 {
+        assert!(world.round_with("ff", no_diagnosis).is_empty());
+    }
+    assert_eq!(world.round_with("ff", no_diagnosis), ["firing ImapTargetFailing"]);
+}
+
+#[test]
 fn a_late_round_wakes_nobody_and_ends_nothing() {
     let mut world = World::new(failing());
     for _ in 0..5 {
