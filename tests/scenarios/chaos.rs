@@ -171,7 +171,7 @@ impl Chaos {
 
     fn fill_or_empty(&mut self) -> Result<()> {
         let (host, state) = (&self.world.site.vantage(FULL)?.host, self.world.state_of(FULL));
-        if self.done.fillings % 2 == 0 {
+        if self.done.fillings.is_multiple_of(2) {
             small_disk::fill(host, &state)?;
         } else {
             small_disk::empty(host, &state)?;
