@@ -184,7 +184,7 @@ fn a_fault_of_some_flows_stays_with_its_ports_in_both_passes_of_a_sweep() {
     let Some(mut site) = site() else { return };
     site.inject(&"half_flows_drop@core".parse().unwrap()).unwrap();
     // Chance decides whether the one connection of a probe is among them.
-    let document = (0..8)
+    let document = (0..20)
         .map(|_| probe(&site, &["--path", "auto"]))
         .find(|document| !sweeps(document).is_empty());
     let document = document.expect("a probe whose connection is dropped");
