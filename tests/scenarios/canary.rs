@@ -209,11 +209,19 @@ fn kept_by_an_agent(world: &mut World) {
     })
     .unwrap();
     let probe = [
-        &BRIEF[..],
-        &["--credential", "own", "--from", agent, "--capture", "always"],
-    ]
-    .concat();
-    world.probe(&probe).unwrap().expect_status(HEALTHY);
+        "probe",
+        TARGET,
+        "--credential",
+        "own",
+        "--from",
+        agent,
+        "--capture",
+        "always",
+    ];
+    world
+        .ctl(&[&probe[..], &BRIEF].concat())
+        .unwrap()
+        .expect_status(HEALTHY);
 }
 
 fn bundle(world: &World, run: &str) {

@@ -63,7 +63,9 @@ fn agents_and_operators_come_in_with_certificates_of_openssl_and_are_taken_out()
     pki.issue("edge", &uri("agent/edge-own"));
     wait::until("the agent to be back", SEEN * 4, || {
         let agents = world.ctl(&["agents", "-o", "json"])?.json();
-        Ok((agents[0]["connected"] == true).then_some(()))
+        let mut agents = agents.as_array().into_iter().flatten();
+        let is_back = agents.any(|agent| agent["name"] == "edge-own" && agent["connected"] == true);
+        Ok(is_back.then_some(()))
     })
     .unwrap();
 }

@@ -66,13 +66,17 @@ fn a_failed_stage_carries_its_error() {
     }
 }
 
-/// The spans of a run, once those of `ctl` and of every agent have arrived.
+/// The spans of a run, once those of `ctl`, of every agent and of what stands above them have arrived.
 fn whole_trace(world: &World, document: &Document) -> Vec<Span> {
     let sink = world.sink.as_ref().unwrap();
     wait::until("arrival of the whole trace", TO_ARRIVE, || {
         let spans = sink.spans();
         let has = |name: &str| spans.iter().filter(|span| span.name == name).count();
-        let whole = has("ctl probe") == 1 && has("IMAP probe") >= VANTAGES.len();
+        let has_parent = |span: &Span| {
+            span.parent_id.is_empty() || spans.iter().any(|other| other.span_id == span.parent_id)
+        };
+        let whole =
+            has("ctl probe") == 1 && has("IMAP probe") >= VANTAGES.len() && spans.iter().all(has_parent);
         Ok(whole.then(|| {
             spans
                 .into_iter()

@@ -13,6 +13,7 @@ use crate::namespace::Namespace;
 use crate::pki::Credentials;
 
 const PORT: u16 = 993;
+const CAPABILITIES: &str = "IMAP4rev1 AUTH=PLAIN SASL-IR";
 
 /// How it ends a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ async fn serve(
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(acceptor.accept(stream).await?);
     stream
-        .write_all(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n")
+        .write_all(format!("* OK [CAPABILITY {CAPABILITIES}] ready\r\n").as_bytes())
         .await?;
     stream.flush().await?;
     let mut line = String::new();
@@ -78,6 +79,7 @@ async fn serve(
             logins.fetch_add(1, Ordering::Relaxed);
         }
         let answer = match echo {
+            _ if command == "CAPABILITY" => format!("* CAPABILITY {CAPABILITIES}\r\n{tag} OK done\r\n"),
             _ if !is_login => format!("{tag} OK done\r\n"),
             Echo::Refusing => format!(
                 "* OK [ALERT] {said}\r\n* CAPABILITY IMAP4rev1 {command}\r\n{tag} NO [AUTHENTICATIONFAILED] {said}\r\n"

@@ -143,6 +143,8 @@ pub(super) fn judge(outcome: &RoundOutcome, baselines: &Baselines) -> Vec<Judged
 struct Heard<'a> {
     outcome: &'a RoundOutcome,
     parts: Vec<&'a VantagePart>,
+    /// How many left the round out: a probe that waits in vain often is still at it when the next round begins.
+    skipped: usize,
 }
 
 impl<'a> Heard<'a> {
@@ -164,6 +166,7 @@ impl<'a> Heard<'a> {
         Self {
             outcome,
             parts: parts.collect(),
+            skipped: outcome.vantages.iter().filter(|part| part.skipped).count(),
         }
     }
 
@@ -177,6 +180,7 @@ impl<'a> Heard<'a> {
         let judgement = match self.parts.len() {
             0 => Judgement::Unknown,
             answered if bound.from.reached(number(bad.len()), number(answered)) => Judgement::Bad,
+            answered if self.might_be_bad(bad.len(), answered, bound) => Judgement::Unknown,
             _ => Judgement::Good,
         };
         Judged {
@@ -189,6 +193,12 @@ impl<'a> Heard<'a> {
             summary: self.outcome.summary.clone(),
             vantages: names(&bad),
         }
+    }
+
+    /// Whether it would be bad, were those bad that left the round out.
+    fn might_be_bad(&self, bad: usize, answered: usize, bound: FailRule) -> bool {
+        let (bad, answered) = (bad + self.skipped, answered + self.skipped);
+        self.skipped > 0 && bound.from.reached(number(bad), number(answered))
     }
 
     /// Slow is what is slow from two vantage points, or from all that there are.

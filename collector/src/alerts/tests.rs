@@ -223,6 +223,7 @@ fn part(seen: char, number: u32, minute: i64) -> VantagePart {
         started_at: at(minute),
         total: Duration::from_millis(100),
         stages: Vec::new(),
+        skipped: seen == 's',
         failed: None,
         certificate: None,
         verified: false,

@@ -8,7 +8,7 @@ use parallax_model::certificate::CertificateFacts;
 use parallax_model::evidence::TlsEvidence;
 use parallax_model::fault::FaultKind;
 use parallax_model::finding::{Finding, Verdict};
-use parallax_model::observation::{Attempt, AttemptOutcome, Family, Observation, VantageOutcome};
+use parallax_model::observation::{Attempt, AttemptOutcome, Family, Observation, Reason, VantageOutcome};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::vantage::{AgentName, Labels};
 use uuid::Uuid;
@@ -57,6 +57,8 @@ pub(crate) struct VantagePart {
     pub(crate) total: Duration,
     /// The stages that worked.
     pub(crate) stages: Vec<(StageName, Duration)>,
+    /// It left the round out, for it was still at the one before, say: what it would have seen is open.
+    pub(crate) skipped: bool,
     /// The first stage that did not, or that only just did.
     pub(crate) failed: Option<(StageName, FaultKind)>,
     /// The certificate that ends first.
@@ -113,6 +115,7 @@ impl VantagePart {
                 .filter(|stage| matches!(stage.outcome, Outcome::Ok | Outcome::Degraded(_)))
                 .map(|stage| (stage.name, stage.duration))
                 .collect(),
+            skipped: observation.reason == Some(Reason::Overload),
             failed: wrong(&stages),
             certificate: shown
                 .iter()

@@ -68,6 +68,8 @@ impl Control for ControlService {
         let alerts = self.0.hub.alerts(false).await?;
         let firing = alerts.iter().filter(|alert| alert.state == AlertState::Firing);
         let circuits = self.0.store.standing_circuits(CIRCUITS_AT_MOST).await?;
+        let checks = self.0.checks.checks().await?;
+        let paused = checks.iter().filter(|check| check.paused);
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             telemetry: self.0.telemetry.on(),
@@ -75,9 +77,10 @@ impl Control for ControlService {
             agents_known: number(agents.len()),
             started_at_us: self.0.started_at.as_microsecond(),
             drops: drops(&self.0.metrics),
+            checks: number(checks.len()),
+            checks_paused: number(paused.count()),
             alerts_firing: number(firing.count()),
             circuits: circuits.into_iter().map(circuit_to_wire).collect(),
-            ..v1::GetStatusResponse::default()
         }))
     }
 

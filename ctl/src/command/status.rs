@@ -22,6 +22,9 @@ struct Status {
     agents_connected: u32,
     agents_known: u32,
     telemetry: bool,
+    checks: u32,
+    checks_paused: u32,
+    alerts_firing: u32,
     drops: BTreeMap<String, u64>,
     circuits: Vec<Circuit>,
 }
@@ -57,6 +60,9 @@ pub(super) async fn run(args: OutputArgs, config: &Config) -> Result<u8, Trouble
         agents_connected: answer.agents_connected,
         agents_known: answer.agents_known,
         telemetry: answer.telemetry,
+        checks: answer.checks,
+        checks_paused: answer.checks_paused,
+        alerts_firing: answer.alerts_firing,
         drops: answer
             .drops
             .into_iter()
@@ -87,6 +93,14 @@ impl Status {
             self.agents_known,
             if self.telemetry { "exported" } else { "off" }
         );
+        if self.checks > 0 {
+            let paused = match self.checks_paused {
+                0 => String::new(),
+                paused => format!(", {paused} paused"),
+            };
+            let alerts = words::count(self.alerts_firing as usize, "alert");
+            lines.push_str(&format!("checks     {}{paused}; {alerts} firing\n", self.checks));
+        }
         if !self.drops.is_empty() {
             let drops = self.drops.iter();
             let drops: Vec<_> = drops
@@ -149,18 +163,40 @@ impl TryFrom<v1::Circuit> for Circuit {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_was_lost_is_a_line_and_nothing_lost_is_none() {
-        let mut status = Status {
+    fn quiet() -> Status {
+        Status {
             collector: "collector.example.org:7143".into(),
             version: "1.0.0".into(),
             started_at: Timestamp::UNIX_EPOCH,
             agents_connected: 1,
             agents_known: 2,
             telemetry: false,
+            checks: 0,
+            checks_paused: 0,
+            alerts_firing: 0,
             drops: BTreeMap::new(),
             circuits: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn checks_are_a_line_where_there_are_any() {
+        let mut status = quiet();
+        let now = Timestamp::from_second(60).unwrap();
+        assert!(!status.lines(now).contains("checks"));
+        (status.checks, status.checks_paused, status.alerts_firing) = (3, 1, 2);
+        assert!(
+            status
+                .lines(now)
+                .contains("\nchecks     3, 1 paused; 2 alerts firing\n"),
+            "{}",
+            status.lines(now)
+        );
+    }
+
+    #[test]
+    fn what_was_lost_is_a_line_and_nothing_lost_is_none() {
+        let mut status = quiet();
         let now = Timestamp::from_second(60).unwrap();
         assert!(!status.lines(now).contains("dropped"));
         status.drops.insert("live_events".into(), 7);
@@ -185,16 +221,10 @@ mod tests {
             credential: credential.into(),
         };
         let status = Status {
-            collector: String::new(),
-            version: "1.0.0".into(),
-            started_at: Timestamp::UNIX_EPOCH,
-            agents_connected: 1,
-            agents_known: 2,
-            telemetry: false,
-            drops: BTreeMap::new(),
             circuits: ["probe", ""]
                 .map(|name| Circuit::try_from(circuit(name)).unwrap())
                 .into(),
+            ..quiet()
         };
         let lines = status.lines(Timestamp::from_second(60).unwrap());
         let lines: Vec<_> = lines.lines().skip(3).collect();

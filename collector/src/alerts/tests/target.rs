@@ -76,6 +76,29 @@ fn missing_is_not_failing() {
     assert!(world.list().is_empty());
 }
 
+/// A probe that waits in vain for longer than a round is long leaves every other one out.
+#[test]
+fn who_leaves_a_round_out_is_waited_for() {
+    let mut world = World::new(failing());
+    for round in ["ffo", "sso", "ffo", "sso"] {
+        assert!(world.round(round).is_empty(), "{round}");
+    }
+    assert_eq!(world.round("ffo"), ["firing ImapTargetFailing"]);
+    for round in ["sso", "ooo", "sso", "sso"] {
+        assert!(world.round(round).is_empty(), "{round}");
+    }
+    assert_eq!(
+        world.round("soo"),
+        ["resolved ImapTargetFailing"],
+        "one of three is not two"
+    );
+    let mut world = World::new(failing());
+    for _ in 0..10 {
+        assert!(world.round("sso").is_empty(), "nobody saw it fail");
+    }
+    assert!(world.list().is_empty());
+}
+
 #[test]
 fn nobody_answered_changes_nothing() {
     let mut world = World::new(failing());

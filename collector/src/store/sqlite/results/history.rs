@@ -98,7 +98,11 @@ async fn sums(
         let Some(agent) = agents.get(&row.try_get("agent_no")?) else {
             continue;
         };
-        sums.push(read_sum(row, agent, span, asked.now)?);
+        sums.push(read_sum(
+            row,
+            agent,
+            to_come(row.try_get("at")?, span, watched, asked.now),
+        )?);
         if sums.len() == limit(asked) {
             break;
         }
@@ -107,7 +111,7 @@ async fn sums(
     Ok(sums)
 }
 
-fn read_sum(row: &SqliteRow, agent: &AgentName, span: i64, now: Timestamp) -> Result<HistoryRow, StoreError> {
+fn read_sum(row: &SqliteRow, agent: &AgentName, to_come: u64) -> Result<HistoryRow, StoreError> {
     let at: i64 = row.try_get("at")?;
     let count = |name| Ok::<_, StoreError>(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or(0));
     let (ok, degraded, failed, refused) = (
@@ -117,7 +121,7 @@ fn read_sum(row: &SqliteRow, agent: &AgentName, span: i64, now: Timestamp) -> Re
         count("refused")?,
     );
     let latency = Latency::decode(row.try_get("latency")?).ok_or(StoreError::Unreadable("roll-up"))?;
-    let due = part_of(count("expected")?, now.as_microsecond() - at, span * SECOND);
+    let due = count("expected")?.saturating_sub(to_come);
     let ends: Option<i64> = row.try_get("not_after")?;
     Ok(HistoryRow {
         at: read_time(at)?,
@@ -137,11 +141,13 @@ fn read_sum(row: &SqliteRow, agent: &AgentName, span: i64, now: Timestamp) -> Re
     })
 }
 
-/// Of an hour that is not over, only what can be there already is expected.
-fn part_of(expected: u64, elapsed: i64, whole: i64) -> u64 {
-    let elapsed = u128::try_from(elapsed.clamp(0, whole)).unwrap_or(0);
-    let whole = u128::try_from(whole).unwrap_or(1).max(1);
-    u64::try_from(u128::from(expected) * elapsed / whole).unwrap_or(expected)
+/// Rounds that begin after now, in an hour that is not over: nothing of them can be there.
+fn to_come(at: i64, span: i64, watched: &Watched, now: Timestamp) -> u64 {
+    let left = (at + span * SECOND - now.as_microsecond()).clamp(0, span * SECOND);
+    let every = i64::try_from(watched.cadence.every.as_micros())
+        .unwrap_or(i64::MAX)
+        .max(1);
+    u64::try_from(left / every).unwrap_or(0)
 }
 
 fn stage(name: &str, sketch: &Sketch) -> StageLatency {
