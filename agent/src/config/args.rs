@@ -45,7 +45,7 @@ pub struct RunArgs {
     #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// File (TOML) with the policy alone: what this agent may touch, whatever is ordered; instead of the configuration's
-    /// [policy]. SIGHUP reads it again
+    /// `[policy]`. SIGHUP reads it again
     #[arg(long, env = "PARALLAX_POLICY", value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Where the collector is
