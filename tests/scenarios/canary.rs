@@ -67,7 +67,11 @@ fn a_password_is_nowhere_but_where_it_belongs() {
     })
     .unwrap();
     sniffers.end().unwrap();
-    assert_nowhere(&world, secrets.iter().map(String::as_str).chain([PASSWORD]));
+    assert_nowhere(
+        &world,
+        secrets.iter().map(String::as_str).chain([PASSWORD]),
+        |_| true,
+    );
 }
 
 /// Of its three ways to end a login each is tried with a secret of its own, since none is sent again that was refused.
@@ -95,11 +99,14 @@ fn a_password_that_a_server_repeats_is_nowhere_either() {
         }
         secrets.push(secret);
     }
-    assert_nowhere(&world, secrets.iter().map(String::as_str));
+    // What a server repeats is received like anything else: an agent's memory may hold it until that is used again.
+    assert_nowhere(&world, secrets.iter().map(String::as_str), |name| {
+        !name.starts_with("agent-")
+    });
 }
 
-/// In no file that was written, on no command line, and in no program's memory any more.
-fn assert_nowhere<'s>(world: &World, secrets: impl Iterator<Item = &'s str>) {
+/// In no file that was written, on no command line, and in the memory of those programs no more.
+fn assert_nowhere<'s>(world: &World, secrets: impl Iterator<Item = &'s str>, forgets: impl Fn(&str) -> bool) {
     let directory = world.site.lab.directory().to_owned();
     let mut places = BTreeSet::new();
     for secret in secrets {
@@ -114,7 +121,9 @@ fn assert_nowhere<'s>(world: &World, secrets: impl Iterator<Item = &'s str>) {
                         .map(|form| format!("{file} of {name}, {form}")),
                 );
             }
-            let form = canary.in_memory_of(process).unwrap();
+            let form = forgets(&name)
+                .then(|| canary.in_memory_of(process).unwrap())
+                .flatten();
             places.extend(form.map(|form| format!("memory of the {name}, {form}")));
         }
     }
