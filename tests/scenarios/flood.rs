@@ -40,11 +40,7 @@ fn strangers_who_say_nothing_slow_no_probe_and_fill_no_memory() {
     let resident = resident_mebibytes(&world);
     let said = flood.end();
     assert!(said > HELD, "{said} connections are no flood");
-    // Other worlds of this machine slow a probe too; without its fair place it would not come through at all.
-    assert!(
-        flooded < calm * 2 + Duration::from_secs(2),
-        "{calm:?} became {flooded:?}"
-    );
+    assert!(flooded < calm * 2, "{calm:?} became {flooded:?}");
     assert!(resident < MEBIBYTES_AT_MOST, "{resident} MiB");
     let status = world
         .ctl(&["status", "-o", "json"])
