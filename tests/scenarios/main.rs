@@ -12,7 +12,6 @@ mod certificate;
 mod chaos;
 mod credentials;
 mod documents;
-mod flood;
 mod healthy;
 mod hold;
 mod identity;
