@@ -263,20 +263,12 @@ impl Probe<'_> {
 
     fn observation(&self, outcome: VantageOutcome, attempts: Vec<Attempt>) -> Observation {
         Observation {
-            agent: self.runner.name.clone(),
-            labels: self.runner.labels.clone(),
-            outcome,
-            reason: None,
-            note: None,
-            refusal: None,
-            left_out: Vec::new(),
-            clock: None,
-            resolve: None,
             network: NetworkFacts {
                 source_addresses: self.source_addresses(&attempts),
                 ..NetworkFacts::default()
             },
             attempts,
+            ..self.runner.nothing_seen(outcome)
         }
     }
 

@@ -58,7 +58,8 @@ impl Runner {
         }
     }
 
-    fn nothing_seen(&self, outcome: VantageOutcome) -> Observation {
+    /// What is to be said of a probe before anything is seen.
+    pub(super) fn nothing_seen(&self, outcome: VantageOutcome) -> Observation {
         Observation {
             agent: self.name.clone(),
             labels: self.labels.clone(),
