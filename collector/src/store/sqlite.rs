@@ -60,6 +60,8 @@ const MIGRATIONS: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     pool: SqlitePool,
+    /// A connection that nobody uses, of a database in memory: it is gone with the last of them.
+    _anchor: Option<SqlitePool>,
     /// What need not be looked at again for what is too old.
     swept: Mutex<retention::Swept>,
 }
@@ -83,14 +85,20 @@ impl Sqlite {
 
     /// A database that is gone with the process.
     pub(crate) async fn in_memory() -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new().in_memory(true);
-        // Every connection would have a database of its own, and one that is closed would take it along.
-        let pool = SqlitePoolOptions::new()
+        // By this name every connection has the same database, and this one only.
+        let options: SqliteConnectOptions = "sqlite::memory:".parse()?;
+        let lasting = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None);
-        Self::prepare(pool.connect_with(options).await?).await
+        // Whoever gives up a call in its middle closes the connection that it had.
+        let anchor = lasting.clone().connect_with(options.clone()).await?;
+        let store = Self::prepare(lasting.connect_with(options).await?).await?;
+        Ok(Self {
+            _anchor: Some(anchor),
+            ..store
+        })
     }
 
     async fn prepare(pool: SqlitePool) -> Result<Self, StoreError> {
@@ -101,6 +109,7 @@ impl Sqlite {
             .await?;
         let store = Self {
             pool,
+            _anchor: None,
             swept: Mutex::default(),
         };
         runs::name_targets(&store).await?;

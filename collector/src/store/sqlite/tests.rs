@@ -123,6 +123,28 @@ async fn a_single_use_token_is_spent_once_however_many_ask_at_once() {
     assert_eq!(bought, 1);
 }
 
+/// Polled a few times, then given up, as a call whose caller hangs up.
+async fn give_up<T>(call: impl Future<Output = T>, polls: u32) {
+    let mut call = std::pin::pin!(call);
+    for _ in 0..polls {
+        if futures_util::poll!(&mut call).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_given_up_in_its_middle_takes_no_database_along() {
+    let store = Sqlite::in_memory().await.unwrap();
+    store.put_agent(agent("fra-1")).await.unwrap();
+    for polls in 0..400 {
+        give_up(store.put_agent(agent("ams-1")), polls).await;
+        give_up(store.agents(), polls).await;
+        assert!(!store.agents().await.unwrap().is_empty(), "after {polls} polls");
+    }
+}
+
 #[tokio::test]
 async fn an_expired_token_buys_nothing() {
     let store = Sqlite::in_memory().await.unwrap();
