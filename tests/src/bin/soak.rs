@@ -15,6 +15,9 @@ use parallax_tests::world::World;
 /// Until caches, pools and log files have their size.
 const WARM: Duration = Duration::from_secs(5 * 60);
 const BETWEEN_SAMPLES: Duration = Duration::from_secs(60);
+/// How often a process is looked at for one sample: what a probe opens comes and goes, the least of them is what stays.
+const LOOKS: u32 = 25;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// For agents to say how they stand.
 const TO_SETTLE: Duration = Duration::from_secs(90);
 /// What a process may take more at the end than when it was warm.
@@ -36,7 +39,7 @@ struct Args {
     every: String,
 }
 
-/// What one process takes.
+/// What one process takes at least, for some seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Taken {
     name: String,
@@ -99,6 +102,18 @@ fn settle(world: &World, names: &[String]) -> Result<String> {
 }
 
 fn taken(world: &World) -> Result<Vec<Taken>> {
+    let mut least = look(world)?;
+    for _ in 1..LOOKS {
+        std::thread::sleep(BETWEEN_LOOKS);
+        for (least, now) in least.iter_mut().zip(look(world)?) {
+            least.kib = least.kib.min(now.kib);
+            least.fds = least.fds.min(now.fds);
+        }
+    }
+    Ok(least)
+}
+
+fn look(world: &World) -> Result<Vec<Taken>> {
     world
         .processes()
         .into_iter()
