@@ -75,8 +75,8 @@ fn refusal(matrix: &Matrix, reason: Option<Reason>, troubles: &[TroubleId]) -> C
             format!("ctl agents show {first}   # then upgrade the agent"),
         ),
         Some(Reason::Overload) => (
-            "it had no room for another probe".to_owned(),
-            format!("ctl agents show {first}   # probes in flight; ask again later"),
+            by_note(matrix, troubles).unwrap_or_else(|| "it had no room for another probe".to_owned()),
+            format!("ctl agents show {first}   # what it does now; ask again later"),
         ),
         Some(Reason::Offline | Reason::Deadline) | None => {
             ("it did not run it".to_owned(), format!("ctl agents show {first}"))
@@ -109,6 +109,15 @@ fn by_rule(matrix: &Matrix, troubles: &[TroubleId]) -> String {
         ),
         _ => "its policy does not allow this target".to_owned(),
     }
+}
+
+/// What they say themselves, where it is the same: no room, or a round that came while the one before still ran.
+fn by_note(matrix: &Matrix, troubles: &[TroubleId]) -> Option<String> {
+    let mut notes = troubles
+        .iter()
+        .map(|&id| matrix.vantage(matrix.troubles[id].vantage).seen.note.as_deref());
+    let first = notes.next()??;
+    notes.all(|note| note == Some(first)).then(|| words::quote(first))
 }
 
 fn asked(what: PolicyMatter, value: &str) -> String {
