@@ -39,8 +39,6 @@ pub(crate) use results::{
     Arrived, Baselines, Committed, Fresh, History, HistoryAsked, KeptRun, Pruned, ResultStore, RoundCommit,
 };
 pub(crate) use sqlite::Sqlite;
-#[cfg(test)]
-pub(crate) use sqlite::definition;
 
 /// SHA-256, of a token's secret or of a certificate.
 pub(crate) type Sha256 = [u8; 32];

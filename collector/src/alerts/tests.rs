@@ -15,11 +15,11 @@ use parallax_model::alert::{Alert, AlertRules, AlertState, FailRule, Silence, Th
 use parallax_model::check::{CheckDefinition, Window};
 use parallax_model::finding::Verdict;
 use parallax_model::observation::VantageOutcome;
-use parallax_model::selector::Selector;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{AlertChanges, AlertEvent, Alerts};
+use crate::measure::sample::definition;
 use crate::rounds::{RoundOutcome, VantagePart};
 use crate::store::{AlertsKept, Baselines, CheckRecord};
 use crate::tests::fake::spec;
@@ -54,18 +54,12 @@ struct World {
 impl World {
     fn new(rules: AlertRules) -> Self {
         let definition = CheckDefinition {
-            name: "imap-fra".parse().unwrap(),
             spec: spec(),
-            from: Selector::all(),
-            limit: None,
-            every: Duration::from_secs(60),
             together: true,
-            follow_up: true,
-            credential: None,
             rules,
             labels: BTreeMap::from([("team".to_owned(), "mail".to_owned())]),
             runbook: Some("https://runbooks.example.org/imap".to_owned()),
-            maintenance: Vec::new(),
+            ..definition("imap-fra")
         };
         Self {
             check: CheckRecord {

@@ -12,7 +12,8 @@ use parallax_model::target::{Endpoint, Security};
 use super::logins::KnownSecret;
 use super::*;
 use crate::agents::{Introduction, LinkId};
-use crate::store::{CredentialRecord, KeptCredential, SealedCopy, definition};
+use crate::measure::sample::definition;
+use crate::store::{CredentialRecord, KeptCredential, SealedCopy};
 
 fn name(agent: &str) -> AgentName {
     agent.parse().unwrap()

@@ -8,7 +8,7 @@ use parallax_model::alert::AlertRules;
 use parallax_model::check::{CheckDefinition, CheckResult};
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
 use parallax_model::selector::Selector;
-use parallax_model::spec::{Depth, FamilyChoice, ProbeOptions, ProbeSpec};
+use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeOptions, ProbeSpec};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Host, Security, Target};
 use parallax_model::vantage::{AgentName, Labels};
@@ -25,20 +25,16 @@ const STAGES: [(StageName, u64); 6] = [
     (StageName::Logout, 18_200),
 ];
 
-pub(crate) fn check(number: i64) -> CheckDefinition {
-    let host = format!("imap-{number}.example.org");
+/// A check of `imap.example.org` each minute, by every agent.
+pub(crate) fn definition(name: &str) -> CheckDefinition {
     CheckDefinition {
-        name: name(&format!("imap-{number}")),
+        name: parsed(name),
         spec: ProbeSpec {
-            target: Target {
-                input: host.clone(),
-                host: Host::Name(host),
-                endpoints: vec![endpoint()],
-            },
+            target: host("imap.example.org"),
             depth: Depth::Greeting,
             family: FamilyChoice::Any,
             addresses: Vec::new(),
-            timeout: Duration::from_secs(20),
+            timeout: DEFAULT_TIMEOUT,
             login: None,
             anchors: Vec::new(),
             options: ProbeOptions::default(),
@@ -56,8 +52,15 @@ pub(crate) fn check(number: i64) -> CheckDefinition {
     }
 }
 
+/// One of many, each of a host of its own.
+pub(crate) fn check(number: i64) -> CheckDefinition {
+    let mut check = definition(&format!("imap-{number}"));
+    check.spec.target = host(&format!("imap-{number}.example.org"));
+    check
+}
+
 pub(crate) fn agent(number: i64) -> AgentName {
-    name(&format!("agent-{number}"))
+    parsed(&format!("agent-{number}"))
 }
 
 /// What an agent saw, a little otherwise each time.
@@ -128,11 +131,19 @@ fn endpoint() -> Endpoint {
     }
 }
 
-fn name<N: std::str::FromStr>(text: &str) -> N
+fn host(name: &str) -> Target {
+    Target {
+        input: name.to_owned(),
+        host: Host::Name(name.to_owned()),
+        endpoints: vec![endpoint()],
+    }
+}
+
+fn parsed<N: std::str::FromStr>(text: &str) -> N
 where
     N::Err: std::fmt::Debug,
 {
-    #[expect(clippy::expect_used, reason = "the names above are names")]
+    #[expect(clippy::expect_used, reason = "what is said above reads")]
     text.parse().expect("a name")
 }
 

@@ -7,7 +7,7 @@ use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Security};
 
 use super::*;
-use crate::store::definition;
+use crate::measure::sample::definition;
 
 const CHECK: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 

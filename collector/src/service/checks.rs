@@ -427,39 +427,10 @@ fn choice(choice: Choice) -> v1::Choice {
 
 #[cfg(test)]
 mod tests {
-    use parallax_model::alert::AlertRules;
-    use parallax_model::spec::{Depth, FamilyChoice, ProbeOptions, ProbeSpec};
-    use parallax_model::target::Target;
-    use parallax_model::vantage::Labels;
     use tonic::Code;
 
     use super::*;
-
-    pub(super) fn definition(name: &str) -> CheckDefinition {
-        CheckDefinition {
-            name: name.parse().unwrap(),
-            spec: ProbeSpec {
-                target: Target::parse("imap.example.org", None).unwrap(),
-                depth: Depth::Greeting,
-                family: FamilyChoice::Any,
-                addresses: Vec::new(),
-                timeout: Duration::from_secs(20),
-                login: None,
-                anchors: Vec::new(),
-                options: ProbeOptions::default(),
-            },
-            from: Selector::all(),
-            limit: None,
-            every: Duration::from_secs(60),
-            together: false,
-            follow_up: true,
-            credential: None,
-            rules: AlertRules::default(),
-            labels: Labels::new(),
-            runbook: None,
-            maintenance: Vec::new(),
-        }
-    }
+    use crate::measure::sample::definition;
 
     #[test]
     fn one_bad_check_changes_none() {

@@ -321,7 +321,4 @@ fn read_time(microseconds: i64) -> Result<Timestamp, StoreError> {
 }
 
 #[cfg(test)]
-pub(crate) use checks::tests::definition;
-
-#[cfg(test)]
 mod tests;

@@ -216,7 +216,7 @@ fn time(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::checks::tests::definition;
+    use crate::measure::sample::definition;
 
     #[test]
     fn applied_twice_it_changes_nothing() {

@@ -131,42 +131,11 @@ fn read(row: &SqliteRow) -> Result<CheckRecord, StoreError> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use std::time::Duration;
 
-    use parallax_model::alert::AlertRules;
-    use parallax_model::selector::Selector;
-    use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeOptions, ProbeSpec};
-    use parallax_model::target::Target;
-
     use super::*;
-
-    /// A check of `imap.example.org` each minute, by every agent.
-    pub(crate) fn definition(name: &str) -> CheckDefinition {
-        CheckDefinition {
-            name: name.parse().unwrap(),
-            spec: ProbeSpec {
-                target: Target::parse("imap.example.org", None).unwrap(),
-                depth: Depth::Greeting,
-                family: FamilyChoice::Any,
-                addresses: Vec::new(),
-                timeout: DEFAULT_TIMEOUT,
-                login: None,
-                anchors: Vec::new(),
-                options: ProbeOptions::default(),
-            },
-            from: Selector::all(),
-            limit: None,
-            every: Duration::from_secs(60),
-            together: false,
-            follow_up: true,
-            credential: None,
-            rules: AlertRules::default(),
-            labels: Default::default(),
-            runbook: None,
-            maintenance: Vec::new(),
-        }
-    }
+    use crate::measure::sample::definition;
 
     async fn write(store: &Sqlite, write: CheckWrite) -> Vec<Arc<CheckRecord>> {
         let by = "spiffe://parallax.internal/operator/ada".to_owned();

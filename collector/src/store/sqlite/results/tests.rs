@@ -3,22 +3,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use parallax_model::alert::AlertRules;
-use parallax_model::check::{Chain, CheckDefinition, CheckResult};
+use parallax_model::check::{Chain, CheckResult};
 use parallax_model::fault::{DnsFault, Fault, FaultKind};
 use parallax_model::finding::Verdict;
 use parallax_model::history::HistoryStep;
 use parallax_model::observation::{Observation, Reason, VantageOutcome};
 use parallax_model::run::{RUN_SCHEMA, RunDocument, RunTarget};
-use parallax_model::selector::Selector;
-use parallax_model::spec::{Depth, FamilyChoice, ProbeOptions, ProbeSpec};
+use parallax_model::spec::Depth;
 use parallax_model::stage::{Outcome, Stage, StageName};
-use parallax_model::target::Target;
 use parallax_model::vantage::Labels;
 use uuid::Uuid;
 
 use crate::alerts::AlertChanges;
 use crate::config::Retention;
+use crate::measure::sample::definition;
 use crate::rounds::{RoundOutcome, VantagePart};
 use crate::store::sqlite::Sqlite;
 use crate::store::{
@@ -40,7 +38,7 @@ impl Bench {
 
     async fn of(store: Sqlite) -> Self {
         let now: Timestamp = "2026-12-01T12:05:00Z".parse().unwrap();
-        let put = vec![CheckWrite::Put(Box::new(definition()))];
+        let put = vec![CheckWrite::Put(Box::new(definition("imap-fra")))];
         let check = store.write_checks(put, "me".into(), now).await.unwrap().remove(0);
         let now = check.cadence().at(now).starts_at;
         Self { store, check, now }
@@ -124,32 +122,6 @@ impl Bench {
     async fn stored(&self) -> usize {
         let asked = self.asked(HistoryStep::Round);
         self.store.results(asked, None).await.unwrap().len()
-    }
-}
-
-fn definition() -> CheckDefinition {
-    CheckDefinition {
-        name: "imap-fra".parse().unwrap(),
-        spec: ProbeSpec {
-            target: Target::parse("imap.example.org", None).unwrap(),
-            depth: Depth::Greeting,
-            family: FamilyChoice::Any,
-            addresses: Vec::new(),
-            timeout: Duration::from_secs(20),
-            login: None,
-            anchors: Vec::new(),
-            options: ProbeOptions::default(),
-        },
-        from: Selector::all(),
-        limit: None,
-        every: Duration::from_secs(60),
-        together: false,
-        follow_up: true,
-        credential: None,
-        rules: AlertRules::default(),
-        labels: Labels::new(),
-        runbook: None,
-        maintenance: Vec::new(),
     }
 }
 
