@@ -120,6 +120,7 @@ pub(crate) fn start(state_dir: &Path, runner: Arc<Runner>, keep: Keep) -> io::Re
         means: Arc::new(Means { runner, keep, trials }),
         shown,
         state_dir: state_dir.to_owned(),
+        is_news: false,
     };
     tokio::spawn(routine.run(asked, anchors.subscribe()));
     Ok(handle)
@@ -144,6 +145,8 @@ struct Routine {
     means: Arc<Means>,
     shown: watch::Sender<ScheduleState>,
     state_dir: PathBuf,
+    /// There are checks of which the next process would know nothing.
+    is_news: bool,
 }
 
 impl Routine {
@@ -172,6 +175,9 @@ impl Routine {
                 _ = keeping.tick() => self.keep().await,
             }
             self.show();
+            if std::mem::take(&mut self.is_news) {
+                keeping.reset_immediately();
+            }
         }
     }
 
@@ -195,6 +201,8 @@ impl Routine {
         let assignments: Vec<_> = self.tasks.values().map(|task| task.assignment.clone()).collect();
         if let Some(schedule) = &mut self.schedule {
             schedule.set(&assignments, Instant::now());
+            // Without a check yet, what the last process knew of them is kept as it is.
+            self.is_news = !assignments.is_empty();
         }
     }
 

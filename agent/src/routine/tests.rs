@@ -131,6 +131,26 @@ async fn checks_go_on_without_the_collector_and_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_that_is_killed_in_its_first_minute_leaves_the_collectors_clock_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Stage::begin(&dir, forbids_all());
+    stage.handle.anchored(anchor());
+    stage.update(update(true, [&assignment(1)])).await;
+    stage.results(2).await;
+    // Nobody drains it.
+    drop(stage);
+
+    let mut alone = Stage::begin(&dir, forbids_all());
+    let result = alone.results(1).await.remove(0);
+    let after = result.round_at.duration_since(new_year()).abs();
+    assert!(
+        after < SignedDuration::from_secs(60),
+        "by the collector's clock: {}",
+        result.round_at
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_that_the_policy_forbids_is_a_result_that_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let mut stage = Stage::begin(&dir, forbids_all());
