@@ -144,8 +144,8 @@ impl Checks {
         let all = v1::ChecksUpdate {
             full: true,
             set,
-            removed: Vec::new(),
             sum: self.sum(),
+            ..v1::ChecksUpdate::default()
         };
         write_whole(&self.path, &packed(&all), Readers::Owner)
     }

@@ -2,6 +2,7 @@
 
 mod assign;
 mod logins;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::store::CheckRecord;
 use assign::{Place, Placement};
 use logins::Logins;
 pub(crate) use logins::{CredentialsNow, LoginWord};
+pub(crate) use parts::{ANCHORS_AT_MOST, CHECK_AT_MOST, CHECKS_AT_MOST, parts};
 
 /// What an agent can do that repeats checks.
 const CAPABILITY: &str = "checks";
@@ -220,6 +222,7 @@ impl Checks {
                 set,
                 removed,
                 sum,
+                ..v1::ChecksUpdate::default()
             }
         })
     }
@@ -335,8 +338,8 @@ fn everything(wanted: BTreeMap<Uuid, v1::CheckAssignment>, sum: u64) -> v1::Chec
     v1::ChecksUpdate {
         full: true,
         set: wanted.into_values().collect(),
-        removed: Vec::new(),
         sum,
+        ..v1::ChecksUpdate::default()
     }
 }
 

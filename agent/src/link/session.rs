@@ -1,6 +1,7 @@
 //! One connection to the collector, from hello to its end.
 
 mod handover;
+mod parts;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +28,7 @@ use crate::link::offset::{Exchange, Offset};
 use crate::link::orders::Orders;
 use crate::link::results::Results;
 use crate::link::session::handover::{STAY, Stayed};
+use crate::link::session::parts::Parts;
 use crate::link::signal::Clocks;
 use crate::link::{Ended, Link, Road};
 use crate::routine::RoutineHandle;
@@ -64,6 +66,8 @@ pub(crate) struct Session {
     results: Option<Results>,
     /// The checks that it repeats, if it takes any.
     routine: Option<RoutineHandle>,
+    /// What has come of a change that is larger than a message.
+    parts: Parts,
     /// Changes of them that are being taken.
     changes: FuturesOrdered<oneshot::Receiver<v1::ChecksApplied>>,
     began: Instant,
@@ -99,6 +103,7 @@ impl Session {
             // What became of the checks that are kept is news for a collector that has not heard it yet.
             changes: routine.iter().filter_map(RoutineHandle::applied).collect(),
             routine,
+            parts: Parts::default(),
             began: Instant::now(),
             welcome,
             offset: Offset::default(),
@@ -232,6 +237,9 @@ impl Session {
     fn take(&mut self, update: v1::ChecksUpdate) {
         let Some(routine) = &self.routine else {
             tracing::warn!("the collector sent checks to an agent that takes none");
+            return;
+        };
+        let Some(update) = self.parts.take(update) else {
             return;
         };
         match routine.update(update) {

@@ -17,7 +17,7 @@ use super::closing::{Closing, ToClose};
 use super::{Hub, Record, ToAgent};
 use crate::agents::{Choice, LinkId};
 use crate::alerts::{AlertChanges, AlertEvent, Alerts};
-use crate::checks::{Checks, CredentialsNow, Known, LoginWord};
+use crate::checks::{Checks, CredentialsNow, Known, LoginWord, parts};
 use crate::rounds::{ClosedRound, Now, RoundEffect, Rounds, ToDiagnose};
 use crate::runs::{Cast, Inquiry, LoginPast, LoginSettled, Participant};
 use crate::store::{CheckRecord, Fresh, KeptRun, RoundCommit};
@@ -211,10 +211,8 @@ impl Hub {
     fn send_checks(&self, agent: &AgentName, update: v1::ChecksUpdate) {
         let link = self.agents.link_of(agent).and_then(|link| self.links.get(&link));
         let sent = link.is_some_and(|outbound| {
-            outbound
-                .sender
-                .try_send(ToAgent::Checks(Box::new(update)))
-                .is_ok()
+            let mut parts = parts(update).into_iter();
+            parts.all(|part| outbound.sender.try_send(ToAgent::Checks(Box::new(part))).is_ok())
         });
         if !sent {
             debug!(%agent, "there is no room for its checks");

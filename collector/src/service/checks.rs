@@ -15,6 +15,7 @@ use parallax_model::selector::Selector;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use parallax_proto::v1::checks_server::Checks;
+use prost::Message as _;
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
 use tracing::info;
@@ -22,7 +23,7 @@ use tracing::info;
 use super::control::question;
 use super::{Shared, peer};
 use crate::agents::Choice;
-use crate::checks::CheckAgent;
+use crate::checks::{CHECK_AT_MOST, CHECKS_AT_MOST as ALL_AT_MOST, CheckAgent};
 use crate::peer::Peer;
 use crate::store::{CheckRecord, CheckWrite, HistoryAsked, ResultStore};
 use diff::{Plan, plan};
@@ -69,6 +70,7 @@ impl Checks for ChecksService {
             request.prune,
         );
         fits(&plans, known.len())?;
+        all_fit(&known, &plans)?;
         if request.only_new {
             all_new(&plans)?;
         }
@@ -335,6 +337,14 @@ fn read(wire: Vec<v1::CheckDefinition>) -> Result<Vec<CheckDefinition>, Status> 
         let check = CheckDefinition::try_from(wire).map_err(|error| invalid(error.to_string()))?;
         check.check().map_err(|error| invalid(error.to_string()))?;
         question::check(&check.spec).map_err(|status| invalid(status.message().to_owned()))?;
+        let size = size(&check);
+        if size > CHECK_AT_MOST {
+            return Err(invalid(format!(
+                "it is {} KiB large with its trust anchors; {} KiB are the most",
+                size.div_ceil(1024),
+                CHECK_AT_MOST / 1024
+            )));
+        }
         if !names.insert(check.name.clone()) {
             return Err(invalid("there are two of this name".to_owned()));
         }
@@ -351,6 +361,33 @@ fn fits(plans: &[Plan<'_>], known: usize) -> Result<(), Status> {
         )));
     }
     Ok(())
+}
+
+/// Every agent may get all of them, and every operator a list.
+fn all_fit(known: &[Arc<CheckRecord>], plans: &[Plan<'_>]) -> Result<(), Status> {
+    let planned: BTreeSet<&CheckName> = plans.iter().map(|plan| &plan.definition().name).collect();
+    let stays = known
+        .iter()
+        .map(|record| &record.definition)
+        .filter(|definition| !planned.contains(&definition.name));
+    let comes = plans.iter().filter_map(|plan| match plan {
+        Plan::Removed(_) => None,
+        Plan::Added(_) | Plan::Changed(..) | Plan::Unchanged(_) => Some(plan.definition()),
+    });
+    let size: usize = stays.chain(comes).map(size).sum();
+    if size > ALL_AT_MOST {
+        return Err(Status::resource_exhausted(format!(
+            "all checks would be {} MiB large with their trust anchors; {} MiB are the most",
+            size.div_ceil(1 << 20),
+            ALL_AT_MOST >> 20
+        )));
+    }
+    Ok(())
+}
+
+/// In bytes, as it is written to an agent.
+fn size(check: &CheckDefinition) -> usize {
+    v1::CheckDefinition::from(check).encoded_len()
 }
 
 fn all_new(plans: &[Plan<'_>]) -> Result<(), Status> {
@@ -454,6 +491,48 @@ mod tests {
         assert_eq!(status.code(), Code::AlreadyExists);
         assert!(status.message().contains("ctl check apply -f FILE"), "{status}");
         assert!(all_new(&plan(&[], &wanted, false)).is_ok());
+    }
+
+    #[test]
+    fn a_check_and_all_of_them_have_a_size_and_the_limit_is_named() {
+        let anchored = |name: &str, bytes: usize| {
+            let mut check = definition(name);
+            check.spec.anchors = vec![vec![0; bytes]];
+            check
+        };
+        let large = anchored("a", CHECK_AT_MOST - 1000);
+        assert!(read(vec![(&large).into()]).is_ok());
+        let status = read(vec![(&anchored("a", CHECK_AT_MOST)).into()]).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(
+            status.message().starts_with("check a: it is 257 KiB")
+                && status.message().ends_with("256 KiB are the most"),
+            "{status}"
+        );
+        let record = |number: usize| {
+            Arc::new(CheckRecord {
+                id: uuid::Uuid::from_u128(number as u128),
+                no: 1,
+                version: 1,
+                definition: anchored(&format!("c{number}"), CHECK_AT_MOST - 1000),
+                paused: false,
+                cleared: String::new(),
+                changed_at: Timestamp::UNIX_EPOCH,
+                changed_by: String::new(),
+            })
+        };
+        let known: Vec<_> = (0..128).map(record).collect();
+        let definitions = || known.iter().map(|record| &record.definition);
+        let small = [definition("small")];
+        assert!(all_fit(&known, &plan(definitions(), &small, false)).is_ok());
+        let status = all_fit(&known, &plan(definitions(), std::slice::from_ref(&large), false)).unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().ends_with("32 MiB are the most"), "{status}");
+        let again = [anchored("c0", CHECK_AT_MOST - 1000)];
+        assert!(
+            all_fit(&known, &plan(definitions(), &again, true)).is_ok(),
+            "the others go"
+        );
     }
 
     #[test]

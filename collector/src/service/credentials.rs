@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Shared, peer};
-use crate::checks::CredentialsNow;
+use crate::checks::{ANCHORS_AT_MOST, CredentialsNow};
 use crate::hub::{AgentView, Event};
 use crate::store::{Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy};
 
@@ -175,6 +175,15 @@ impl CredentialsService {
         }
         if copies.is_empty() {
             return Err(invalid("sealed", "no agent could use it"));
+        }
+        let size: usize = request.anchors_der.iter().map(Vec::len).sum();
+        if size > ANCHORS_AT_MOST {
+            let problem = format!(
+                "{} KiB of trust anchors; {} KiB are the most: name the authority that vouches for this host alone",
+                size.div_ceil(1024),
+                ANCHORS_AT_MOST / 1024
+            );
+            return Err(invalid("anchors_der", &problem));
         }
         Ok(KeptCredential {
             credential: CredentialRecord {

@@ -210,6 +210,57 @@ async fn a_check_goes_to_the_agent_and_its_round_into_the_database() {
 }
 
 #[tokio::test]
+async fn as_large_as_all_checks_may_be_they_reach_an_agent_in_messages_that_it_reads() {
+    let (_collector, connector) = collector().await;
+    let (checks_at_most, anchors) = (128, vec![vec![7; 254 << 10]]);
+    for first in (0..checks_at_most).step_by(32) {
+        let large = (first..first + 32).map(|number| {
+            let mut large = definition(&format!("c{number}"));
+            large.every_ms = 3_600_000;
+            large.spec.as_mut().unwrap().anchors_der = anchors.clone();
+            large
+        });
+        let request = v1::ApplyChecksRequest {
+            checks: large.collect(),
+            ..v1::ApplyChecksRequest::default()
+        };
+        checks(&connector).apply_checks(request).await.unwrap();
+    }
+    // It reads messages of 4 MiB, as agents do.
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    let mut parts = Vec::new();
+    while parts.last().is_none_or(|part: &v1::ChecksUpdate| part.more) {
+        let part = fra.until(|word| match word {
+            FromCollector::Checks(update) => Some(update),
+            _ => None,
+        });
+        parts.push(part.await);
+    }
+    assert!(parts.len() > 8, "{}", parts.len());
+    assert!(parts[0].full && parts[1..].iter().all(|part| !part.full));
+    let sum = parts
+        .iter()
+        .flat_map(|part| &part.set)
+        .fold(0, |sum, one| sum ^ one.digest);
+    assert_eq!(sum, parts[0].sum, "all of them");
+    let one_more = v1::ApplyChecksRequest {
+        checks: (0..4)
+            .map(|number| v1::CheckDefinition {
+                name: format!("more-{number}"),
+                spec: Some(v1::ProbeSpec {
+                    anchors_der: anchors.clone(),
+                    ..spec().into()
+                }),
+                ..definition("more")
+            })
+            .collect(),
+        ..v1::ApplyChecksRequest::default()
+    };
+    let refused = checks(&connector).apply_checks(one_more).await.unwrap_err();
+    assert!(refused.message().contains("32 MiB are the most"), "{refused}");
+}
+
+#[tokio::test]
 async fn an_unhealthy_round_is_a_run_under_the_id_its_agents_gave_it() {
     let (_collector, connector) = collector().await;
     let mut fra = Repeating::connect(&connector, "fra-1").await;

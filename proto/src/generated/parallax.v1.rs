@@ -2391,6 +2391,13 @@ pub struct ChecksUpdate {
     /// All digests that then count, by exclusive or.
     #[prost(fixed64, tag = "4")]
     pub sum: u64,
+    /// A change that is larger than a message may be comes in parts: this one's place, from 0, and whether another
+    /// follows. Only the first can be `full` or say what is `removed`. An agent that does not know of parts takes each for a
+    /// change, which comes to the same; one that misses a part waits to be told again.
+    #[prost(uint32, tag = "5")]
+    pub part: u32,
+    #[prost(bool, tag = "6")]
+    pub more: bool,
 }
 /// The update is on the agent's disk.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
