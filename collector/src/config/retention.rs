@@ -69,7 +69,7 @@ impl Default for Retention {
 impl Retention {
     pub(super) fn load(table: &RetentionTable) -> Result<Self, ConfigError> {
         let default = Self::default();
-        Ok(Self {
+        let kept = Self {
             results: age("retention.results", &table.results, default.results)?,
             failures: age("retention.failures", &table.failures, default.failures)?,
             rounds: age("retention.rounds", &table.rounds, default.rounds)?,
@@ -82,7 +82,20 @@ impl Retention {
             days: age("retention.days", &table.days, default.days)?,
             check_runs: age("retention.check_runs", &table.check_runs, default.check_runs)?,
             max_bytes: size("retention.max_bytes", &table.max_bytes, default.max_bytes)?,
-        })
+        };
+        // Everything goes at the age of what was not well: before the others it would take them along.
+        let longer =
+            "at least as long as retention.results: failures are kept longer, or all results as long";
+        not_shorter("retention.failures", kept.failures, kept.results, longer)?;
+        let longer =
+            "at least as long as retention.rounds: unhealthy rounds are kept longer, or all rounds as long";
+        not_shorter(
+            "retention.unhealthy_rounds",
+            kept.unhealthy_rounds,
+            kept.rounds,
+            longer,
+        )?;
+        Ok(kept)
     }
 
     pub(super) fn to_toml(self) -> String {
@@ -99,6 +112,32 @@ impl Retention {
         let size = quoted(&format!("{}B", self.max_bytes));
         format!("\n[retention]\n{}max_bytes = {size}\n", ages.concat())
     }
+}
+
+fn not_shorter(
+    key: &'static str,
+    age: Duration,
+    than: Duration,
+    wanted: &'static str,
+) -> Result<(), ConfigError> {
+    if age >= than {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        key,
+        value: in_days(age),
+        wanted,
+    })
+}
+
+/// `90d`, `36h`; seconds where it is neither.
+fn in_days(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let unit = [(DAY, 'd'), (3600, 'h')]
+        .into_iter()
+        .find(|(length, _)| seconds.is_multiple_of(*length));
+    let (length, unit) = unit.unwrap_or((1, 's'));
+    format!("{}{unit}", seconds / length)
 }
 
 fn age(key: &'static str, text: &Option<String>, default: Duration) -> Result<Duration, ConfigError> {
@@ -162,6 +201,12 @@ mod tests {
             ("max_bytes = \"1MiB\"", "retention.max_bytes"),
             ("max_bytes = \"20GB\"", "retention.max_bytes"),
             ("weeks = \"3d\"", "weeks"),
+            ("failures = \"13d\"", "retention.failures"),
+            ("results = \"120d\"", "retention.failures"),
+            (
+                "rounds = \"36h\"\nunhealthy_rounds = \"35h\"",
+                "retention.unhealthy_rounds",
+            ),
         ] {
             let problem = load(bad).unwrap_err();
             assert!(problem.contains(key), "{problem}");

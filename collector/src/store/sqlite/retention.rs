@@ -26,22 +26,20 @@ const OPEN: Duration = Duration::from_hours(48);
 /// Runs of one call: each can be as large as thousands of other rows.
 const RUNS: usize = 100;
 
-/// Up to where the results of a check and an agent, or the rounds of a check, were gone through for those in which all
-/// was well. What is left of that time is kept longer, and need not be looked at again each minute.
-pub(super) type Swept = BTreeMap<Place, Timestamp>;
-
-type Place = (Kind, i64, i64);
+/// Up to where results, or rounds, were gone through for those in which all was well. What is left of that time is kept
+/// longer, and need not be looked at again each minute.
+pub(super) type Swept = BTreeMap<Kind, Timestamp>;
 
 impl Sqlite {
-    fn swept(&self, place: Place) -> Timestamp {
+    fn swept(&self, kind: Kind) -> Timestamp {
         let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        swept.get(&place).copied().unwrap_or(Timestamp::MIN)
+        swept.get(&kind).copied().unwrap_or(Timestamp::MIN)
     }
 
     /// An identifier was made by a clock that may have been wrong: a day is gone through again.
-    fn sweep(&self, place: Place, before: Timestamp) {
+    fn sweep(&self, kind: Kind, before: Timestamp) {
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        swept.insert(place, before.saturating_sub(DAY).unwrap_or(before));
+        swept.insert(kind, before.saturating_sub(DAY).unwrap_or(before));
     }
 }
 
@@ -87,16 +85,16 @@ impl Kind {
     }
 }
 
-/// Deletes what is too old, [`ROWS`] at most; over the size, what would soon be.
+/// Deletes what is too old, about [`ROWS`] at most; over the size, what would soon be.
 pub(super) async fn prune(store: &Sqlite, keep: Retention, now: Timestamp) -> Result<Pruned, StoreError> {
     let mut left = ROWS;
     for kind in Kind::ALL {
-        left -= delete(store, kind, before(now, kind.age(&keep)), left).await?;
+        left = left.saturating_sub(delete(store, kind, before(now, kind.age(&keep)), left).await?);
     }
-    left -= forget_open(store, before(now, OPEN), left).await?;
+    left = left.saturating_sub(forget_open(store, before(now, OPEN), left).await?);
     let bytes = bytes(store).await?;
     if left == ROWS && bytes > keep.max_bytes {
-        left -= make_room(store, &keep, now).await?;
+        left = left.saturating_sub(make_room(store, &keep, now).await?);
     }
     let rows = u64::try_from(ROWS - left).unwrap_or(u64::MAX);
     Ok(Pruned { rows, bytes })
@@ -120,7 +118,7 @@ async fn make_room(store: &Sqlite, keep: &Retention, now: Timestamp) -> Result<u
             let mut gone = 0;
             for &kind in kinds {
                 let age = kind.age(keep) / 10 * tenths;
-                gone += delete(store, kind, before(now, age), ROWS - gone).await?;
+                gone += delete(store, kind, before(now, age), ROWS.saturating_sub(gone)).await?;
             }
             if gone > 0 {
                 return Ok(gone);
@@ -145,136 +143,159 @@ async fn delete(store: &Sqlite, kind: Kind, before: Timestamp, most: usize) -> R
     }
 }
 
-/// Results of each check and agent in turn, by ranges of the key. An identifier tells when it was made, by a clock that
-/// may have been wrong: both times must be over.
+// What is to go is looked for first: nobody waits for that, and where nothing is too old nothing is written. Then it goes
+// by ranges of the key.
+
+/// Results of a check and an agent, the first and the last, and how many.
+type Range = (i64, i64, Vec<u8>, Vec<u8>, i64);
+
+/// Results of each check and agent. An identifier tells when it was made, by a clock that may have been wrong: both times
+/// must be over.
 async fn results(store: &Sqlite, well: bool, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-    let ends = first_id(before);
-    let (mut gone, mut pair) = (0, (i64::MIN, i64::MIN));
-    while gone < most
-        && let Some(next) = next_pair(store, pair).await?
-    {
-        pair = next;
-        let of = (Kind::Results, pair.0, pair.1);
-        let begins = first_id(if well { store.swept(of) } else { Timestamp::MIN });
-        let deleted = sqlx::query(
-            "DELETE FROM results WHERE (check_no, agent_no, id) IN (SELECT check_no, agent_no, id FROM results \
-             WHERE check_no = $1 AND agent_no = $2 AND id >= $3 AND id < $4 AND at < $5 AND (NOT $6 OR outcome = 0) \
-             LIMIT $7)",
+    let begins = if well {
+        store.swept(Kind::Results)
+    } else {
+        Timestamp::MIN
+    };
+    let old: Vec<Range> = sqlx::query_as(
+        "WITH RECURSIVE pairs (check_no, agent_no) AS ( \
+         SELECT no, (SELECT MIN(agent_no) FROM results WHERE check_no = no) FROM checks UNION ALL \
+         SELECT check_no, (SELECT MIN(agent_no) FROM results AS next WHERE next.check_no = pairs.check_no \
+         AND next.agent_no > pairs.agent_no) FROM pairs WHERE agent_no IS NOT NULL) \
+         SELECT check_no, agent_no, MIN(id), MAX(id), COUNT(*) FROM ( \
+         SELECT results.check_no, results.agent_no, id FROM pairs CROSS JOIN results \
+         ON results.check_no = pairs.check_no AND results.agent_no = pairs.agent_no AND id >= $1 AND id < $2 \
+         WHERE at < $3 AND (NOT $4 OR outcome = 0) LIMIT $5) GROUP BY check_no, agent_no",
+    )
+    .bind(first_id(begins).as_bytes().to_vec())
+    .bind(first_id(before).as_bytes().to_vec())
+    .bind(before.as_microsecond())
+    .bind(well)
+    .bind(signed(most))
+    .fetch_all(&store.pool)
+    .await?;
+    let found: i64 = old.iter().map(|(.., found)| found).sum();
+    let deletions = old.into_iter().map(|(check_no, agent_no, first, last, _)| {
+        sqlx::query(
+            "DELETE FROM results WHERE check_no = $1 AND agent_no = $2 AND id >= $3 AND id <= $4 AND at < $5 \
+             AND (NOT $6 OR outcome = 0)",
         )
-        .bind(pair.0)
-        .bind(pair.1)
-        .bind(begins.as_bytes().as_slice())
-        .bind(ends.as_bytes().as_slice())
+        .bind(check_no)
+        .bind(agent_no)
+        .bind(first)
+        .bind(last)
         .bind(before.as_microsecond())
         .bind(well)
-        .bind(signed(most - gone));
-        gone += execute(store, deleted).await?;
-        if well && gone < most {
-            store.sweep(of, before);
-        }
+    });
+    let gone = execute(store, deletions).await?;
+    if well && found < signed(most) {
+        store.sweep(Kind::Results, before);
     }
     Ok(gone)
 }
 
-/// The next check and agent of which there are results.
-async fn next_pair(store: &Sqlite, after: (i64, i64)) -> Result<Option<(i64, i64)>, StoreError> {
-    let row = sqlx::query(
-        "SELECT check_no, agent_no FROM results WHERE (check_no, agent_no) > ($1, $2) \
-         ORDER BY check_no, agent_no LIMIT 1",
-    )
-    .bind(after.0)
-    .bind(after.1)
-    .fetch_optional(&store.pool)
-    .await?;
-    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
-}
-
 async fn rounds(store: &Sqlite, well: bool, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-    let mut gone = 0;
-    for check_no in checks(store).await? {
-        let of = (Kind::Rounds, check_no, 0);
-        let begins = if well { store.swept(of) } else { Timestamp::MIN };
-        let deleted = sqlx::query(
-            "DELETE FROM rounds WHERE (check_no, started_at) IN (SELECT check_no, started_at FROM rounds \
-             WHERE check_no = $1 AND started_at >= $2 AND started_at < $3 AND (NOT $4 OR verdict = $5) LIMIT $6)",
+    let begins = if well {
+        store.swept(Kind::Rounds)
+    } else {
+        Timestamp::MIN
+    };
+    let old: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT check_no, MIN(started_at), MAX(started_at), COUNT(*) FROM ( \
+         SELECT check_no, started_at FROM checks CROSS JOIN rounds ON check_no = no AND started_at >= $1 \
+         AND started_at < $2 WHERE NOT $3 OR verdict = $4 LIMIT $5) GROUP BY check_no",
+    )
+    .bind(begins.as_microsecond())
+    .bind(before.as_microsecond())
+    .bind(well)
+    .bind(Verdict::Healthy.as_str())
+    .bind(signed(most))
+    .fetch_all(&store.pool)
+    .await?;
+    let found: i64 = old.iter().map(|(.., found)| found).sum();
+    let deletions = old.into_iter().map(|(check_no, first, last, _)| {
+        sqlx::query(
+            "DELETE FROM rounds WHERE check_no = $1 AND started_at >= $2 AND started_at <= $3 \
+             AND (NOT $4 OR verdict = $5)",
         )
         .bind(check_no)
-        .bind(begins.as_microsecond())
-        .bind(before.as_microsecond())
+        .bind(first)
+        .bind(last)
         .bind(well)
         .bind(Verdict::Healthy.as_str())
-        .bind(signed(most - gone));
-        gone += execute(store, deleted).await?;
-        if gone >= most {
-            break;
-        }
-        if well {
-            store.sweep(of, before);
-        }
+    });
+    let gone = execute(store, deletions).await?;
+    if well && found < signed(most) {
+        store.sweep(Kind::Rounds, before);
     }
     Ok(gone)
 }
 
 async fn rollups(store: &Sqlite, span: i64, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-    let mut gone = 0;
-    for check_no in checks(store).await? {
-        let deleted = sqlx::query(
-            "DELETE FROM rollups WHERE (check_no, span, at, agent_no) IN \
-             (SELECT check_no, span, at, agent_no FROM rollups \
-             WHERE check_no = $1 AND span = $2 AND at < $3 LIMIT $4)",
-        )
-        .bind(check_no)
-        .bind(span)
-        .bind(before.as_microsecond())
-        .bind(signed(most - gone));
-        gone += execute(store, deleted).await?;
-        if gone >= most {
-            break;
-        }
-    }
-    Ok(gone)
+    let old: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT check_no, MAX(at) FROM (SELECT check_no, at FROM checks CROSS JOIN rollups \
+         ON check_no = no AND span = $1 AND at < $2 LIMIT $3) GROUP BY check_no",
+    )
+    .bind(span)
+    .bind(before.as_microsecond())
+    .bind(signed(most))
+    .fetch_all(&store.pool)
+    .await?;
+    let deletions = old.into_iter().map(|(check_no, last)| {
+        sqlx::query("DELETE FROM rollups WHERE check_no = $1 AND span = $2 AND at <= $3")
+            .bind(check_no)
+            .bind(span)
+            .bind(last)
+    });
+    execute(store, deletions).await
 }
 
 /// Runs of checks, except those that show how a target was when it last worked.
 async fn runs(store: &Sqlite, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-    let mut gone = 0;
-    for check_no in checks(store).await? {
-        let deleted = sqlx::query(
-            "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE check_no = $1 AND started_at < $2 \
-             AND id NOT IN (SELECT run_id FROM last_good) LIMIT $3)",
-        )
-        .bind(check_no)
-        .bind(before.as_microsecond())
-        .bind(signed(most.min(RUNS) - gone));
-        gone += execute(store, deleted).await?;
-        if gone >= most.min(RUNS) {
-            break;
-        }
-    }
-    Ok(gone)
+    let old: Vec<(String,)> = sqlx::query_as(
+        "SELECT runs.id FROM checks CROSS JOIN runs ON check_no = no AND started_at < $1 \
+         WHERE runs.id NOT IN (SELECT run_id FROM last_good) LIMIT $2",
+    )
+    .bind(before.as_microsecond())
+    .bind(signed(most.min(RUNS)))
+    .fetch_all(&store.pool)
+    .await?;
+    let deletions = old
+        .into_iter()
+        .map(|(id,)| sqlx::query("DELETE FROM runs WHERE id = $1").bind(id));
+    execute(store, deletions).await
 }
 
 async fn forget_open(store: &Sqlite, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-    let deleted = sqlx::query(
-        "DELETE FROM open_results WHERE (run_id, agent_no) IN \
-         (SELECT run_id, agent_no FROM open_results WHERE received_at < $1 LIMIT $2)",
-    )
-    .bind(before.as_microsecond())
-    .bind(signed(most));
-    execute(store, deleted).await
+    let old: Vec<(Vec<u8>, i64)> =
+        sqlx::query_as("SELECT run_id, agent_no FROM open_results WHERE received_at < $1 LIMIT $2")
+            .bind(before.as_microsecond())
+            .bind(signed(most))
+            .fetch_all(&store.pool)
+            .await?;
+    let deletions = old.into_iter().map(|(run_id, agent_no)| {
+        sqlx::query("DELETE FROM open_results WHERE run_id = $1 AND agent_no = $2")
+            .bind(run_id)
+            .bind(agent_no)
+    });
+    execute(store, deletions).await
 }
 
-/// Every check, also those that are gone.
-async fn checks(store: &Sqlite) -> Result<Vec<i64>, StoreError> {
-    let rows = sqlx::query("SELECT no FROM checks")
-        .fetch_all(&store.pool)
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
-async fn execute(store: &Sqlite, query: Query<'_, Database, SqliteArguments>) -> Result<usize, StoreError> {
-    let done = query.execute(&store.pool).await?;
-    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+/// Deletes in one transaction; how many rows went.
+async fn execute<'q>(
+    store: &Sqlite,
+    deletions: impl ExactSizeIterator<Item = Query<'q, Database, SqliteArguments>>,
+) -> Result<usize, StoreError> {
+    if deletions.len() == 0 {
+        return Ok(0);
+    }
+    let mut writing = store.write().await?;
+    let mut gone = 0;
+    for deletion in deletions {
+        gone += deletion.execute(&mut *writing).await?.rows_affected();
+    }
+    writing.commit().await?;
+    Ok(usize::try_from(gone).unwrap_or(usize::MAX))
 }
 
 fn before(now: Timestamp, age: Duration) -> Timestamp {

@@ -20,8 +20,8 @@ use crate::measure::sample::definition;
 use crate::rounds::{RoundOutcome, VantagePart};
 use crate::store::sqlite::Sqlite;
 use crate::store::{
-    Arrived, CheckRecord, CheckStore, CheckWrite, HistoryAsked, KeptRun, ResultStore, RoundCommit, RunFilter,
-    Store,
+    Arrived, CheckRecord, CheckStore, CheckWrite, HistoryAsked, KeptRun, ResultStore, RoundCommit,
+    RunFilter, Store,
 };
 
 /// A store with one check of every minute, and the beginning of one of its rounds.
@@ -355,6 +355,111 @@ async fn a_closed_round_takes_no_open_results() {
     bench.store.close_rounds(closing()).await.unwrap();
     let last = bench.store.last_rounds().await.unwrap();
     assert_eq!(last[&bench.check.id].counts.ok, 1);
+}
+
+#[tokio::test]
+async fn results_of_a_removed_check_are_open_no_more_at_the_next_start() {
+    let bench = Bench::new().await;
+    let put = CheckWrite::Put(Box::new(definition("other")));
+    let checks = bench
+        .store
+        .write_checks(vec![put], "me".into(), bench.now)
+        .await
+        .unwrap();
+    let other = checks
+        .iter()
+        .find(|check| check.definition.name.as_str() == "other")
+        .unwrap();
+    let of_other = CheckResult {
+        id: Uuid::from_u128(9),
+        check: other.id,
+        run_id: Uuid::from_u128(10),
+        ..bench.result("fra-1", 0, seen(Outcome::Ok))
+    };
+    let both = bench.batch(
+        "fra-1",
+        [
+            (1, bench.result("fra-1", 0, seen(Outcome::Ok))),
+            (2, of_other.clone()),
+        ],
+    );
+    bench.store.commit_results(vec![both], bench.now).await.unwrap();
+    assert_eq!(bench.store.open_results().await.unwrap().len(), 2);
+    // Killed before what is open of it was closed.
+    let remove = CheckWrite::Remove("imap-fra".parse().unwrap());
+    bench
+        .store
+        .write_checks(vec![remove], "me".into(), bench.now)
+        .await
+        .unwrap();
+    let open = bench.store.open_results().await.unwrap();
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].result, of_other);
+    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM open_results")
+        .fetch_one(&bench.store.pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 1);
+}
+
+#[tokio::test]
+async fn where_nothing_is_old_nobody_who_writes_is_in_the_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.db");
+    let bench = Bench::of(Sqlite::open(&file).await.unwrap()).await;
+    let batch = bench.batch("fra-1", [(1, bench.result("fra-1", 0, seen(Outcome::Ok)))]);
+    bench.store.commit_results(vec![batch], bench.now).await.unwrap();
+    bench
+        .store
+        .close_rounds(vec![bench.commit(0, Verdict::Healthy, Some(true))])
+        .await
+        .unwrap();
+    let writing = bench.store.write().await.unwrap();
+    let looking = bench.store.prune(Retention::default(), bench.now);
+    let pruned = tokio::time::timeout(Duration::from_secs(4), looking).await;
+    assert_eq!(pruned.expect("it waits for nobody").unwrap().rows, 0);
+    drop(writing);
+}
+
+#[tokio::test]
+async fn what_is_old_goes_of_every_check_and_agent_and_nothing_beside_it() {
+    let bench = Bench::new().await;
+    for agent in ["ams-1", "fra-1", "nyc-1"] {
+        let results = (0..40).map(|n| {
+            let observation = if n % 10 == 3 { failed() } else { seen(Outcome::Ok) };
+            (n + 1, bench.result(agent, n as i64, observation))
+        });
+        let batch = bench.batch(agent, results);
+        bench.store.commit_results(vec![batch], bench.now).await.unwrap();
+    }
+    let after =
+        |minutes: i64| bench.now + SignedDuration::from_hours(14 * 24) + SignedDuration::from_mins(minutes);
+    let pruned = bench.store.prune(Retention::default(), after(20)).await.unwrap();
+    let open = 3 * 40;
+    assert_eq!(pruned.rows, 3 * (20 - 2) + open);
+    assert_eq!(
+        bench.stored().await,
+        3 * (20 + 2),
+        "the failures of then, and all that came later"
+    );
+    assert_eq!(
+        bench
+            .store
+            .prune(Retention::default(), after(20))
+            .await
+            .unwrap()
+            .rows,
+        0
+    );
+    assert_eq!(
+        bench
+            .store
+            .prune(Retention::default(), after(30))
+            .await
+            .unwrap()
+            .rows,
+        3 * 9
+    );
 }
 
 #[tokio::test]
