@@ -57,9 +57,14 @@ pub(super) async fn close(store: &Sqlite, commits: Vec<RoundCommit>) -> Result<(
     Ok(())
 }
 
-/// The results whose rounds are not closed, as they arrived.
+/// The results whose rounds are not closed, as they arrived. Nobody closes those of a check that was removed.
 pub(super) async fn open(store: &Sqlite) -> Result<Vec<Fresh>, StoreError> {
     let rows = sqlx::query(
+    sqlx::query(
+        "DELETE FROM open_results WHERE check_no NOT IN (SELECT no FROM checks WHERE removed_at IS NULL)",
+    )
+    .execute(&store.pool)
+    .await?;
         "SELECT agent, received_at, result FROM open_results JOIN check_agents ON no = agent_no \
          ORDER BY received_at",
     )
