@@ -4,16 +4,18 @@ mod classic;
 mod labels;
 mod latest;
 mod probes;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use parallax_model::alert::{Alert, AlertState};
 use parallax_model::finding::Verdict;
 use parallax_model::run::AgentSummary;
 use parallax_model::vantage::AgentName;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -51,6 +53,11 @@ struct ByOutcome {
 struct Notified {
     receiver: String,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByState {
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +122,7 @@ pub(crate) struct Metrics {
     messages_delayed: Family<Probe, Counter>,
     store_bytes: Gauge,
     notifications: Family<Notified, Counter>,
+    alerts: Family<ByState, Gauge>,
     rounds: Family<Round, Counter>,
     results: Counter,
     results_duplicate: Counter,
@@ -149,6 +157,7 @@ impl Metrics {
             messages_delayed: Family::default(),
             store_bytes: Gauge::default(),
             notifications: Family::default(),
+            alerts: Family::default(),
             rounds: Family::default(),
             results: Counter::default(),
             results_duplicate: Counter::default(),
@@ -254,6 +263,12 @@ impl Metrics {
             self.notifications.clone(),
         );
         registry.register(
+            "parallax_alerts",
+            "Alerts that are not over: pending, firing, or silenced, that is firing and held back by a silence, a \
+             maintenance or a stronger one",
+            self.alerts.clone(),
+        );
+        registry.register(
             "parallax_rounds",
             "Rounds of checks that are over",
             self.rounds.clone(),
@@ -273,7 +288,9 @@ impl Metrics {
     /// The page in OpenMetrics text format.
     pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        text.push_str(&self.probes.summaries());
+        encode_eof(&mut text)?;
         Ok(text)
     }
 
@@ -285,6 +302,22 @@ impl Metrics {
     /// The checks that do not rest and the agents that are known, for the next page.
     pub(crate) fn set_scene(&self, checks: Vec<Arc<CheckRecord>>, agents: Vec<AgentSummary>) {
         self.probes.set_scene(checks, agents);
+    }
+
+    /// The alerts that are not over, for the next page.
+    pub(crate) fn set_alerts(&self, alerts: &[Alert]) {
+        let state = |alert: &Alert| match alert.state {
+            AlertState::Pending => Some("pending"),
+            AlertState::Firing if alert.silenced_by.is_some() => Some("silenced"),
+            AlertState::Firing => Some("firing"),
+            AlertState::Resolved => None,
+        };
+        for name in ["pending", "firing", "silenced"] {
+            let count = alerts.iter().filter(|alert| state(alert) == Some(name)).count();
+            self.alerts
+                .get_or_create(&ByState { state: name })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     pub(crate) fn agent_connected(&self, agent: &AgentName, connected: bool) {

@@ -166,6 +166,10 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let (Ok(agents), Ok(checks)) = (shared.hub.agents().await, shared.checks.checks().await) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
     };
+    let Ok(alerts) = shared.hub.alerts(false).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
+    };
+    shared.metrics.set_alerts(&alerts);
     let running = checks.into_iter().filter(|check| !check.paused);
     let agents = agents.into_iter().map(|agent| agent.summary).collect();
     shared.metrics.set_scene(running.collect(), agents);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use parallax_model::evidence::{Evidence, TlsEvidence};
-use parallax_model::observation::{Attempt, AttemptOutcome, Observation, Purpose, Reason, VantageOutcome};
+use parallax_model::observation::{
+    Attempt, AttemptOutcome, Observation, Purpose, Reason, VantageOutcome, address_hash,
+};
 use parallax_model::spec::ProbeSpec;
 use parallax_model::stage::{Outcome, Stage};
 use tokio::time::{Instant, timeout};
@@ -202,18 +204,10 @@ fn telling(seen: &Observation) -> Option<&Attempt> {
 fn of_address(page: &mut Page, address: IpAddr) {
     let protocol = if address.is_ipv4() { 4.0 } else { 6.0 };
     page.gauge("probe_ip_protocol", "IP version that was used: 4 or 6.", protocol);
-    let bytes = match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
-    // FNV-1a, 32 bits.
-    let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
     page.gauge(
         "probe_ip_addr_hash",
         "Changes when the address does.",
-        f64::from(hash),
+        f64::from(address_hash(address)),
     );
 }
 

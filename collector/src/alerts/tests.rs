@@ -221,7 +221,7 @@ fn part(seen: char, number: u32, minute: i64) -> VantagePart {
         failed: None,
         certificate: None,
         verified: false,
-        family: None,
+        address: None,
         tls: None,
     }
 }

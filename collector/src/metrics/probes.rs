@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use parallax_model::observation::Family as AddressFamily;
+use parallax_model::observation::{Family as AddressFamily, address_hash};
 use parallax_model::run::AgentSummary;
 use parallax_model::stage::StageName;
 use parallax_model::target::Security;
@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use super::labels::{self, LabelSet, with};
 use super::latest::{Latest, Seen, answered, works};
+use super::summary::Summary;
 use crate::rounds::{RoundOutcome, VantagePart};
 use crate::store::CheckRecord;
 
@@ -46,6 +47,7 @@ struct Scene {
     latest: Latest,
     checks: Vec<Arc<CheckRecord>>,
     agents: Vec<AgentSummary>,
+    success: Summary,
     reasons: BTreeSet<LabelSet>,
 }
 
@@ -108,6 +110,14 @@ impl Probes {
         self.scene().latest.forget_agent(agent);
     }
 
+    /// What no registry has a type for, as its page would show it.
+    pub(super) fn summaries(&self) -> String {
+        self.scene().success.text(
+            "probe_all_success",
+            "How often the probes of checks worked, of how many",
+        )
+    }
+
     fn scene(&self) -> MutexGuard<'_, Scene> {
         self.scene.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,6 +126,7 @@ impl Probes {
         let target = outcome.check.definition.spec.target.host.to_string();
         let base = vec![("target", target.clone()), ("probe", part.agent.to_string())];
         let result = if works(part) { "success" } else { "failure" };
+        scene.success.observe(base.clone(), works(part));
         self.probes
             .get_or_create(&with(base.clone(), "result", result))
             .inc();
@@ -227,11 +238,19 @@ const SEEN: &[Gauges] = &[
         name: "probe_ip_protocol",
         help: "4 or 6",
         series: |seen| {
-            let family = seen.part.family.map(|family| match family {
+            let family = seen.part.address.map(|address| match AddressFamily::of(address) {
                 AddressFamily::Ipv4 => 4.0,
                 AddressFamily::Ipv6 => 6.0,
             });
             one(seen, family)
+        },
+    },
+    Gauges {
+        name: "probe_ip_addr_hash",
+        help: "Changes when the address does",
+        series: |seen| {
+            let hash = seen.part.address.map(|address| f64::from(address_hash(address)));
+            one(seen, hash)
         },
     },
     Gauges {

@@ -1,5 +1,6 @@
 //! What a round came to, and the one reading of an observation for the store, the alerts and the metrics.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use parallax_model::certificate::CertificateFacts;
 use parallax_model::evidence::TlsEvidence;
 use parallax_model::fault::FaultKind;
 use parallax_model::finding::{Finding, Verdict};
-use parallax_model::observation::{Attempt, AttemptOutcome, Family, Observation, Reason, VantageOutcome};
+use parallax_model::observation::{Attempt, AttemptOutcome, Observation, Reason, VantageOutcome};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::vantage::{AgentName, Labels};
 use uuid::Uuid;
@@ -65,8 +66,8 @@ pub(crate) struct VantagePart {
     pub(crate) certificate: Option<LeafFacts>,
     /// Whether every chain that was shown leads to a trust anchor and names the host.
     pub(crate) verified: bool,
-    /// The family of the address.
-    pub(crate) family: Option<Family>,
+    /// Where it went.
+    pub(crate) address: Option<IpAddr>,
     /// Version and cipher suite.
     pub(crate) tls: Option<(String, String)>,
 }
@@ -122,7 +123,7 @@ impl VantagePart {
                 .filter_map(|tls| LeafFacts::of(&tls.chain))
                 .min_by_key(|leaf| leaf.not_after),
             verified: !shown.is_empty() && shown.iter().all(|tls| tls.verified),
-            family: worst.map(|attempt| Family::of(attempt.address)),
+            address: worst.map(|attempt| attempt.address),
             tls: worst
                 .and_then(|attempt| handshakes(attempt).next())
                 .and_then(|tls| tls.version.clone().zip(tls.cipher_suite.clone())),

@@ -73,6 +73,19 @@ impl Family {
     }
 }
 
+/// A number that is another when the address is: 32-bit FNV-1a of its bytes, as blackbox exporters say it.
+pub fn address_hash(address: IpAddr) -> u32 {
+    let fold = |bytes: &[u8]| {
+        bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        })
+    };
+    match address {
+        IpAddr::V4(address) => fold(&address.octets()),
+        IpAddr::V6(address) => fold(&address.octets()),
+    }
+}
+
 kinds! {
     /// Why an attempt was made.
     Purpose, fallback Requested {
@@ -356,5 +369,18 @@ impl Observation {
         self.attempts
             .iter()
             .filter(move |attempt| attempt.experiment == Some(kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_the_number_that_blackbox_exporters_give_it() {
+        // fnv.New32a() of Go over 127.0.0.1 and ::1, 4 and 16 bytes.
+        for (address, hash) in [("127.0.0.1", 3_668_918_509), ("::1", 1_751_717_746)] {
+            assert_eq!(address_hash(address.parse().unwrap()), hash, "{address}");
+        }
     }
 }

@@ -2,8 +2,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use jiff::{SignedDuration, Timestamp};
+use parallax_model::alert::{Alert, AlertState};
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
-use parallax_model::finding::Verdict;
+use parallax_model::finding::{Severity, Verdict};
 use parallax_model::observation::{Observation, Reason, VantageOutcome};
 use parallax_model::stage::Outcome;
 use parallax_model::vantage::Labels;
@@ -72,6 +73,26 @@ fn round(check: &Arc<CheckRecord>, at: Timestamp) -> RoundOutcome {
     }
 }
 
+fn alert(silenced_by: Option<String>) -> Alert {
+    Alert {
+        fingerprint: String::new(),
+        name: "ImapTargetFailing".into(),
+        check: None,
+        state: AlertState::Firing,
+        severity: Severity::Critical,
+        summary: String::new(),
+        labels: Labels::new(),
+        annotations: Labels::new(),
+        since: now(),
+        fired_at: None,
+        resolved_at: None,
+        run_id: None,
+        trace_id: None,
+        flapping: false,
+        silenced_by,
+    }
+}
+
 fn now() -> Timestamp {
     "2026-12-01T12:00:00Z".parse().unwrap()
 }
@@ -81,6 +102,7 @@ fn page() -> Metrics {
     metrics.set_scene(vec![Arc::clone(&check)], Vec::new());
     metrics.probes.round(&round(&check, now()), Instant::now());
     metrics.agent_connected(&sample::agent(0), true);
+    metrics.set_alerts(&[alert(None), alert(Some("silence 7".into()))]);
     metrics.run_concluded(Verdict::Partial);
     metrics
 }
@@ -102,6 +124,17 @@ fn the_page_shows_what_every_vantage_point_saw() {
         "parallax_target_up{check=\"imap-0\",target=\"imap-0.example.org\"".into(),
         "state=\"fail\"} 1.0".into(),
         "probe_ssl_earliest_cert_expiry".into(),
+        format!(
+            "probe_ip_addr_hash{{{} {:.1}",
+            of("agent-0"),
+            f64::from(address_hash("192.0.2.1".parse().unwrap()))
+        ),
+        "# TYPE probe_all_success summary".into(),
+        "probe_all_success_sum{target=\"imap-0.example.org\",probe=\"agent-1\"} 0".into(),
+        "probe_all_success_count{target=\"imap-0.example.org\",probe=\"agent-1\"} 1".into(),
+        "parallax_alerts{state=\"pending\"} 0".into(),
+        "parallax_alerts{state=\"firing\"} 1".into(),
+        "parallax_alerts{state=\"silenced\"} 1".into(),
     ] {
         assert!(text.contains(&line), "{line}\n{text}");
     }
@@ -127,6 +160,16 @@ fn stale_targets_have_no_series() {
     );
     latest.keep_checks(&BTreeSet::new());
     assert_eq!(latest.agents(check.id, begun)[2], ("stale", 0));
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nothing_stale() {
+    let (mut latest, check, begun) = (Latest::default(), check(), Instant::now());
+    latest.note(&round(&check, now()), begun);
+    let after = |seconds| begun + Duration::from_secs(seconds);
+    latest.note(&round(&check, now() - SignedDuration::from_hours(3)), after(170));
+    assert_eq!(latest.alive(after(300)).count(), 2);
+    assert_eq!(latest.is_up(check.id, after(300)), Some(true));
 }
 
 #[test]
