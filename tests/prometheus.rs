@@ -14,6 +14,7 @@ fn the_example_configuration_and_the_rules_pass_and_no_data_is_an_alert() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus");
     for args in [
         ["check", "config", "prometheus.yml"],
+        ["check", "config", "probe.yml"],
         ["check", "rules", "rules.yml"],
         ["test", "rules", "rules.test.yml"],
     ] {

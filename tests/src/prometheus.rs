@@ -88,8 +88,13 @@ impl Prometheus {
     pub fn start(control: &Namespace, directory: &Path, example: &Path, door: &Door) -> Result<Self> {
         let text = std::fs::read_to_string(example.join("prometheus.yml"))?;
         let often = door.configuration(&text).replace("15s", "1s");
-        std::fs::write(directory.join("prometheus.yml"), often)?;
         std::fs::copy(example.join("rules.yml"), directory.join("rules.yml"))?;
+        Self::with(control, directory, &often)
+    }
+
+    /// Starts it with this configuration.
+    pub fn with(namespace: &Namespace, directory: &Path, configuration: &str) -> Result<Self> {
+        std::fs::write(directory.join("prometheus.yml"), configuration)?;
         let mut command = Command::new(PROGRAM);
         command
             .arg(format!(
@@ -102,12 +107,12 @@ impl Prometheus {
             ))
             .arg(format!("--web.listen-address=127.0.0.1:{PORT}"))
             .arg("--enable-feature=exemplar-storage");
-        let mut process = Process::start(control, "prometheus", directory, &command)?;
+        let mut process = Process::start(namespace, "prometheus", directory, &command)?;
         wait::until("readiness of Prometheus", TO_GET_READY, || {
             if let Some(status) = process.ended()? {
                 bail!("Prometheus ended ({status})");
             }
-            Ok(control.run(|| get("/-/ready").ok()))
+            Ok(namespace.run(|| get("/-/ready").ok()))
         })
         .with_context(|| process.tail())?;
         Ok(Self { process })
