@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parallax_model::check::{Assignment, ScheduleState};
-use parallax_model::round::{Cadence, Round};
+use parallax_model::round::{Cadence, Round, SET_BACK};
 use parallax_model::vantage::AgentName;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,9 +17,6 @@ mod anchor;
 
 /// How late a round may begin; at most half its interval.
 const LATEST: Duration = Duration::from_secs(5);
-/// How far the collector's clock may be set back so that rounds that were are waited for. Beyond, the old time was wrong:
-/// a check that waits for it would be blind so long.
-const SET_BACK: SignedDuration = SignedDuration::from_mins(5);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Rounds of one check that are told one by one when so many were missed; the others are counted only.
 const TOLD: i64 = 16;

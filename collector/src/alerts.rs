@@ -130,6 +130,9 @@ impl Alerts {
     /// Takes what happened. The answer is to be kept, with the round if it was one.
     pub(crate) fn handle(&mut self, event: AlertEvent<'_>, now: Timestamp) -> AlertChanges {
         let mut said = Said::default();
+        if now < self.at {
+            self.set_back(now);
+        }
         self.at = now;
         match event {
             AlertEvent::Round(outcome) => self.round(outcome, now, &mut said),
@@ -159,6 +162,11 @@ impl Alerts {
         let back = firing.filter_map(|case| Some(case.back_at? + STAYS));
         let edges = silences.chain(windows).chain(back).filter(|edge| *edge > self.at);
         edges.chain(self.links.next()).min()
+    }
+
+    /// Whether something is waited for by a clock that was set back.
+    pub(crate) fn is_behind(&self, now: Timestamp) -> bool {
+        now < self.at
     }
 
     /// What is wrong, what fires first; with `all` also what is over.
@@ -243,6 +251,14 @@ impl Alerts {
         self.step(&subject, step, now, said);
     }
 
+    /// What was said to last until a time is counted from now on.
+    fn set_back(&mut self, now: Timestamp) {
+        self.links.not_after(now);
+        for case in self.cases.values_mut() {
+            case.back_at = case.back_at.map(|at| at.min(now));
+        }
+    }
+
     fn agent_went(&mut self, agent: &AgentName, since: Timestamp, now: Timestamp, said: &mut Said) {
         let in_group = |case: &Case| case.members.contains(agent);
         if self.cases.get(&Subject::Agents).is_some_and(in_group) {
@@ -258,6 +274,7 @@ impl Alerts {
             }
             return;
         }
+        let since = since.min(now);
         self.links.went(agent, since);
         case.alert.get_or_insert_with(|| words::lost(agent, since));
     }

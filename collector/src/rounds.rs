@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use parallax_model::observation::Observation;
+use parallax_model::round::SET_BACK;
 use parallax_model::run::RunDocument;
 use parallax_model::vantage::{AgentName, Labels};
 use uuid::Uuid;
@@ -71,6 +72,8 @@ pub(crate) enum RoundEffect {
     Diagnose(Box<ToDiagnose>),
     /// Keep it, tell of it.
     Close(Box<ClosedRound>),
+    /// The wall clock was set back to this time so far that rounds after it come again.
+    SetBack(Timestamp),
 }
 
 /// A round whose answer is not plain.
@@ -100,6 +103,8 @@ pub(crate) struct Rounds {
     weight: usize,
     /// Rounds whose answer is looked for, by run.
     diagnosing: BTreeMap<Uuid, (Uuid, bool)>,
+    /// The latest time of the wall clock, since it was set back last.
+    latest: Option<Timestamp>,
 }
 
 /// A check, and its rounds.
@@ -138,6 +143,8 @@ impl Rounds {
         let mut rounds = Self::default();
         for record in records {
             let restored = restored.remove(&record.id).unwrap_or_default();
+            let last = restored.last.as_ref().map(|last| last.started_at);
+            rounds.latest = rounds.latest.max(last);
             let watched = Watched::new(record, restored, now);
             rounds.checks.insert(watched.record.id, watched);
         }
@@ -213,7 +220,7 @@ impl Rounds {
             self.backlog_heard = Some(now.instant);
         }
         self.weight += weight;
-        let mut effects = Vec::new();
+        let mut effects = self.look_at_the_clock(now);
         while self.weight > WEIGHT_AT_MOST && self.close_heaviest(now, &mut effects) {}
         self.tick_one(id, now, &mut effects);
         effects
@@ -221,7 +228,7 @@ impl Rounds {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Now) -> Vec<RoundEffect> {
-        let mut effects = Vec::new();
+        let mut effects = self.look_at_the_clock(now);
         let ids: Vec<Uuid> = self.checks.keys().copied().collect();
         for id in ids {
             self.tick_one(id, now, &mut effects);
@@ -254,6 +261,17 @@ impl Rounds {
             .values()
             .filter_map(|watched| watched.next_deadline(&self.away, quiet, now))
             .min()
+    }
+
+    /// A little is waited for; agents do the same.
+    fn look_at_the_clock(&mut self, now: Now) -> Vec<RoundEffect> {
+        let latest = self.latest.unwrap_or(now.wall);
+        if latest.duration_since(now.wall) > SET_BACK {
+            self.latest = Some(now.wall);
+            return vec![RoundEffect::SetBack(now.wall)];
+        }
+        self.latest = Some(latest.max(now.wall));
+        Vec::new()
     }
 
     fn tick_one(&mut self, id: Uuid, now: Now, effects: &mut Vec<RoundEffect>) {
@@ -299,7 +317,8 @@ impl Rounds {
         let Some((_, id)) = oldest else {
             return false;
         };
-        let round = self.checks.get_mut(&id).and_then(Watched::take_oldest);
+        let watched = self.checks.get_mut(&id);
+        let round = watched.and_then(|watched| watched.take_oldest(now));
         match round {
             Some(round) => self.close(id, round, now, effects),
             None => return false,
@@ -351,6 +370,11 @@ impl Watched {
 
     /// Opens what begins by itself. A clock that jumped ahead begins nothing that is over.
     fn begin_due(&mut self, now: Now) {
+        if self.closed.is_some_and(|closed| self.is_ahead(closed, now)) {
+            let current = self.record.cadence().at(now.wall).number;
+            self.closed = Some(current - 1);
+            self.begins_with(current + 1);
+        }
         let every = SignedDuration::try_from(self.record.definition.every).unwrap_or_default();
         let wait = self.next_at.duration_since(now.wall);
         if wait.is_positive() && wait <= every {
@@ -379,6 +403,19 @@ impl Watched {
         self.begins_with(self.next);
     }
 
+    /// Whether a round begins so much later that the clock was set back since it was.
+    fn is_ahead(&self, number: i64, now: Now) -> bool {
+        let starts_at = self.record.cadence().ends_at(number - 1);
+        starts_at.duration_since(now.wall) > SET_BACK
+    }
+
+    /// What is closed now, or of the time before the clock was set back.
+    fn was_closed(&mut self, number: i64, now: Now) {
+        if !self.is_ahead(number, now) {
+            self.closed = Some(self.closed.map_or(number, |closed| closed.max(number)));
+        }
+    }
+
     fn begins_with(&mut self, next: i64) {
         self.next = next;
         self.next_at = self.record.cadence().round(next).starts_at;
@@ -390,7 +427,8 @@ impl Watched {
         let round = cadence.at(fresh.result.round_at);
         let of_this_rhythm = round.run_id == fresh.result.run_id;
         let past = self.closed.is_some_and(|closed| round.number <= closed);
-        let over = open::closes_at(&self.record, round.starts_at) <= now.wall;
+        let over = open::closes_at(&self.record, round.starts_at) <= now.wall
+            || (self.is_ahead(round.number, now) && !self.live.contains_key(&round.number));
         let (run_id, starts_at) = (fresh.result.run_id, fresh.result.round_at);
         if of_this_rhythm && !past && !over {
             let (record, expected) = (&self.record, &self.expected);
@@ -417,13 +455,13 @@ impl Watched {
                 break;
             }
             let (number, round) = first.remove_entry();
-            self.closed = Some(self.closed.map_or(number, |closed| closed.max(number)));
+            self.was_closed(number, now);
             over.push(round);
         }
         while self.live.len() > OPEN_AT_MOST
             && let Some((number, round)) = self.live.pop_first()
         {
-            self.closed = Some(self.closed.map_or(number, |closed| closed.max(number)));
+            self.was_closed(number, now);
             over.push(round);
         }
         over
@@ -459,13 +497,13 @@ impl Watched {
         live.into_iter().chain(backlog).min()
     }
 
-    fn take_oldest(&mut self) -> Option<OpenRound> {
+    fn take_oldest(&mut self, now: Now) -> Option<OpenRound> {
         if let Some((_, mut round)) = self.backlog.pop_first() {
             round.late = true;
             return Some(round);
         }
         let (number, round) = self.live.pop_first()?;
-        self.closed = Some(self.closed.map_or(number, |closed| closed.max(number)));
+        self.was_closed(number, now);
         Some(round)
     }
 
@@ -475,7 +513,10 @@ impl Watched {
         quiet: Option<Instant>,
         now: Now,
     ) -> Option<Instant> {
-        let begins = (!self.expected.is_empty() && !self.record.paused).then(|| now.until(self.next_at));
+        // A clock that was set back is followed at once.
+        let ahead = now.wall.saturating_add(self.record.definition.every);
+        let next_at = self.next_at.min(ahead.unwrap_or(self.next_at));
+        let begins = (!self.expected.is_empty() && !self.record.paused).then(|| now.until(next_at));
         let first = self.live.first_key_value().map(|(_, round)| round.deadline(away));
         let past = self
             .backlog

@@ -1,3 +1,4 @@
+use jiff::SignedDuration;
 use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeOptions, ProbeSpec};
 use parallax_model::target::Target;
 

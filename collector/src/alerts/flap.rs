@@ -23,7 +23,7 @@ impl Turns {
     /// Whether it turned so often lately that a while of good means little.
     pub(super) fn is_flapping(&self, now: Timestamp) -> bool {
         let first = self.0.first().filter(|_| self.0.len() >= TURNS);
-        first.is_some_and(|&first| now.duration_since(first) <= WITHIN)
+        first.is_some_and(|&first| now.duration_since(first).abs() <= WITHIN)
     }
 }
 

@@ -82,6 +82,14 @@ impl Links {
         self.down.values().map(|&since| self.due(since)).min()
     }
 
+    /// Nothing was after now: what is said to have been was by a clock that was set back, and is counted from now on.
+    pub(super) fn not_after(&mut self, now: Timestamp) {
+        self.started = self.started.min(now);
+        for since in self.down.values_mut() {
+            *since = now.min(*since);
+        }
+    }
+
     /// Who is lost by now and was not told.
     pub(super) fn due_now(&mut self, now: Timestamp) -> Option<Loss> {
         let is_due = |since: Timestamp| self.due(since) <= now;

@@ -1,11 +1,14 @@
 //! Alerts in the hub: what happened is judged at once, and kept with the round that it belongs to.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::Hub;
 use crate::alerts::AlertEvent;
+
+/// How often the wall clock is looked at while something is waited for by it.
+const LOOK: Duration = Duration::from_secs(30);
 
 impl Hub {
     /// Something happened besides a round.
@@ -17,14 +20,15 @@ impl Hub {
     /// When time alone changes something of alerts.
     pub(super) fn alerts_deadline(&self, now: Instant) -> Option<Instant> {
         let wait = self.routine.alerts.next()?.duration_since(Timestamp::now());
-        // A wall clock that was set far ahead leads nowhere.
-        now.checked_add(wait.try_into().unwrap_or_default())
+        // The wall clock may be set meanwhile.
+        now.checked_add(Duration::try_from(wait).unwrap_or_default().min(LOOK))
     }
 
     /// Time has passed.
     pub(super) fn tick_alerts(&mut self) {
         let next = self.routine.alerts.next();
-        if next.is_some_and(|next| next <= Timestamp::now()) {
+        let now = Timestamp::now();
+        if next.is_some_and(|next| next <= now) || self.routine.alerts.is_behind(now) {
             self.alert(AlertEvent::Time);
         }
     }

@@ -42,6 +42,8 @@ enum Job {
     Round(Box<ToClose>),
     /// What changed of alerts without a round.
     Alerts(AlertChanges),
+    /// The wall clock was set back.
+    SetBack(Timestamp),
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +110,14 @@ impl Closing {
         self.0.wake.notify_one();
     }
 
+    /// The wall clock was set back to this time: rounds after it come again.
+    pub(crate) fn set_back(&self, to: Timestamp) {
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.jobs.push_back(Job::SetBack(to));
+        drop(queue);
+        self.0.wake.notify_one();
+    }
+
     /// A server took the secret of a check.
     pub(crate) fn login_cleared(&self, check: Uuid, generation: String) {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,11 +141,11 @@ impl Queue {
     fn alerts(&mut self, changes: AlertChanges) {
         match self.jobs.back_mut() {
             Some(Job::Alerts(waiting)) => waiting.extend(changes),
-            Some(Job::Round(_)) | None => self.jobs.push_back(Job::Alerts(changes)),
+            Some(Job::Round(_) | Job::SetBack(_)) | None => self.jobs.push_back(Job::Alerts(changes)),
         }
     }
 
-    /// What can be written at once: rounds in a row, or what changed of alerts.
+    /// What can be written at once: rounds in a row, what changed of alerts, or that the clock was set back.
     fn next(&mut self) -> Work {
         let mut rounds = Vec::new();
         while rounds.len() < AT_ONCE {
@@ -143,7 +153,8 @@ impl Queue {
                 None => break,
                 Some(Job::Round(round)) => rounds.push(*round),
                 Some(Job::Alerts(changes)) if rounds.is_empty() => return Work::Alerts(changes),
-                Some(later @ Job::Alerts(_)) => {
+                Some(Job::SetBack(to)) if rounds.is_empty() => return Work::SetBack(to),
+                Some(later @ (Job::Alerts(_) | Job::SetBack(_))) => {
                     self.jobs.push_front(later);
                     break;
                 }
@@ -157,6 +168,7 @@ impl Queue {
 enum Work {
     Rounds(Vec<ToClose>),
     Alerts(AlertChanges),
+    SetBack(Timestamp),
 }
 
 impl Inner {
@@ -176,6 +188,7 @@ async fn write(parts: ClosingParts, inner: Arc<Inner>) {
         }
         match work {
             Work::Alerts(changes) => keep_alerts(&parts, changes).await,
+            Work::SetBack(to) => set_back(&parts, to).await,
             Work::Rounds(rounds) if !rounds.is_empty() => close(&parts, rounds).await,
             Work::Rounds(_) if !is_idle => {}
             Work::Rounds(_) if stopped => return,
@@ -212,6 +225,18 @@ async fn close(parts: &ClosingParts, rounds: Vec<ToClose>) {
     for round in rounds {
         parts.metrics.round_closed(&round.commit.outcome);
         parts.telemetry.round(&round.commit.outcome, &round.observations);
+    }
+}
+
+async fn set_back(parts: &ClosingParts, to: Timestamp) {
+    let mut wait = AGAIN;
+    while let Err(problem) = parts.results.set_back(to).await {
+        error!(
+            "that the clock was set back is not kept yet, it is tried again in {} s: {problem}",
+            wait.as_secs()
+        );
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(AGAIN_AT_MOST);
     }
 }
 

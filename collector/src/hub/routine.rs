@@ -224,6 +224,10 @@ impl Hub {
             match effect {
                 RoundEffect::Diagnose(question) => self.diagnose(*question, now),
                 RoundEffect::Close(closed) => self.close_round(*closed),
+                RoundEffect::SetBack(to) => {
+                    warn!(%to, "this host's clock was set back: rounds that began later come again");
+                    self.routine.closing.set_back(to);
+                }
             }
         }
     }

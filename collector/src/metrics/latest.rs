@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parallax_model::finding::Verdict;
 use parallax_model::observation::VantageOutcome;
+use parallax_model::round::SET_BACK;
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
@@ -50,17 +51,17 @@ impl Latest {
             noted: now,
             every: outcome.check.definition.every,
         };
+        // What is said to have begun after this was closed was by a clock that was set back.
+        let is_newer = |before: Timestamp| {
+            before <= outcome.starts_at || before.duration_since(outcome.closed_at) > SET_BACK
+        };
         let before = self.judged.get(&outcome.check.id);
-        if before.is_none_or(|before| before.round_at <= judged.round_at) {
+        if before.is_none_or(|before| is_newer(before.round_at)) {
             self.judged.insert(outcome.check.id, judged);
         }
         for part in outcome.vantages.iter().filter(|part| answered(part)) {
             let key = (outcome.check.id, part.agent.clone());
-            if self
-                .seen
-                .get(&key)
-                .is_some_and(|seen| seen.round_at > outcome.starts_at)
-            {
+            if self.seen.get(&key).is_some_and(|seen| !is_newer(seen.round_at)) {
                 continue;
             }
             let seen = Seen {

@@ -91,7 +91,7 @@ impl Memory {
         self.trouble.clear();
         let due = self
             .sampled_at
-            .is_none_or(|at| starts_at.duration_since(at) >= SAMPLE_EVERY);
+            .is_none_or(|at| starts_at.duration_since(at).abs() >= SAMPLE_EVERY);
         let keep = after_trouble || due;
         if keep {
             self.sampled_at = Some(starts_at);

@@ -167,6 +167,7 @@ fn closed(effects: Vec<RoundEffect>) -> Vec<ClosedRound> {
         .map(|effect| match effect {
             RoundEffect::Close(closed) => *closed,
             RoundEffect::Diagnose(question) => panic!("a question: {question:?}"),
+            RoundEffect::SetBack(to) => panic!("set back to {to}"),
         })
         .collect()
 }
@@ -337,6 +338,97 @@ fn a_clock_that_jumps_ahead_begins_nothing_that_is_over() {
     world.pass(0);
     world.pass(60);
     assert!(world.rounds.next_deadline(world.now()).is_some());
+}
+
+/// What a round comes to that fails at its only agent: judged in its time.
+fn fails_in_time(world: &mut World) {
+    let question = question(world.result("fra-1", 0, Failed));
+    assert_eq!(question.run_id, world.round(0).run_id);
+    assert!(!question.late);
+    let closed = closed(world.answer(&question));
+    assert!(!closed[0].outcome.late);
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_hours_leaves_no_round_unjudged() {
+    let mut world = World::new(true, &["fra-1"]);
+    world.pass(2);
+    for _ in 0..3 {
+        closed(world.result("fra-1", 0, Well));
+        world.pass(60);
+    }
+    // The round that is under way goes on by the clock that nobody sets.
+    let under_way = world.round(0);
+    world.wall -= SignedDuration::from_hours(3);
+    assert!(
+        world.rounds.next_deadline(world.now()).unwrap() <= world.now().instant + Duration::from_secs(60)
+    );
+    assert!(matches!(world.pass(1)[..], [RoundEffect::SetBack(_)]), "once");
+    let missing = question(world.pass(26));
+    assert_eq!((missing.run_id, missing.late), (under_way.run_id, false));
+    closed(world.answer(&missing));
+    assert!(world.pass(33).is_empty());
+    for _ in 0..4 {
+        fails_in_time(&mut world);
+        assert!(world.pass(60).is_empty(), "it is said once");
+    }
+    // Who says nothing is missed, too.
+    let silent = question(world.pass(26));
+    assert!(silent.seen.iter().all(|seen| !seen.answered()) && !silent.late);
+    closed(world.answer(&silent));
+    world.wall += SignedDuration::from_hours(3);
+    world.pass(60);
+    world.pass(60);
+    world.pass(30);
+    let rounds = world.rounds.checks[&CHECK].live.len();
+    assert!(rounds <= 1, "{rounds}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_a_minute_is_waited_for() {
+    let mut world = World::new(true, &["fra-1"]);
+    world.pass(2);
+    closed(world.result("fra-1", 0, Well));
+    let before = world.round(0);
+    world.wall -= SignedDuration::from_secs(60);
+    assert!(world.pass(0).is_empty());
+    assert!(world.pass(60).is_empty(), "no agent repeats it");
+    assert_eq!(world.round(0), before);
+    world.pass(60);
+    fails_in_time(&mut world);
+}
+
+#[test]
+fn a_clock_that_was_set_back_before_the_start_is_no_other() {
+    let mut world = World::new(true, &["fra-1"]);
+    let ahead = world
+        .record
+        .cadence()
+        .at(world.now().wall + SignedDuration::from_hours(3));
+    let last = parallax_model::round::RoundSummary {
+        run_id: ahead.run_id,
+        started_at: ahead.starts_at,
+        verdict: Verdict::Healthy,
+        summary: String::new(),
+        counts: parallax_model::round::Counts::default(),
+        late: false,
+        kept: false,
+    };
+    let restored = Restored {
+        last: Some(last),
+        good: None,
+    };
+    world.rounds = Rounds::restored(
+        [Arc::clone(&world.record)],
+        [(CHECK, restored)].into(),
+        world.now(),
+    );
+    let expected = Expected::from([(CHECK, [name("fra-1")].into())]);
+    let now = world.now();
+    let effects = world.rounds.checks([&world.record], expected, now);
+    assert!(matches!(effects[..], [RoundEffect::SetBack(_)]), "{effects:?}");
+    world.pass(2);
+    fails_in_time(&mut world);
 }
 
 #[test]

@@ -131,6 +131,8 @@ pub(crate) trait ResultStore: Send + Sync + 'static {
     fn last_rounds(&self) -> Answer<'_, BTreeMap<Uuid, RoundSummary>>;
     /// Keeps rounds and everything that follows from them, all or none. One that is closed already changes nothing.
     fn close_rounds(&self, commits: Vec<RoundCommit>) -> Answer<'_, ()>;
+    /// The wall clock was set back to this time: rounds that began after it come again, and count then.
+    fn set_back(&self, to: Timestamp) -> Answer<'_, ()>;
     /// What a check saw.
     fn history(&self, asked: HistoryAsked) -> Answer<'_, History>;
     /// Single results behind `after`, in the order in which they were made: a page. An empty one is the end.

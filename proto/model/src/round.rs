@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -10,6 +10,10 @@ use uuid::{Builder, Uuid};
 
 use crate::finding::Verdict;
 use crate::vantage::AgentName;
+
+/// How far the collector's wall clock may be set back so that rounds that were are waited for. Beyond, the old time was
+/// wrong: a check that waits for it would be blind so long.
+pub const SET_BACK: SignedDuration = SignedDuration::from_mins(5);
 
 /// How a check comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,8 @@ impl Alertmanager {
 }
 
 fn to_json(alert: &Alert, page: Option<&str>, now: Timestamp) -> Value {
-    let starts = alert.fired_at.unwrap_or(alert.since);
+    // By a clock that was set back meanwhile it has not begun yet, and would end before that.
+    let starts = alert.fired_at.unwrap_or(alert.since).min(now);
     let ends = match alert.state {
         AlertState::Firing | AlertState::Pending => alert.resolved_at.unwrap_or(now + HOLDS),
         // An end before its beginning is refused.
@@ -53,4 +54,20 @@ fn to_json(alert: &Alert, page: Option<&str>, now: Timestamp) -> Value {
         value["generatorURL"] = page.into();
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test;
+    use super::*;
+
+    #[test]
+    fn what_fires_since_a_time_that_the_clock_was_set_back_from_ends_behind_its_beginning() {
+        let now: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
+        let mut alert = test(now + SignedDuration::from_hours(3));
+        alert.resolved_at = None;
+        let posted = to_json(&alert, None, now);
+        assert_eq!(posted["startsAt"], now.to_string());
+        assert_eq!(posted["endsAt"], (now + HOLDS).to_string());
+    }
 }

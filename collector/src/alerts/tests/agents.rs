@@ -42,6 +42,38 @@ fn one_lost_agent_is_one_alert_and_no_target_is_down() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_delays_no_lost_agent() {
+    let mut world = with_agents(3);
+    world.minute = 200;
+    lose(&mut world, 0);
+    world.minute = 20;
+    assert!(world.handle(AlertEvent::Time).is_empty());
+    assert_eq!(world.minutes(2), ["firing ParallaxAgentLost"]);
+    world.minute = 0;
+    assert_eq!(
+        world.handle(AlertEvent::AgentBack(&agent(0))),
+        ["resolved ParallaxAgentLost"]
+    );
+}
+
+#[test]
+fn a_clock_that_is_set_back_repeats_and_forgets_nothing_of_a_target() {
+    let mut world = World::new(failing());
+    world.minute = 300;
+    for _ in 0..2 {
+        assert!(world.round("ffo").is_empty());
+    }
+    world.minute = 100;
+    assert_eq!(world.round("ffo"), ["firing ImapTargetFailing"]);
+    world.minute = 10;
+    for _ in 0..5 {
+        assert!(world.round("ffo").is_empty());
+    }
+    assert!(world.round("ooo").is_empty());
+    assert_eq!(world.round("ooo"), ["resolved ImapTargetFailing"]);
+}
+
+#[test]
 fn a_short_absence_is_nothing_to_tell() {
     let mut world = with_agents(3);
     lose(&mut world, 0);

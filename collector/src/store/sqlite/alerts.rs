@@ -21,6 +21,9 @@ const OVER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Notices that wait for one receiver; of more, the oldest go.
 const OUTBOX: i64 = 10_000;
 
+/// Nothing is put off for so long: what seems to be was, by a clock that was set back.
+const PUT_OFF: SignedDuration = SignedDuration::from_mins(10);
+
 /// Under which subject it is remembered how many went.
 const DROPPED: &str = "outbox/";
 
@@ -145,13 +148,14 @@ async fn due(
     limit: u32,
 ) -> Result<Vec<Waiting>, StoreError> {
     let rows = sqlx::query(
-        "SELECT no, notice, attempts FROM outbox AS waiting WHERE receiver = $1 AND next_at <= $2 AND NOT EXISTS \
-         (SELECT 1 FROM outbox AS before WHERE before.receiver = $1 AND before.next_at > $2 \
-         AND before.fingerprint = waiting.fingerprint AND before.no < waiting.no) ORDER BY no LIMIT $3",
+        "SELECT no, notice, attempts FROM outbox AS waiting WHERE receiver = $1 AND next_at NOT BETWEEN $2 AND $4 \
+         AND NOT EXISTS (SELECT 1 FROM outbox AS before WHERE before.receiver = $1 \
+         AND before.next_at BETWEEN $2 AND $4 AND before.fingerprint = waiting.fingerprint AND before.no < waiting.no) ORDER BY no LIMIT $3",
     )
     .bind(receiver)
-    .bind(now.as_microsecond())
+    .bind(now.as_microsecond().saturating_add(1))
     .bind(i64::from(limit))
+    .bind(now.saturating_add(PUT_OFF).unwrap_or(now).as_microsecond())
     .fetch_all(&store.pool)
     .await?;
     let waiting = |row: &SqliteRow| {

@@ -75,6 +75,10 @@ impl ResultStore for Sqlite {
         Box::pin(rounds::close(self, commits))
     }
 
+    fn set_back(&self, to: Timestamp) -> Answer<'_, ()> {
+        Box::pin(rounds::set_back(self, to))
+    }
+
     fn history(&self, asked: HistoryAsked) -> Answer<'_, History> {
         Box::pin(history::history(self, asked))
     }
@@ -253,13 +257,15 @@ async fn closed(writing: &mut Writing, rows: &[Row]) -> Result<BTreeSet<(i64, i6
         .iter()
         .map(|row| (row.check.no, row.result.round_at.as_microsecond()))
         .collect();
-    let mut query = QueryBuilder::<Database>::new(
-        "SELECT check_no, started_at FROM rounds WHERE (check_no, started_at) IN (",
-    );
+    // By the key: a list of pairs would be looked for in every round there is.
+    let mut query = QueryBuilder::<Database>::new("WITH asked (no, at) AS (");
     query.push_values(rounds, |mut values, (check_no, at)| {
         values.push_bind(check_no).push_bind(at);
     });
-    query.push(")");
+    query.push(
+        ") SELECT check_no, started_at FROM asked CROSS JOIN rounds ON check_no = no AND started_at = at \
+         WHERE NOT another_clock",
+    );
     let found = query.build().fetch_all(&mut **writing).await?;
     found
         .iter()

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use parallax_model::check::CheckResult;
 use parallax_model::observation::VantageOutcome;
-use parallax_model::round::RoundSummary;
+use parallax_model::round::{RoundSummary, SET_BACK};
 use parallax_proto::v1;
 use prost::Message as _;
 use sqlx::Row as _;
@@ -59,12 +60,12 @@ pub(super) async fn close(store: &Sqlite, commits: Vec<RoundCommit>) -> Result<(
 
 /// The results whose rounds are not closed, as they arrived. Nobody closes those of a check that was removed.
 pub(super) async fn open(store: &Sqlite) -> Result<Vec<Fresh>, StoreError> {
-    let rows = sqlx::query(
     sqlx::query(
         "DELETE FROM open_results WHERE check_no NOT IN (SELECT no FROM checks WHERE removed_at IS NULL)",
     )
     .execute(&store.pool)
     .await?;
+    let rows = sqlx::query(
         "SELECT agent, received_at, result FROM open_results JOIN check_agents ON no = agent_no \
          ORDER BY received_at",
     )
@@ -84,11 +85,20 @@ pub(super) async fn open(store: &Sqlite) -> Result<Vec<Fresh>, StoreError> {
         .collect()
 }
 
+/// The wall clock was set back to this time: rounds that began after it come again, and count then.
+pub(super) async fn set_back(store: &Sqlite, to: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE rounds SET another_clock = 1 WHERE started_at > $1")
+        .bind(to.as_microsecond())
+        .execute(&store.pool)
+        .await?;
+    Ok(())
+}
+
 /// The last round of each check.
 pub(super) async fn last(store: &Sqlite) -> Result<BTreeMap<Uuid, RoundSummary>, StoreError> {
     let rows = sqlx::query(
         "SELECT id, rounds.* FROM checks JOIN rounds ON check_no = no AND started_at = \
-         (SELECT MAX(started_at) FROM rounds WHERE check_no = no) WHERE removed_at IS NULL",
+         (SELECT MAX(started_at) FROM rounds WHERE check_no = no AND NOT another_clock) WHERE removed_at IS NULL",
     )
     .fetch_all(&store.pool)
     .await?;
@@ -111,7 +121,8 @@ async fn forget_open(writing: &mut Writing, run_id: Uuid) -> Result<(), StoreErr
     Ok(())
 }
 
-/// `false` when the round was closed before: then everything that follows from it was done.
+/// `false` when the round was closed before: then everything that follows from it was done. One that was over before it
+/// began was by a clock that was set back meanwhile.
 async fn insert(writing: &mut Writing, outcome: &RoundOutcome, kept: bool) -> Result<bool, StoreError> {
     let count = |meant| {
         let parts = outcome.vantages.iter();
@@ -119,8 +130,11 @@ async fn insert(writing: &mut Writing, outcome: &RoundOutcome, kept: bool) -> Re
     };
     let inserted = sqlx::query(
         "INSERT INTO rounds (check_no, started_at, run_id, verdict, summary, ok, degraded, failed, missing, refused, \
-         late, kept, closed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-         ON CONFLICT DO NOTHING",
+         late, kept, closed_at, another_clock) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         ON CONFLICT (check_no, started_at) DO UPDATE SET run_id = excluded.run_id, verdict = excluded.verdict, \
+         summary = excluded.summary, ok = excluded.ok, degraded = excluded.degraded, failed = excluded.failed, \
+         missing = excluded.missing, refused = excluded.refused, late = excluded.late, kept = excluded.kept, \
+         closed_at = excluded.closed_at, another_clock = excluded.another_clock WHERE another_clock",
     )
     .bind(outcome.check.no)
     .bind(outcome.starts_at.as_microsecond())
@@ -135,6 +149,7 @@ async fn insert(writing: &mut Writing, outcome: &RoundOutcome, kept: bool) -> Re
     .bind(outcome.late)
     .bind(kept)
     .bind(outcome.closed_at.as_microsecond())
+    .bind(outcome.starts_at.duration_since(outcome.closed_at) > SET_BACK)
     .execute(&mut **writing)
     .await?;
     Ok(inserted.rows_affected() > 0)

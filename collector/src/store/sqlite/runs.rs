@@ -33,6 +33,7 @@ pub(super) async fn put(store: &Sqlite, run: RunDocument) -> Result<(), StoreErr
 }
 
 /// Keeps a run, and remembers from where all was well in it; of a check: its number, and whether the run is kept longer.
+/// A round that comes again, after the clock was set back, has the run of its last time.
 pub(super) async fn insert(
     transaction: &mut Writing,
     run: &RunDocument,
@@ -41,7 +42,9 @@ pub(super) async fn insert(
     let key = target_key(&run.target);
     sqlx::query(
         "INSERT INTO runs (id, started_at, target, verdict, summary, document, target_key, check_no, is_first) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict, \
+         summary = excluded.summary, document = excluded.document, is_first = excluded.is_first \
+         WHERE excluded.check_no IS NOT NULL",
     )
     .bind(run.run_id.to_string())
     .bind(run.started_at.as_microsecond())

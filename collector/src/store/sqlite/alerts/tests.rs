@@ -100,6 +100,22 @@ async fn only_what_is_told_is_told_again() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_notice_waiting_for_hours() {
+    let store = store().await;
+    for state in [AlertState::Firing, AlertState::Resolved] {
+        store
+            .write_alerts(changes("a", state, &["on-call"]), at(3 * 3600))
+            .await
+            .unwrap();
+    }
+    let due = |second| store.due("on-call".to_owned(), at(second), 10);
+    assert_eq!(due(3 * 3600 - 1).await.unwrap().len(), 0);
+    let due = due(0).await.unwrap();
+    let states: Vec<_> = due.iter().map(|waiting| waiting.alert.state).collect();
+    assert_eq!(states, [AlertState::Firing, AlertState::Resolved]);
+}
+
+#[tokio::test]
 async fn what_waits_for_another_try_holds_back_the_same_alert_and_no_other() {
     let store = store().await;
     for (fingerprint, state) in [

@@ -20,7 +20,7 @@ use crate::measure::sample::definition;
 use crate::rounds::{RoundOutcome, VantagePart};
 use crate::store::sqlite::Sqlite;
 use crate::store::{
-    Arrived, CheckRecord, CheckStore, CheckWrite, HistoryAsked, KeptRun, ResultStore, RoundCommit,
+    Arrived, CheckRecord, CheckStore, CheckWrite, Found, HistoryAsked, KeptRun, ResultStore, RoundCommit,
     RunFilter, Store,
 };
 
@@ -355,6 +355,82 @@ async fn a_closed_round_takes_no_open_results() {
     bench.store.close_rounds(closing()).await.unwrap();
     let last = bench.store.last_rounds().await.unwrap();
     assert_eq!(last[&bench.check.id].counts.ok, 1);
+}
+
+#[tokio::test]
+async fn rounds_of_a_time_that_the_clock_was_set_back_from_come_again_and_count() {
+    let bench = Bench::new().await;
+    let result = |sequence: u64, minutes: i64| {
+        let result = CheckResult {
+            id: Uuid::from_u128(sequence.into()),
+            ..bench.result("fra-1", minutes, seen(Outcome::Ok))
+        };
+        bench.batch("fra-1", [(sequence, result)])
+    };
+    let fresh = async |batch| {
+        let committed = bench.store.commit_results(vec![batch], bench.now).await.unwrap();
+        committed.fresh.len()
+    };
+    let commits = (0..3).map(|minute| bench.commit(minute, Verdict::Healthy, Some(true)));
+    bench.store.close_rounds(commits.collect()).await.unwrap();
+    assert_eq!(fresh(result(1, 1)).await, 0, "it is closed");
+
+    let to = bench.now + SignedDuration::from_secs(30);
+    bench.store.set_back(to).await.unwrap();
+    let last = async || {
+        bench
+            .store
+            .last_rounds()
+            .await
+            .unwrap()
+            .remove(&bench.check.id)
+            .unwrap()
+    };
+    assert_eq!(
+        last().await.started_at,
+        bench.now,
+        "the others are of another time"
+    );
+    assert_eq!(fresh(result(2, 0)).await, 0, "this one was before");
+    assert_eq!(fresh(result(3, 1)).await, 1);
+    let mut again = bench.commit(1, Verdict::Down, Some(true));
+    again
+        .alerts
+        .memory
+        .push(("check/x".to_owned(), Some(serde_json::json!({"v": 1}))));
+    bench.store.close_rounds(vec![again]).await.unwrap();
+    assert_eq!(last().await.verdict, Verdict::Down);
+    let run = bench.commit(1, Verdict::Down, None).outcome.run_id;
+    let Found::One(run) = bench.store.run(run.to_string()).await.unwrap() else {
+        panic!("its run is there")
+    };
+    assert_eq!(run.verdict, Verdict::Down);
+    let kept = crate::store::AlertStore::kept(&bench.store).await.unwrap();
+    assert_eq!(kept.memory.len(), 1, "what it changed of alerts is not lost");
+    assert_eq!(fresh(result(4, 1)).await, 0, "it is closed again");
+    let history = bench
+        .store
+        .history(bench.asked(HistoryStep::Round))
+        .await
+        .unwrap();
+    assert_eq!(history.rounds.len(), 3, "each is there once");
+}
+
+#[tokio::test]
+async fn a_round_that_is_over_before_it_begins_is_of_another_clock() {
+    let bench = Bench::new().await;
+    let mut commit = bench.commit(30, Verdict::Healthy, None);
+    let mut outcome = RoundOutcome::clone(&commit.outcome);
+    outcome.closed_at = bench.now;
+    commit.outcome = Arc::new(outcome);
+    bench.store.close_rounds(vec![commit]).await.unwrap();
+    assert!(bench.store.last_rounds().await.unwrap().is_empty());
+    let again = bench.commit(30, Verdict::Down, None);
+    bench.store.close_rounds(vec![again]).await.unwrap();
+    assert_eq!(
+        bench.store.last_rounds().await.unwrap()[&bench.check.id].verdict,
+        Verdict::Down
+    );
 }
 
 #[tokio::test]
