@@ -22,6 +22,8 @@ use crate::order::{Order, Refusal};
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 /// For the way of the answer.
 const TO_ANSWER: Duration = Duration::from_millis(500);
+/// For a probe whose time is over to say so, within the time of the page: what a silent target comes to.
+const TO_SAY: Duration = Duration::from_millis(250);
 /// A probe that has less says nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -65,7 +67,7 @@ impl Room {
         };
         let time = time(module.timeout, request)?;
         let runner = &self.means.runner;
-        let spec = module.spec(&asked.target, time, &runner.credentials);
+        let spec = module.spec(&asked.target, time - TO_SAY.min(time / 4), &runner.credentials);
         let order = order(spec.map_err(Problem::usage)?, module.credential);
         let _place = self.probes.try_acquire().map_err(|_| Problem {
             status: StatusCode::SERVICE_UNAVAILABLE,

@@ -87,6 +87,8 @@ async fn the_probe_ends_before_the_scrape() {
         has(&page, "probe_success 0") && has(&page, "probe_timeout_seconds 1"),
         "{page}"
     );
+    let why = "parallax_probe_failure_info{stage=\"greeting\"";
+    assert!(page.contains(why), "the time of a silent target is over: {page}");
     assert!(
         began.elapsed() < Duration::from_millis(1500),
         "{:?}",
