@@ -140,10 +140,28 @@ fn a_late_round_wakes_nobody_and_ends_nothing() {
 
 #[test]
 fn an_agent_whose_own_network_is_down_says_nothing_about_the_target() {
-    let own_trouble = |outcome: &mut RoundOutcome| {
+    let network_down = own_trouble(FindingKind::AgentNetworkDown, Severity::Warning);
+    let mut world = World::new(failing());
+    for _ in 0..5 {
+        assert!(world.round_with("ffoo", &network_down).is_empty());
+    }
+    assert!(world.list().is_empty());
+}
+
+#[test]
+fn a_clock_that_is_off_and_does_no_harm_hides_no_failure() {
+    let clock_off = own_trouble(FindingKind::AgentClockSkew, Severity::Info);
+    let mut world = World::new(failing());
+    let told: Vec<_> = (0..3).map(|_| world.round_with("ffoo", &clock_off)).collect();
+    assert_eq!(told[2], ["firing ImapTargetFailing"]);
+}
+
+/// What is found to be the first agent's own.
+fn own_trouble(kind: FindingKind, severity: Severity) -> impl Fn(&mut RoundOutcome) {
+    move |outcome| {
         outcome.findings = vec![Finding {
-            kind: FindingKind::AgentNetworkDown,
-            severity: Severity::Warning,
+            kind,
+            severity,
             confidence: 0.9,
             summary: String::new(),
             scope: Scope {
@@ -156,12 +174,7 @@ fn an_agent_whose_own_network_is_down_says_nothing_about_the_target() {
             alternatives: Vec::new(),
             next_steps: Vec::new(),
         }];
-    };
-    let mut world = World::new(failing());
-    for _ in 0..5 {
-        assert!(world.round_with("ffoo", own_trouble).is_empty());
     }
-    assert!(world.list().is_empty());
 }
 
 #[test]
