@@ -70,22 +70,40 @@ struct ByReason {
     reason: &'static str,
 }
 
-/// What became of spans that were sent to the collector.
+/// What agents and operators hand in for the OTLP backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum HandedIn {
+    /// Spans.
+    Spans,
+    /// Data points of metrics.
+    Points,
+}
+
+impl std::fmt::Display for HandedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Spans => "spans",
+            Self::Points => "metrics",
+        })
+    }
+}
+
+/// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SpanOutcome {
+pub(crate) enum RelayOutcome {
     /// Passed on.
     Relayed,
     /// The queue was full.
     Dropped,
-    /// The backend did not take them.
+    /// The backend did not take it.
     Failed,
     /// There is no backend.
     NoBackend,
-    /// They were said to be another agent's.
+    /// It was said to be another's.
     Refused,
 }
 
-impl SpanOutcome {
+impl RelayOutcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Relayed => "relayed",
@@ -114,6 +132,7 @@ pub(crate) struct Metrics {
     connections_refused: Family<ByReason, Counter>,
     visitors_sent_away: Family<ByReason, Counter>,
     spans: Family<ByOutcome, Counter>,
+    points: Family<ByOutcome, Counter>,
     live_dropped: Counter,
     captures: Family<ByOutcome, Counter>,
     records_dropped: Family<ByKind, Counter>,
@@ -149,6 +168,7 @@ impl Metrics {
             connections_refused: Family::default(),
             visitors_sent_away: Family::default(),
             spans: Family::default(),
+            points: Family::default(),
             live_dropped: Counter::default(),
             captures: Family::default(),
             records_dropped: Family::default(),
@@ -226,6 +246,11 @@ impl Metrics {
             "parallax_otlp_spans",
             "Spans sent to the collector",
             self.spans.clone(),
+        );
+        registry.register(
+            "parallax_otlp_metric_points",
+            "Data points of metrics that agents sent to the collector",
+            self.points.clone(),
         );
         registry.register(
             "parallax_live_events_dropped",
@@ -467,15 +492,17 @@ impl Metrics {
         self.visitors_sent_away.get_or_create(&ByReason { reason }).inc();
     }
 
-    pub(crate) fn spans(&self, outcome: SpanOutcome, number: usize) {
-        if outcome == SpanOutcome::Dropped {
-            self.dropped("spans", u64::try_from(number).unwrap_or(u64::MAX));
+    pub(crate) fn handed_in(&self, what: HandedIn, outcome: RelayOutcome, number: usize) {
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        let (family, name) = match what {
+            HandedIn::Spans => (&self.spans, "spans"),
+            HandedIn::Points => (&self.points, "metric_points"),
+        };
+        if outcome == RelayOutcome::Dropped {
+            self.dropped(name, number);
         }
-        self.spans
-            .get_or_create(&ByOutcome {
-                outcome: outcome.as_str(),
-            })
-            .inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+        let outcome = outcome.as_str();
+        family.get_or_create(&ByOutcome { outcome }).inc_by(number);
     }
 
     pub(crate) fn notification(&self, receiver: &str, outcome: &'static str) {
@@ -517,7 +544,7 @@ mod tests {
         metrics.live_event_dropped();
         metrics.record_dropped("run");
         metrics.capture(true);
-        metrics.spans(SpanOutcome::Relayed, 3);
+        metrics.handed_in(HandedIn::Spans, RelayOutcome::Relayed, 3);
         let drops: Vec<_> = metrics.drops().into_iter().collect();
         assert_eq!(
             drops,
@@ -530,7 +557,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.agent_connected(&"fra-1".parse().unwrap(), true);
         metrics.run_concluded(Verdict::Partial);
-        metrics.spans(SpanOutcome::NoBackend, 3);
+        metrics.handed_in(HandedIn::Spans, RelayOutcome::NoBackend, 3);
         let text = metrics.text().unwrap();
         for line in [
             "parallax_agent_connected{probe=\"fra-1\"} 1",

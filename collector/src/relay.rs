@@ -1,31 +1,33 @@
-//! Passes spans of agents and operators on to the backend, unchanged, and never lets anybody wait for it.
+//! Passes spans and metrics of agents and operators on to the backend, unchanged, and never lets anybody wait for it.
 
-use std::collections::HashMap;
+mod export;
+pub(crate) mod points;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use parallax_model::identity::SpiffeId;
-use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tracing::{debug, warn};
 
-use crate::metrics::{Metrics, SpanOutcome};
+use crate::metrics::{Metrics, RelayOutcome};
+use export::Clients;
+pub(crate) use export::Export;
 
 /// What may wait for the backend: so many exports, and so many KiB of them.
 const EXPORTS: usize = 1024;
 const KIBIBYTES: usize = 16 * 1024;
 
-/// How much of it may be one sender's: a flood of spans crowds out its own.
+/// How much of it may be one sender's: a flood crowds out its own.
 const KIBIBYTES_OF_ONE: usize = KIBIBYTES / 8;
 
 /// How long the backend may take for one export.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The way to the backend; without one, spans are taken and dropped.
+/// The way to the backend; without one, everything is taken and dropped.
 #[derive(Clone)]
 pub(crate) struct Relay {
     queue: Option<mpsc::Sender<Waiting>>,
@@ -35,7 +37,7 @@ pub(crate) struct Relay {
 }
 
 struct Waiting {
-    request: ExportTraceServiceRequest,
+    export: Export,
     _room: [OwnedSemaphorePermit; 2],
 }
 
@@ -67,20 +69,20 @@ impl Relay {
         (relay, task)
     }
 
-    /// Queues spans, or drops them when too many wait.
-    pub(crate) fn pass_on(&self, sender: Option<&SpiffeId>, request: ExportTraceServiceRequest) {
-        let number = spans_of(&request);
+    /// Queues an export, or drops it when too much waits.
+    pub(crate) fn pass_on(&self, sender: Option<&SpiffeId>, export: Export) {
+        let (what, number) = (export.what(), export.number());
         let Some(queue) = &self.queue else {
-            self.metrics.spans(SpanOutcome::NoBackend, number);
+            self.metrics.handed_in(what, RelayOutcome::NoBackend, number);
             return;
         };
-        let size = u32::try_from(request.encoded_len() / 1024 + 1).unwrap_or(u32::MAX);
+        let size = u32::try_from(export.bytes() / 1024 + 1).unwrap_or(u32::MAX);
         let queued = self.room_for(sender, size).and_then(|room| {
-            let waiting = Waiting { request, _room: room };
+            let waiting = Waiting { export, _room: room };
             queue.try_send(waiting).ok()
         });
         if queued.is_none() {
-            self.metrics.spans(SpanOutcome::Dropped, number);
+            self.metrics.handed_in(what, RelayOutcome::Dropped, number);
         }
     }
 
@@ -98,35 +100,25 @@ impl Relay {
     }
 }
 
-/// How many spans an export holds.
-pub(crate) fn spans_of(request: &ExportTraceServiceRequest) -> usize {
-    request
-        .resource_spans
-        .iter()
-        .flat_map(|resource| &resource.scope_spans)
-        .map(|scope| scope.spans.len())
-        .sum()
-}
-
 async fn pass_on(channel: Channel, mut waiting: mpsc::Receiver<Waiting>, metrics: Arc<Metrics>) {
-    let mut client = TraceServiceClient::new(channel);
-    let mut failing = false;
-    while let Some(Waiting { request, _room }) = waiting.recv().await {
-        let number = spans_of(&request);
-        match client.export(request).await {
-            Ok(_) => {
-                failing = false;
-                metrics.spans(SpanOutcome::Relayed, number);
+    let mut clients = Clients::over(channel);
+    // Once for each, until it works again: a dead backend is one fact, and one that takes spans alone another.
+    let mut failing = HashSet::new();
+    while let Some(Waiting { export, _room }) = waiting.recv().await {
+        let (what, number) = (export.what(), export.number());
+        match clients.send(export).await {
+            Ok(()) => {
+                failing.remove(&what);
+                metrics.handed_in(what, RelayOutcome::Relayed, number);
             }
             Err(status) => {
-                metrics.spans(SpanOutcome::Failed, number);
-                // Once, until it works again: a dead backend is one fact.
-                if failing {
-                    debug!(code = ?status.code(), "spans not taken: {}", status.message());
+                metrics.handed_in(what, RelayOutcome::Failed, number);
+                let (code, said) = (status.code(), status.message());
+                if failing.insert(what) {
+                    warn!(?code, "the OTLP endpoint does not take {what}: {said}");
                 } else {
-                    warn!(code = ?status.code(), "the OTLP endpoint does not take spans: {}", status.message());
+                    debug!(?code, "{what} not taken: {said}");
                 }
-                failing = true;
             }
         }
     }
@@ -134,17 +126,23 @@ async fn pass_on(channel: Channel, mut waiting: mpsc::Receiver<Waiting>, metrics
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    use opentelemetry_proto::tonic::metrics::v1::{
+        Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
+    };
     use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
     use parallax_model::identity::Role;
 
     use super::*;
 
-    fn export(name: String) -> ExportTraceServiceRequest {
+    fn export(name: String) -> Export {
         let span = Span {
             name,
             ..Span::default()
         };
-        ExportTraceServiceRequest {
+        Export::Spans(ExportTraceServiceRequest {
             resource_spans: vec![ResourceSpans {
                 scope_spans: vec![ScopeSpans {
                     spans: vec![span],
@@ -152,7 +150,7 @@ mod tests {
                 }],
                 ..ResourceSpans::default()
             }],
-        }
+        })
     }
 
     fn agent(name: &str) -> SpiffeId {
@@ -168,6 +166,37 @@ mod tests {
             text.contains("parallax_otlp_spans_total{outcome=\"no_backend\"} 1"),
             "{text}"
         );
+    }
+
+    #[tokio::test]
+    async fn spans_and_data_points_are_counted_apart() {
+        let metrics = Arc::new(Metrics::new());
+        let relay = Relay::off(Arc::clone(&metrics));
+        let point = NumberDataPoint::default();
+        let gauge = Metric {
+            data: Some(Data::Gauge(Gauge {
+                data_points: vec![point; 3],
+            })),
+            ..Metric::default()
+        };
+        relay.pass_on(
+            Some(&agent("fra-1")),
+            Export::Metrics(ExportMetricsServiceRequest {
+                resource_metrics: vec![ResourceMetrics {
+                    scope_metrics: vec![ScopeMetrics {
+                        metrics: vec![gauge.clone(), gauge],
+                        ..ScopeMetrics::default()
+                    }],
+                    ..ResourceMetrics::default()
+                }],
+            }),
+        );
+        let text = metrics.text().unwrap();
+        assert!(
+            text.contains("parallax_otlp_metric_points_total{outcome=\"no_backend\"} 6"),
+            "{text}"
+        );
+        assert!(!text.contains("parallax_otlp_spans_total{"), "{text}");
     }
 
     /// A backend that is dead, and how many exports of 1 MiB of each sender found no room.

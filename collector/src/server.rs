@@ -14,6 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
 use parallax_proto::v1::access_server::AccessServer;
 use parallax_proto::v1::agent_link_server::AgentLinkServer;
@@ -71,6 +72,9 @@ const QUESTION_AT_MOST: usize = 16 << 20;
 /// The largest message of an agent: the packets of an attempt.
 const REPORT_AT_MOST: usize = 4 << 20;
 
+/// The largest export of an agent's metrics. Its page has some twenty numbers.
+const METRICS_AT_MOST: usize = 256 << 10;
+
 /// The largest message of a joiner.
 const JOIN_AT_MOST: usize = 16 << 10;
 
@@ -94,6 +98,8 @@ pub(crate) async fn serve(
     let alerts = AlertsServer::new(AlertsService(shared.clone()));
     let identity =
         IdentityServer::new(IdentityService(shared.clone())).max_decoding_message_size(JOIN_AT_MOST);
+    let otlp = OtlpService(shared.clone());
+    let metrics = MetricsServiceServer::new(otlp.clone()).max_decoding_message_size(METRICS_AT_MOST);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -115,7 +121,8 @@ pub(crate) async fn serve(
         .add_service(checks)
         .add_service(alerts)
         .add_service(identity)
-        .add_service(TraceServiceServer::new(OtlpService(shared)))
+        .add_service(TraceServiceServer::new(otlp))
+        .add_service(metrics)
         .serve_with_incoming_shutdown(incoming, stop)
         .await
 }

@@ -95,6 +95,11 @@ pub(crate) const CALLS: &[(&str, Needs, Written)] = &[
         Needs::Identity,
         Written::Not,
     ),
+    (
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Needs::Agent,
+        Written::Not,
+    ),
 ];
 
 /// What one whose certificate is over may call.
@@ -263,10 +268,11 @@ mod tests {
     /// The outside contract, spelled out once more: who gets in where.
     fn may(path: &str, role: Option<Role>) -> bool {
         use Role::{Admin, Agent, Operator, Viewer};
-        let (_, call) = path.rsplit_once('/').unwrap();
+        let (service, call) = path.rsplit_once('/').unwrap();
         match call {
             "Join" => true,
             "Open" => role == Some(Agent),
+            "Export" if service.ends_with(".MetricsService") => role == Some(Agent),
             "Renew" | "Export" => matches!(role, Some(Agent | Viewer | Operator | Admin)),
             "GetStatus" | "ListAgents" | "ListRuns" | "GetRun" | "ListCredentials" | "ListChecks"
             | "CheckHistory" | "CheckResults" | "ListAlerts" | "ListSilences" => {

@@ -1,8 +1,15 @@
-//! What arrives at an OTLP backend: the collector's own spans, and those that agents hand in.
+//! What arrives at an OTLP backend: the collector's own spans, and what agents hand in.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -12,6 +19,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parallax_model::identity::Role;
@@ -26,7 +37,10 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[derive(Clone, Default)]
-pub(super) struct Sink(Arc<Mutex<Vec<ResourceSpans>>>);
+pub(super) struct Sink {
+    spans: Arc<Mutex<Vec<ResourceSpans>>>,
+    metrics: Arc<Mutex<Vec<ResourceMetrics>>>,
+}
 
 #[tonic::async_trait]
 impl TraceService for Sink {
@@ -34,8 +48,23 @@ impl TraceService for Sink {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.lock().unwrap().extend(request.into_inner().resource_spans);
+        self.spans
+            .lock()
+            .unwrap()
+            .extend(request.into_inner().resource_spans);
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Sink {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let got = request.into_inner().resource_metrics;
+        self.metrics.lock().unwrap().extend(got);
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -44,13 +73,15 @@ impl Sink {
         let sink = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(sink.clone()));
+        let server = tonic::transport::Server::builder()
+            .add_service(TraceServiceServer::new(sink.clone()))
+            .add_service(MetricsServiceServer::new(sink.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         (sink, format!("http://{address}"))
     }
 
     pub(super) fn spans(&self) -> Vec<Span> {
-        let resources = self.0.lock().unwrap();
+        let resources = self.spans.lock().unwrap();
         let scopes = resources.iter().flat_map(|resource| &resource.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
@@ -84,7 +115,7 @@ fn text(span: &Span, key: &str) -> String {
     }
 }
 
-fn export(agent: &str) -> ExportTraceServiceRequest {
+fn resource(agent: &str) -> Option<Resource> {
     let id = KeyValue {
         key: "parallax.agent.id".into(),
         value: Some(AnyValue {
@@ -92,6 +123,33 @@ fn export(agent: &str) -> ExportTraceServiceRequest {
         }),
         ..KeyValue::default()
     };
+    Some(Resource {
+        attributes: vec![id],
+        ..Resource::default()
+    })
+}
+
+fn numbers(agent: &str, name: &str, points: usize) -> ExportMetricsServiceRequest {
+    let metric = Metric {
+        name: name.into(),
+        data: Some(Data::Gauge(Gauge {
+            data_points: vec![NumberDataPoint::default(); points],
+        })),
+        ..Metric::default()
+    };
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: resource(agent),
+            scope_metrics: vec![ScopeMetrics {
+                metrics: vec![metric],
+                ..ScopeMetrics::default()
+            }],
+            ..ResourceMetrics::default()
+        }],
+    }
+}
+
+fn export(agent: &str) -> ExportTraceServiceRequest {
     let span = Span {
         name: format!("a span of {agent}"),
         trace_id: vec![1; 16],
@@ -100,10 +158,7 @@ fn export(agent: &str) -> ExportTraceServiceRequest {
     };
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
-            resource: Some(Resource {
-                attributes: vec![id],
-                ..Resource::default()
-            }),
+            resource: resource(agent),
             scope_spans: vec![ScopeSpans {
                 spans: vec![span],
                 ..ScopeSpans::default()
@@ -181,6 +236,45 @@ async fn an_agents_spans_are_passed_on_and_anothers_are_refused() {
         .unwrap();
     assert_eq!(sink.span("a span of fra-1").trace_id, vec![1; 16]);
     assert!(sink.spans().iter().all(|span| span.name != "a span of ams-1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agents_metrics_are_passed_on_as_they_are_and_what_is_not_its_own_is_refused() {
+    let (sink, collector, connector) = traced().await;
+    let mut agent = MetricsServiceClient::new(connector.channel(identity(Role::Agent, "fra-1")));
+    let own = numbers("fra-1", "parallax_agent_checks", 3);
+    agent.export(own.clone()).await.unwrap();
+    for (wrong, code) in [
+        (
+            numbers("ams-1", "parallax_agent_checks", 1),
+            Code::PermissionDenied,
+        ),
+        (numbers("fra-1", "parallax_target_up", 1), Code::PermissionDenied),
+        // A point that says nothing takes two bytes.
+        (
+            numbers("fra-1", "parallax_agent_checks", 200_000),
+            Code::OutOfRange,
+        ),
+    ] {
+        let refused = agent.export(wrong).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    agent
+        .export(own.clone())
+        .await
+        .expect("whoever was refused may go on");
+    let mut person = MetricsServiceClient::new(connector.channel(identity(Role::Admin, "anna")));
+    let refused = person.export(own.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    drop((agent, person));
+    tokio::time::timeout(Duration::from_secs(10), collector.shutdown())
+        .await
+        .unwrap();
+    let arrived = sink.metrics.lock().unwrap().clone();
+    assert_eq!(
+        arrived,
+        [own.resource_metrics.clone(), own.resource_metrics].concat()
+    );
 }
 
 #[tokio::test]
