@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::run::RunTarget;
 use parallax_model::vantage::AgentName;
+use parallax_telemetry::Publishing;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
@@ -33,6 +34,7 @@ use crate::intake::Intake;
 use crate::keeper;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::numbers::OwnNumbers;
 use crate::outside;
 use crate::peer::Peer;
 use crate::relay::Relay;
@@ -40,7 +42,7 @@ use crate::rounds::{Now, Restored, Rounds};
 use crate::server::{self, Acceptor, Connection};
 use crate::service::Shared;
 use crate::store::{AlertStore, CheckStore, ResultStore, Sqlite, Store, StoreError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, LAST_WORDS, Telemetry};
 use crate::web::Page;
 
 /// Proven connections that may wait for the server.
@@ -70,6 +72,8 @@ pub struct Collector {
     rounds: [JoinHandle<()>; 2],
     /// Ends by itself once everything is passed on.
     relay: Option<JoinHandle<()>>,
+    /// Sends the page once more when it is stopped.
+    numbers: Option<Publishing>,
     helpers: Vec<JoinHandle<()>>,
     _claim: Option<File>,
 }
@@ -136,9 +140,15 @@ impl Collector {
             config.retention,
             Arc::clone(&parts.shared.metrics),
         )));
+        let numbers = telemetry::publish(
+            config.otlp_endpoint.as_deref(),
+            &admission.fingerprint(),
+            OwnNumbers::of(&parts.shared),
+        )?;
         Ok(Self {
             listen_addr,
             http_addr,
+            numbers,
             _claim: Some(claim),
             ..parts.serve(incoming)
         })
@@ -213,17 +223,35 @@ impl Collector {
             for writer in self.rounds {
                 let _ = writer.await;
             }
-            if let Some(relay) = self.relay {
-                let _ = relay.await;
-            }
+            // A backend that hangs takes no time from the database.
+            tokio::join!(
+                telemetry.shutdown(),
+                last_numbers(self.numbers),
+                last_passed_on(self.relay)
+            );
             if let Err(problem) = self.store.close().await {
                 warn!("the database was not closed in good order: {problem}");
             }
-            telemetry.shutdown().await;
         };
         if tokio::time::timeout(STOP, stopping).await.is_err() {
             warn!("not everything had ended within {} s", STOP.as_secs());
         }
+    }
+}
+
+async fn last_numbers(numbers: Option<Publishing>) {
+    if let Some(numbers) = numbers {
+        numbers.shutdown(LAST_WORDS).await;
+    }
+}
+
+async fn last_passed_on(relay: Option<JoinHandle<()>>) {
+    let Some(mut relay) = relay else {
+        return;
+    };
+    if tokio::time::timeout(LAST_WORDS, &mut relay).await.is_err() {
+        relay.abort();
+        warn!("not everything that was to be passed on was taken by the OTLP endpoint");
     }
 }
 
@@ -354,6 +382,7 @@ impl Parts {
             recorder: self.recorder,
             rounds: self.rounds,
             relay: self.relay,
+            numbers: None,
             helpers: self.helpers,
             _claim: None,
         }

@@ -45,7 +45,7 @@ pub struct Config {
     pub http: SocketAddr,
     /// Host names and addresses that the server certificate is valid for; empty for this host's own.
     pub advertise: Vec<String>,
-    /// OTLP/gRPC endpoint to which spans go; nothing is traced without one.
+    /// OTLP/gRPC endpoint to which spans and numbers go; nothing is traced without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp_endpoint: Option<String>,
     /// How log lines are written.

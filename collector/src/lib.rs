@@ -21,6 +21,7 @@ mod limits;
 #[doc(hidden)]
 pub mod measure;
 mod metrics;
+mod numbers;
 mod outside;
 mod peer;
 mod relay;

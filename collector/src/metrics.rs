@@ -133,6 +133,7 @@ pub(crate) struct Metrics {
     visitors_sent_away: Family<ByReason, Counter>,
     spans: Family<ByOutcome, Counter>,
     points: Family<ByOutcome, Counter>,
+    exports: Family<ByOutcome, Counter>,
     live_dropped: Counter,
     captures: Family<ByOutcome, Counter>,
     records_dropped: Family<ByKind, Counter>,
@@ -169,6 +170,7 @@ impl Metrics {
             visitors_sent_away: Family::default(),
             spans: Family::default(),
             points: Family::default(),
+            exports: Family::default(),
             live_dropped: Counter::default(),
             captures: Family::default(),
             records_dropped: Family::default(),
@@ -251,6 +253,11 @@ impl Metrics {
             "parallax_otlp_metric_points",
             "Data points of metrics that agents sent to the collector",
             self.points.clone(),
+        );
+        registry.register(
+            "parallax_otlp_exports",
+            "Times that this page was sent to the OTLP endpoint",
+            self.exports.clone(),
         );
         registry.register(
             "parallax_live_events_dropped",
@@ -503,6 +510,11 @@ impl Metrics {
         }
         let outcome = outcome.as_str();
         family.get_or_create(&ByOutcome { outcome }).inc_by(number);
+    }
+
+    pub(crate) fn page_sent(&self, whole: bool) {
+        let outcome = if whole { "sent" } else { "failed" };
+        self.exports.get_or_create(&ByOutcome { outcome }).inc();
     }
 
     pub(crate) fn notification(&self, receiver: &str, outcome: &'static str) {

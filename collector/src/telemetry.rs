@@ -13,13 +13,16 @@ use parallax_telemetry::attribute::{
     AGENT_ID, AGENTS_FAILED, AGENTS_SELECTED, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, RPC_METHOD,
     RPC_STATUS_CODE, RPC_SYSTEM_NAME, RUN_ID, SERVER_ADDRESS, SERVICE_PEER_NAME, TRIGGER, VERDICT,
 };
-use parallax_telemetry::{Destination, OpenSpan, Service, SpanSpec, Tracing, context, instance_id};
+use parallax_telemetry::{
+    Destination, OpenSpan, Publishing, Service, SpanSpec, TelemetryError, Tracing, context, instance_id,
+};
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tracing::debug;
 use uuid::Uuid;
 
 use crate::error::StartError;
+use crate::numbers::OwnNumbers;
 use crate::peer::Peer;
 use crate::runs::OrderEnd;
 
@@ -32,8 +35,8 @@ const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 /// The share of the rounds in which all is well that are traced, unless it is said otherwise.
 const HEALTHY_ROUNDS: f64 = 0.01;
 
-/// How long the last spans may take at a stop.
-const LAST_SPANS: Duration = Duration::from_secs(1);
+/// How long the last spans, the last numbers and what is still passed on may take at a stop.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Whether and how the collector traces.
 #[derive(Clone)]
@@ -63,16 +66,7 @@ struct Spans {
 impl Telemetry {
     /// Begins, if there is an endpoint. `stable` stays the same over restarts of the same collector.
     pub(crate) fn start(endpoint: Option<&str>, stable: &str) -> Result<Self, StartError> {
-        let service = Service {
-            name: "parallax-collector",
-            instance_id: instance_id(stable),
-            attributes: Vec::new(),
-        };
-        let destination = endpoint.map_or(Destination::Off, |endpoint| {
-            Destination::Endpoint(endpoint.to_owned())
-        });
-        let tracing =
-            Tracing::start(service, destination).map_err(|error| StartError::Telemetry(error.to_string()))?;
+        let tracing = Tracing::start(service(stable), destination(endpoint)).map_err(useless)?;
         Ok(Self {
             tracing,
             ratio: HEALTHY_ROUNDS,
@@ -86,7 +80,7 @@ impl Telemetry {
 
     /// Sends the last spans.
     pub(crate) async fn shutdown(&self) {
-        if let Err(problem) = self.tracing.shutdown(LAST_SPANS).await {
+        if let Err(problem) = self.tracing.shutdown(LAST_WORDS).await {
             debug!("the last spans: {problem}");
         }
     }
@@ -113,6 +107,33 @@ impl Telemetry {
             orders: BTreeMap::new(),
         })))
     }
+}
+
+/// Begins to send the collector's own numbers, if there is an endpoint.
+pub(crate) fn publish(
+    endpoint: Option<&str>,
+    stable: &str,
+    numbers: OwnNumbers,
+) -> Result<Option<Publishing>, StartError> {
+    Publishing::start(service(stable), destination(endpoint), numbers).map_err(useless)
+}
+
+fn service(stable: &str) -> Service {
+    Service {
+        name: "parallax-collector",
+        instance_id: instance_id(stable),
+        attributes: Vec::new(),
+    }
+}
+
+fn destination(endpoint: Option<&str>) -> Destination {
+    endpoint.map_or(Destination::Off, |endpoint| {
+        Destination::Endpoint(endpoint.to_owned())
+    })
+}
+
+fn useless(error: TelemetryError) -> StartError {
+    StartError::Telemetry(error.to_string())
 }
 
 impl TraceFields {

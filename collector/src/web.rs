@@ -22,6 +22,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::numbers::OwnNumbers;
 use crate::peer::Peer;
 use crate::service::Shared;
 use crate::store::{RunFilter, Standing};
@@ -163,16 +164,9 @@ async fn ready(State(shared): State<Shared>) -> Response {
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let (Ok(agents), Ok(checks)) = (shared.hub.agents().await, shared.checks.checks().await) else {
+    if !OwnNumbers::of(&shared).refresh().await {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
-    };
-    let Ok(alerts) = shared.hub.alerts(false).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
-    };
-    shared.metrics.set_alerts(&alerts);
-    let running = checks.into_iter().filter(|check| !check.paused);
-    let agents = agents.into_iter().map(|agent| agent.summary).collect();
-    shared.metrics.set_scene(running.collect(), agents);
+    }
     let (kind, page) = if wants_open_metrics(&headers) {
         (OPEN_METRICS, shared.metrics.text())
     } else {

@@ -109,7 +109,7 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub advertise: Vec<String>,
-    /// OTLP/gRPC receiver for the spans of collector, agents and operators, http://HOST:PORT
+    /// OTLP/gRPC receiver for spans and metrics of collector and agents, and spans of operators, http://HOST:PORT
     #[arg(long, env = "PARALLAX_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
     /// How long a certificate is good: 1m to 30d (default: 7d)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parallax_model::observation::{Family as AddressFamily, address_hash};
 use parallax_model::run::AgentSummary;
@@ -148,16 +148,18 @@ impl Probes {
                 .kept
                 .then(|| vec![("trace_id", outcome.run_id.simple().to_string())])
         };
+        // Said with it, since a page is read, and sent, many times.
+        let now = Some(SystemTime::now());
         for (stage, duration) in &part.stages {
             let labels = vec![("target", target.clone()), ("stage", stage.as_str().to_owned())];
             self.stage_duration
                 .get_or_create(&labels)
-                .observe(duration.as_secs_f64(), trace(), None);
+                .observe(duration.as_secs_f64(), trace(), now);
         }
         if works(part) {
             self.duration
                 .get_or_create(&base)
-                .observe(part.total.as_secs_f64(), trace(), None);
+                .observe(part.total.as_secs_f64(), trace(), now);
         }
     }
 }

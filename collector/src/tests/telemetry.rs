@@ -1,7 +1,7 @@
 //! What arrives at an OTLP backend: the collector's own spans, and what agents hand in.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
@@ -31,6 +31,8 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::fake::{FakeAgent, identity, operator, question, spec};
+use super::tls::config;
+use crate::config::Config;
 use crate::{Collector, Connector, InProcessOptions};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -275,6 +277,49 @@ async fn an_agents_metrics_are_passed_on_as_they_are_and_what_is_not_its_own_is_
         arrived,
         [own.resource_metrics.clone(), own.resource_metrics].concat()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_page_of_a_collector_is_sent_before_it_ends() {
+    let (sink, endpoint) = Sink::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config {
+        otlp_endpoint: Some(endpoint),
+        ..config(directory.path())
+    };
+    let collector = Collector::start(&config).await.unwrap();
+    assert!(sink.metrics.lock().unwrap().is_empty());
+    collector.shutdown().await;
+    let arrived = sink.metrics.lock().unwrap().clone();
+    let [of] = arrived.as_slice() else {
+        panic!("{arrived:#?}");
+    };
+    let metrics = of.scope_metrics.iter().flat_map(|scope| &scope.metrics);
+    let names: Vec<_> = metrics.map(|metric| metric.name.as_str()).collect();
+    assert!(names.contains(&"parallax_build_info"), "{names:?}");
+    let said = &of.resource.as_ref().unwrap().attributes;
+    let is_collector =
+        |value: &AnyValue| value.value.as_ref() == Some(&Value::StringValue("parallax-collector".into()));
+    assert!(
+        said.iter()
+            .any(|attribute| attribute.key == "service.name"
+                && attribute.value.as_ref().is_some_and(is_collector)),
+        "{said:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_hangs_takes_no_time_from_the_database() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config {
+        otlp_endpoint: Some(format!("http://{}", silent.local_addr().unwrap())),
+        ..config(directory.path())
+    };
+    let collector = Collector::start(&config).await.unwrap();
+    let began = Instant::now();
+    collector.shutdown().await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -26,15 +26,26 @@ const BATCH_DELAY: Duration = Duration::from_secs(1);
 const BATCH_DELAY_VARIABLE: &str = "OTEL_BSP_SCHEDULE_DELAY";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where spans go.
+/// Where spans and numbers go.
 #[derive(Clone)]
 pub enum Destination {
-    /// Nowhere: none are made.
+    /// Nowhere: no spans are made, and no numbers sent.
     Off,
-    /// To an OTLP trace service at the other end of this channel.
+    /// To the OTLP services at the other end of this channel.
     Channel(Channel),
     /// To an OTLP/gRPC endpoint, `http://HOST:PORT` or `https://HOST:PORT`, the latter by the system's anchors.
     Endpoint(String),
+}
+
+impl Destination {
+    /// The way there.
+    pub(crate) fn channel(self) -> Result<Option<Channel>, TelemetryError> {
+        match self {
+            Self::Off => Ok(None),
+            Self::Channel(channel) => Ok(Some(channel)),
+            Self::Endpoint(endpoint) => connect(&endpoint).map(Some),
+        }
+    }
 }
 
 impl fmt::Debug for Destination {
@@ -47,7 +58,7 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// Why no spans can be exported.
+/// Why nothing can be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The endpoint can't be used.
@@ -98,10 +109,8 @@ impl Tracing {
     /// Begins exporting, inside a tokio runtime that lives until [`Tracing::shutdown`] is over. A destination
     /// that does not answer is no error: its spans are dropped, with one warning in the log.
     pub fn start(service: Service, destination: Destination) -> Result<Self, TelemetryError> {
-        let channel = match destination {
-            Destination::Off => return Ok(Self::off()),
-            Destination::Channel(channel) => channel,
-            Destination::Endpoint(endpoint) => connect(&endpoint)?,
+        let Some(channel) = destination.channel()? else {
+            return Ok(Self::off());
         };
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()

@@ -10,7 +10,7 @@ use crate::attribute::{AGENT_ID, SCHEMA_URL};
 /// The namespace that the OpenTelemetry conventions set for `service.instance.id`.
 const INSTANCES: Uuid = uuid!("4d63009a-8d0f-11ee-aad7-4c796ed8e320");
 
-/// Which process speaks: the resource of its spans.
+/// Which process speaks: the resource of its spans and its numbers.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// `parallax-agent`, `parallax-collector` or `parallax-ctl`.

@@ -177,10 +177,10 @@ fn no_address_user_or_trace_is_in_a_label() {
     let metrics = page();
     let trace = round(&check(), now()).run_id.simple().to_string();
     let text = metrics.text().unwrap();
-    assert!(
-        text.contains(&format!("# {{trace_id=\"{trace}\"}}")),
-        "an exemplar leads to it"
-    );
+    let exemplar = format!("# {{trace_id=\"{trace}\"}} ");
+    let found = text.lines().find_map(|line| line.split_once(&exemplar));
+    let (_, told) = found.expect("an exemplar leads to it");
+    assert_eq!(told.split(' ').count(), 2, "its value, and when: {told}");
     let classic = metrics.classic_text().unwrap();
     for never in ["192.0.2.1", trace.as_str(), "no answer", "# {"] {
         assert!(!classic.contains(never), "{never}\n{classic}");
