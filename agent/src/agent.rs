@@ -10,6 +10,7 @@ use parallax_identity::seal::{SealError, SealingKey};
 use parallax_identity::{CollectorAddress, Dialer, IdentityError, OwnFiles};
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::{AgentName, Labels};
+use parallax_telemetry::{Destination, Publishing, TelemetryError};
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -22,11 +23,12 @@ use crate::driver::tls::{AnchorError, Trust, read_anchors};
 use crate::identity::{self, Keeper, NoIdentity, Wanted};
 use crate::link::{Link, Road};
 use crate::network::LocalNetwork;
+use crate::numbers::Exports;
 use crate::policy::Policy;
 use crate::routine::{self, Keep, RoutineHandle};
 use crate::runner::Runner;
 use crate::spool::{Spool, SpoolLimits};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, LAST_WORDS, Telemetry};
 use crate::web::{self, Web, WebError, WebOptions};
 
 /// Probes at a time when nothing else is said.
@@ -70,6 +72,8 @@ pub struct AgentOptions {
     pub spool: SpoolLimits,
     /// Metrics and probes over HTTP.
     pub web: Option<WebOptions>,
+    /// Where spans and numbers go, instead of through the collector: an OTLP/gRPC endpoint.
+    pub otlp_endpoint: Option<String>,
     /// Probes at a time; an order beyond is refused.
     pub max_probes: usize,
 }
@@ -108,6 +112,9 @@ pub enum AgentError {
     /// The identity can't be used for TLS.
     #[error("prepare TLS: {0}")]
     Tls(String),
+    /// The OTLP endpoint can't be used.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
 }
 
 impl From<AnchorError> for AgentError {
@@ -153,7 +160,12 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     let spool = open_spool(&options.state_dir, options.spool);
     let dialer =
         Dialer::new(options.collector, &identity).map_err(|error| AgentError::Tls(error.to_string()))?;
-    let telemetry = Telemetry::through(dialer.lazy(), &name, &options.labels);
+    let service = telemetry::service(&name, &options.labels);
+    let destination = match options.otlp_endpoint {
+        Some(endpoint) => Destination::Endpoint(endpoint),
+        None => Destination::Channel(dialer.lazy()),
+    };
+    let telemetry = Telemetry::to(destination.clone(), service.clone());
     let who = (name, options.labels);
     let runner = Runner::new(
         who,
@@ -174,7 +186,9 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         runner: runner.clone(),
         routine: routine.clone(),
         spool: spool.clone(),
+        exports: Exports::default(),
     };
+    let numbers = Publishing::start(service, destination, means.clone())?;
     let web = async {
         match web {
             Some(web) => web.serve(means).await,
@@ -219,7 +233,12 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     if let Some(spool) = spool {
         spool.flush().await;
     }
-    telemetry.shutdown().await;
+    let last_numbers = async {
+        if let Some(numbers) = numbers {
+            numbers.shutdown(LAST_WORDS).await;
+        }
+    };
+    tokio::join!(telemetry.shutdown(), last_numbers);
     Ok(())
 }
 
@@ -234,7 +253,8 @@ pub async fn run_in_process(
     stop: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
     parallax_identity::install_provider();
-    let telemetry = Telemetry::through(channel.clone(), &name, &options.labels);
+    let service = telemetry::service(&name, &options.labels);
+    let telemetry = Telemetry::to(Destination::Channel(channel.clone()), service);
     let who = (name, options.labels);
     let trust = Trust::new(&[]);
     let runner = Runner::new(

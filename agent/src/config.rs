@@ -67,6 +67,9 @@ pub struct Config {
     /// A file with the token that visitors show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_token_file: Option<PathBuf>,
+    /// OTLP/gRPC endpoint for spans and numbers; without one they go through the collector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which logs are written, in the syntax of `RUST_LOG`.
@@ -167,6 +170,7 @@ impl Config {
             http,
             http_token_file,
             modules: file.modules,
+            otlp_endpoint: endpoint(args.otlp_endpoint.clone().or(file.otlp_endpoint))?,
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log_filter: args.log_filter.clone().or(file.log_filter),
             labels,
@@ -243,6 +247,7 @@ impl Config {
             network: self.network,
             credentials: self.credentials,
             spool: self.spool,
+            otlp_endpoint: self.otlp_endpoint,
             max_probes: self.max_probes,
         })
     }
@@ -303,6 +308,20 @@ fn network(
         source_addresses,
         control_target: Some(control_target),
     })
+}
+
+fn endpoint(said: Option<String>) -> Result<Option<String>, ConfigError> {
+    let Some(endpoint) = said else {
+        return Ok(None);
+    };
+    let usable = ["http://", "https://"]
+        .iter()
+        .any(|scheme| endpoint.starts_with(scheme));
+    if !usable {
+        let wanted = "http://HOST:PORT or https://HOST:PORT of an OTLP/gRPC receiver";
+        return Err(ConfigError::value("otlp-endpoint", &endpoint, wanted));
+    }
+    Ok(Some(endpoint))
 }
 
 fn label(text: &str) -> Result<(String, String), ConfigError> {

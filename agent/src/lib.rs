@@ -19,6 +19,7 @@ mod link;
 mod login_gate;
 mod moment;
 mod network;
+mod numbers;
 mod order;
 mod partner;
 mod policy;

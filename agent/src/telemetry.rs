@@ -8,7 +8,6 @@ use opentelemetry::trace::SpanKind;
 use parallax_model::vantage::{AgentName, Labels};
 use parallax_telemetry::{Destination, OpenSpan, Service, SpanSpec, Tracing};
 use parallax_telemetry::{attribute, context, instance_id, stages};
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::order::{Order, Refusal};
@@ -18,8 +17,8 @@ const ORDER: &str = "parallax.v1.AgentLink/Order";
 const PROBE: &str = "IMAP probe";
 /// The label that says where a vantage point is.
 const LOCATION_LABEL: &str = "site";
-/// For the last spans at a stop.
-const LAST_SPANS: Duration = Duration::from_secs(1);
+/// For the last spans, and the last numbers, at a stop.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Makes spans of orders that come with a trace context. Nothing is set up before the first of them.
 #[derive(Clone, Default)]
@@ -27,7 +26,7 @@ pub(crate) struct Telemetry(Option<Arc<Ready>>);
 
 struct Ready {
     service: Service,
-    channel: Channel,
+    destination: Destination,
     tracing: OnceLock<Tracing>,
 }
 
@@ -41,20 +40,11 @@ struct Spans {
 }
 
 impl Telemetry {
-    /// Spans of this agent, exported through the collector.
-    pub(crate) fn through(channel: Channel, name: &AgentName, labels: &Labels) -> Self {
-        let mut attributes = vec![KeyValue::new(attribute::AGENT_ID, name.to_string())];
-        if let Some(location) = labels.get(LOCATION_LABEL) {
-            attributes.push(KeyValue::new(attribute::AGENT_LOCATION, location.clone()));
-        }
-        let service = Service {
-            name: "parallax-agent",
-            instance_id: instance_id(name.as_str()),
-            attributes,
-        };
+    /// Spans of this agent, exported to there.
+    pub(crate) fn to(destination: Destination, service: Service) -> Self {
         Self(Some(Arc::new(Ready {
             service,
-            channel,
+            destination,
             tracing: OnceLock::new(),
         })))
     }
@@ -70,8 +60,7 @@ impl Telemetry {
             return Traced(None);
         };
         let tracing = ready.tracing.get_or_init(|| {
-            let destination = Destination::Channel(ready.channel.clone());
-            Tracing::start(ready.service.clone(), destination).unwrap_or_else(|error| {
+            Tracing::start(ready.service.clone(), ready.destination.clone()).unwrap_or_else(|error| {
                 tracing::warn!(%error, "no spans of this agent");
                 Tracing::off()
             })
@@ -102,10 +91,23 @@ impl Telemetry {
     /// Sends the last spans.
     pub(crate) async fn shutdown(&self) {
         if let Some(tracing) = self.0.as_ref().and_then(|ready| ready.tracing.get())
-            && let Err(error) = tracing.shutdown(LAST_SPANS).await
+            && let Err(error) = tracing.shutdown(LAST_WORDS).await
         {
             tracing::debug!(%error, "the last spans");
         }
+    }
+}
+
+/// Who this agent is in spans and numbers.
+pub(crate) fn service(name: &AgentName, labels: &Labels) -> Service {
+    let mut attributes = vec![KeyValue::new(attribute::AGENT_ID, name.to_string())];
+    if let Some(location) = labels.get(LOCATION_LABEL) {
+        attributes.push(KeyValue::new(attribute::AGENT_LOCATION, location.clone()));
+    }
+    Service {
+        name: "parallax-agent",
+        instance_id: instance_id(name.as_str()),
+        attributes,
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::numbers::Exports;
 use crate::routine::RoutineHandle;
 use crate::runner::Runner;
 use crate::spool::Spool;
@@ -96,7 +97,9 @@ struct Room {
 }
 
 /// What the rest of the agent lends.
+#[derive(Clone)]
 pub(crate) struct Means {
+    pub(crate) exports: Exports,
     pub(crate) runner: Arc<Runner>,
     pub(crate) routine: Option<RoutineHandle>,
     pub(crate) spool: Option<Spool>,
@@ -147,6 +150,11 @@ impl Web {
             }
         }
     }
+}
+
+/// The page of `/metrics`.
+pub(crate) fn numbers(means: &Means) -> String {
+    metrics::page(means).into_text()
 }
 
 async fn receive(stream: TcpStream, room: Arc<Room>) {

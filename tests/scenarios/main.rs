@@ -20,6 +20,7 @@ mod login;
 mod mailbox;
 mod metrics;
 mod names;
+mod numbers;
 mod own_pki;
 mod policy;
 mod products;

@@ -1,9 +1,17 @@
-//! A trace receiver: OTLP over gRPC, which keeps what arrives.
+//! A receiver of spans and metrics: OTLP over gRPC, which keeps what arrives.
+
+mod number;
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -21,8 +29,10 @@ use crate::address;
 use crate::background::Background;
 use crate::namespace::Namespace;
 
+pub use number::{Number, Shape};
+
 /// The usual port of OTLP over gRPC.
-const PORT: u16 = 4317;
+pub const PORT: u16 = 4317;
 
 /// A running receiver.
 pub struct TraceSink {
@@ -49,7 +59,12 @@ pub struct Span {
     pub resource: Vec<(String, String)>,
 }
 
-type Received = Arc<Mutex<Vec<Span>>>;
+/// What arrived so far.
+#[derive(Clone, Default)]
+struct Received {
+    spans: Arc<Mutex<Vec<Span>>>,
+    numbers: Arc<Mutex<Vec<Number>>>,
+}
 
 impl TraceSink {
     /// Starts to receive on the control host.
@@ -64,7 +79,8 @@ impl TraceSink {
             let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?);
             Ok(async move {
                 let served = Server::builder()
-                    .add_service(TraceServiceServer::new(keeper))
+                    .add_service(TraceServiceServer::new(keeper.clone()))
+                    .add_service(MetricsServiceServer::new(keeper))
                     .serve_with_incoming(incoming);
                 if let Err(error) = served.await {
                     eprintln!("the trace receiver ended: {error}");
@@ -84,7 +100,12 @@ impl TraceSink {
 
     /// Every span so far, in the order of their arrival.
     pub fn spans(&self) -> Vec<Span> {
-        locked(&self.received).clone()
+        locked(&self.received.spans).clone()
+    }
+
+    /// Every data point so far, in the order of their arrival.
+    pub fn numbers(&self) -> Vec<Number> {
+        locked(&self.received.numbers).clone()
     }
 }
 
@@ -100,6 +121,7 @@ impl Span {
     }
 }
 
+#[derive(Clone)]
 struct Keeper {
     received: Received,
 }
@@ -110,12 +132,23 @@ impl TraceService for Keeper {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        locked(&self.received).extend(spans(request.into_inner()));
+        locked(&self.received.spans).extend(spans(request.into_inner()));
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
-fn locked(received: &Received) -> MutexGuard<'_, Vec<Span>> {
+#[tonic::async_trait]
+impl MetricsService for Keeper {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        locked(&self.received.numbers).extend(number::numbers(request.into_inner()));
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+fn locked<T>(received: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
     received.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

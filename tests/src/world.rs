@@ -25,12 +25,14 @@ use crate::wait;
 const TO_GET_READY: Duration = Duration::from_secs(20);
 const LINK_PORT: u16 = 7143;
 const HTTP_PORT: u16 = 7180;
+/// Where there is a receiver of metrics it need not wait for a minute.
+const NUMBERS_OFTEN: (&str, &str) = ("OTEL_METRIC_EXPORT_INTERVAL", "1000");
 
 /// A collector, an agent at each vantage point, and an operator who is logged in. Everything ends when dropped.
 pub struct World {
     agents: Vec<Agent>,
     collector: Option<Process>,
-    /// What was traced, in a world made by [`World::with_sink`].
+    /// What was traced and counted, in a world made by [`World::with_sink`].
     pub sink: Option<TraceSink>,
     /// The network and its services.
     pub site: Site,
@@ -50,7 +52,7 @@ impl World {
         Self::build(vantages, false)
     }
 
-    /// The same, with a trace receiver to which the collector relays.
+    /// The same, with a receiver of spans and metrics to which the collector relays.
     pub fn with_sink(vantages: &[&str]) -> Result<Self> {
         Self::build(vantages, true)
     }
@@ -249,6 +251,7 @@ impl World {
         }
         if self.sink.is_some() {
             command.args(["--otlp-endpoint", &TraceSink::endpoint()]);
+            command.envs([NUMBERS_OFTEN]);
         }
         let control = &self.site.lab.control;
         let mut process = Process::start(control, "collector", self.directory(), &command)?;
@@ -319,6 +322,9 @@ impl World {
             return Ok(());
         }
         let mut command = self.agent_command(name);
+        if self.sink.is_some() {
+            command.envs([NUMBERS_OFTEN]);
+        }
         command.args(extra).envs(self.agent(name)?.variables.clone());
         let host = &self.site.vantage(name)?.host;
         let process = Process::start(host, &format!("agent-{name}"), self.directory(), &command)?;

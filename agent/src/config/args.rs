@@ -108,6 +108,9 @@ pub struct RunArgs {
     /// File with the token that visitors of the HTTP port show; needed beyond loopback
     #[arg(long, env = "PARALLAX_HTTP_TOKEN_FILE", value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
+    /// OTLP/gRPC receiver for the spans and metrics of this agent, http://HOST:PORT [default: through the collector]
+    #[arg(long, env = "PARALLAX_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// How log lines are written to standard error
     #[arg(long, env = "PARALLAX_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,

@@ -83,6 +83,7 @@ pub(super) struct File {
     pub(super) collector_ca: Vec<PathBuf>,
     pub(super) ca_files: Vec<PathBuf>,
     pub(super) max_probes: Option<usize>,
+    pub(super) otlp_endpoint: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_filter: Option<String>,
     pub(super) labels: BTreeMap<String, String>,

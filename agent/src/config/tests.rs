@@ -28,6 +28,7 @@ name = "fra-1"
 state_dir = "/var/lib/parallax-agent"
 ca_files = ["/etc/parallax/ca.pem"]
 max_probes = 4
+otlp_endpoint = "http://otel.example:4317"
 log_format = "json"
 
 [labels]
@@ -77,6 +78,7 @@ fn what_is_printed_says_the_same_when_it_is_read_again() {
     );
     assert_eq!(config.labels["site"], "fra");
     assert!(!config.policy.policy.experiments);
+    assert_eq!(config.otlp_endpoint.as_deref(), Some("http://otel.example:4317"));
     assert_eq!(config.network.source_addresses.len(), 2);
     assert_eq!(config.credentials.told().count(), 2);
     assert_eq!(
@@ -171,6 +173,10 @@ fn nonsense_is_one_line_that_names_its_place() {
         ("collector = \"a b\"\n", "collector"),
         ("collector = \"x\"\nname = \"a b\"\n", "name"),
         ("collector = \"x\"\nmax_probes = 0\n", "max-probes"),
+        (
+            "collector = \"x\"\notlp_endpoint = \"otel:4317\"\n",
+            "otlp-endpoint",
+        ),
         (
             "collector = \"x\"\n[network]\ncontrol_target = \"a b\"\n",
             "control-target",

@@ -93,6 +93,18 @@ pub(super) fn page(means: &Means) -> Page {
             own(name, kind, help, value as f64);
         }
     }
+    page.family(
+        "parallax_agent_otlp_exports_total",
+        Kind::Counter,
+        "Times that this page was sent by OTLP.",
+    );
+    for (outcome, number) in means.exports.by_outcome() {
+        page.sample(
+            "parallax_agent_otlp_exports_total",
+            &[("probe", agent), ("outcome", outcome)],
+            number as f64,
+        );
+    }
     page.family("parallax_build_info", Kind::Gauge, "Which program this is.");
     page.sample(
         "parallax_build_info",

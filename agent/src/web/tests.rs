@@ -20,6 +20,7 @@ async fn served(policy: Policy, token_file: Option<PathBuf>) -> SocketAddr {
     let web = Web::open(options).await.unwrap();
     let address = web.listener.local_addr().unwrap();
     let means = Means {
+        exports: Exports::default(),
         runner: Arc::new(runner(policy)),
         routine: None,
         spool: None,
