@@ -3,11 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use parallax_model::vantage::{AgentName, Labels};
 use parallax_telemetry::{Destination, OpenSpan, Service, SpanSpec, Tracing};
-use parallax_telemetry::{attribute, context, instance_id, stages};
+use parallax_telemetry::{attribute, context, stages};
 use uuid::Uuid;
 
 use crate::order::{Order, Refusal};
@@ -15,8 +13,6 @@ use crate::runner::Ran;
 
 const ORDER: &str = "parallax.v1.AgentLink/Order";
 const PROBE: &str = "IMAP probe";
-/// The label that says where a vantage point is.
-const LOCATION_LABEL: &str = "site";
 /// For the last spans, and the last numbers, at a stop.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -95,19 +91,6 @@ impl Telemetry {
         {
             tracing::debug!(%error, "the last spans");
         }
-    }
-}
-
-/// Who this agent is in spans and numbers.
-pub(crate) fn service(name: &AgentName, labels: &Labels) -> Service {
-    let mut attributes = vec![KeyValue::new(attribute::AGENT_ID, name.to_string())];
-    if let Some(location) = labels.get(LOCATION_LABEL) {
-        attributes.push(KeyValue::new(attribute::AGENT_LOCATION, location.clone()));
-    }
-    Service {
-        name: "parallax-agent",
-        instance_id: instance_id(name.as_str()),
-        attributes,
     }
 }
 

@@ -323,7 +323,7 @@ impl Parts {
         });
         let kept = alerts.kept().await.map_err(unreadable)?;
         let known = Alerts::restored(kept, delivery.names(), Timestamp::now());
-        let routine = routine(&sqlite, closing, known, telemetry.on())
+        let routine = routine(&sqlite, closing, known, telemetry.clone())
             .await
             .map_err(unreadable)?;
         let hub = hub::start(agents, recorder, Arc::clone(&metrics), routine);
@@ -401,7 +401,7 @@ async fn routine(
     sqlite: &Sqlite,
     closing: Closing,
     alerts: Alerts,
-    traced: bool,
+    telemetry: Telemetry,
 ) -> Result<Routine, StoreError> {
     let records = sqlite.checks().await?;
     let credentials = CredentialsNow::read(sqlite).await?;
@@ -425,7 +425,7 @@ async fn routine(
         closing,
         alerts,
         open: sqlite.open_results().await?,
-        traced,
+        telemetry,
     })
 }
 

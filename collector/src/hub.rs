@@ -36,6 +36,7 @@ use crate::alerts::AlertEvent;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::runs::{Cast, Participant, Report, Runs, Watcher, longest};
+use crate::telemetry::RunTrace;
 use event::Caller;
 
 /// Events that may wait for the hub.
@@ -68,6 +69,7 @@ pub(crate) fn start(
         runs: Runs::default(),
         links: BTreeMap::new(),
         callers: BTreeMap::new(),
+        round_traces: BTreeMap::new(),
         orders: BTreeMap::new(),
         recorder,
         metrics,
@@ -82,6 +84,8 @@ struct Hub {
     runs: Runs,
     links: BTreeMap<LinkId, Outbound>,
     callers: BTreeMap<Uuid, Caller>,
+    /// Of the runs that rounds are diagnosed by and that may ask for more.
+    round_traces: BTreeMap<Uuid, RunTrace>,
     orders: BTreeMap<Uuid, Uuid>,
     recorder: Recorder,
     metrics: Arc<Metrics>,
@@ -355,6 +359,9 @@ impl Hub {
         }
         for (_, caller) in std::mem::take(&mut self.callers) {
             caller.trace.ended(Code::Unavailable);
+        }
+        for (_, trace) in std::mem::take(&mut self.round_traces) {
+            trace.ended(Code::Unavailable);
         }
         let number = u32::try_from(self.links.len()).unwrap_or(u32::MAX);
         let spread = RETURN_EACH.saturating_mul(number).min(RETURN_LATEST);

@@ -136,6 +136,7 @@ fn round(check: &Arc<CheckRecord>, fleet: Fleet, at: Timestamp) -> RoundCommit {
         findings: Vec::new(),
         vantages: vantages.collect(),
         kept: false,
+        traced: false,
     };
     RoundCommit {
         outcome: Arc::new(outcome),

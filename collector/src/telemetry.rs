@@ -5,6 +5,7 @@ mod round;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use opentelemetry::Context;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::SdkTracer;
 use parallax_model::observation::VantageOutcome;
@@ -59,8 +60,25 @@ pub(crate) struct RunTrace(Option<Box<Spans>>);
 
 struct Spans {
     tracer: SdkTracer,
-    call: OpenSpan,
+    above: Above,
     orders: BTreeMap<Uuid, OpenSpan>,
+}
+
+/// What the orders of a run are below.
+enum Above {
+    /// The call that asked for it.
+    Call(OpenSpan),
+    /// The root of a round, which is made when that is over.
+    Round(Context),
+}
+
+impl Above {
+    fn context(&self) -> &Context {
+        match self {
+            Self::Call(call) => call.context(),
+            Self::Round(root) => root,
+        }
+    }
 }
 
 impl Telemetry {
@@ -102,7 +120,7 @@ impl Telemetry {
                 .with(NETWORK_PEER_PORT, i64::from(address.port()));
         }
         RunTrace(Some(Box::new(Spans {
-            call: spec.child_of(tracer, &context::extract(metadata)),
+            above: Above::Call(spec.child_of(tracer, &context::extract(metadata))),
             tracer: tracer.clone(),
             orders: BTreeMap::new(),
         })))
@@ -146,7 +164,7 @@ impl TraceFields {
 impl RunTrace {
     /// The trace as 32 hexadecimal digits.
     pub(crate) fn trace_id(&self) -> Option<String> {
-        context::trace_id(self.0.as_ref()?.call.context())
+        context::trace_id(self.0.as_ref()?.above.context())
     }
 
     /// An order goes to an agent.
@@ -159,7 +177,7 @@ impl RunTrace {
             .with(SERVICE_PEER_NAME, "parallax-agent")
             .with(AGENT_ID, agent.to_owned())
             .with(RUN_ID, run.to_string())
-            .child_of(&spans.tracer, spans.call.context());
+            .child_of(&spans.tracer, spans.above.context());
         let (traceparent, tracestate) = context::to_fields(span.context());
         spans.orders.insert(order, span);
         TraceFields {
@@ -178,15 +196,17 @@ impl RunTrace {
 
     /// The answer is there.
     pub(crate) fn concluded(self, run: &RunDocument) {
-        if let Some(spans) = &self.0 {
+        if let Some(spans) = &self.0
+            && let Above::Call(call) = &spans.above
+        {
             let failed = run
                 .vantages
                 .iter()
                 .filter(|seen| seen.outcome == VantageOutcome::Failed)
                 .count();
-            spans.call.set(VERDICT, run.verdict.as_str());
-            spans.call.set(AGENTS_SELECTED, number(run.vantages.len()));
-            spans.call.set(AGENTS_FAILED, number(failed));
+            call.set(VERDICT, run.verdict.as_str());
+            call.set(AGENTS_SELECTED, number(run.vantages.len()));
+            call.set(AGENTS_FAILED, number(failed));
         }
         self.ended(Code::Ok);
     }
@@ -199,11 +219,14 @@ impl RunTrace {
         for order in spans.orders.into_values() {
             end_client(order, Code::Cancelled);
         }
-        spans.call.set(RPC_STATUS_CODE, name_of(code));
+        let Above::Call(call) = spans.above else {
+            return;
+        };
+        call.set(RPC_STATUS_CODE, name_of(code));
         if is_servers_fault(code) {
-            spans.call.fail(SystemTime::now(), name_of(code), "");
+            call.fail(SystemTime::now(), name_of(code), "");
         } else {
-            spans.call.finish(SystemTime::now());
+            call.finish(SystemTime::now());
         }
     }
 }

@@ -18,7 +18,7 @@ fn watched() -> Option<(World, Alertmanager)> {
     if !host::lab_can_run() || !alertmanager::is_installed() {
         return None;
     }
-    let mut world = World::new(&VANTAGES).unwrap();
+    let mut world = World::with_sink(&VANTAGES).unwrap();
     let directory = world.site.lab.directory().to_owned();
     let alertmanager = Alertmanager::start(&world.site.lab.control, &directory).unwrap();
     let configuration = format!(

@@ -49,6 +49,11 @@ fn world() -> Option<World> {
     host::lab_can_run().then(|| World::new(&VANTAGES).unwrap())
 }
 
+/// The same, with a receiver of the traces.
+fn traced_world() -> Option<World> {
+    host::lab_can_run().then(|| World::with_sink(&VANTAGES).unwrap())
+}
+
 /// The vantage points besides `one`, sorted.
 fn all_but(one: &str) -> Vec<&str> {
     let mut others: Vec<_> = VANTAGES.into_iter().filter(|name| *name != one).collect();

@@ -9,7 +9,7 @@ use parallax_tests::prometheus::{self, Door, Prometheus};
 use parallax_tests::wait;
 use parallax_tests::world::World;
 
-use crate::world;
+use crate::{traced_world, world};
 
 /// Some rounds of a second, their close, and a scrape.
 const SOON: Duration = Duration::from_secs(60);
@@ -93,7 +93,7 @@ fn a_real_prometheus_has_what_every_vantage_point_sees_and_the_trace_of_a_bad_ro
     if !prometheus::is_installed() {
         return;
     }
-    let Some(mut world) = world() else { return };
+    let Some(mut world) = traced_world() else { return };
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus");
     let directory = world.site.lab.directory().to_owned();
     let door = Door {

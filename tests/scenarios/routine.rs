@@ -10,7 +10,7 @@ use parallax_tests::wait;
 use parallax_tests::world::World;
 use serde_json::Value;
 
-use crate::world;
+use crate::{traced_world, world};
 
 /// At every vantage point at once, and over before the next round begins: a round that is left out fails for nobody.
 const TOGETHER: [&str; 5] = ["--every", "3s", "--together", "--timeout", "2s"];
@@ -51,7 +51,7 @@ fn an_agent_that_comes_later_starts_by_itself() {
 
 #[test]
 fn one_vantage_point_that_fails_is_one_alert_with_its_run_and_trace() {
-    let Some(mut world) = world() else { return };
+    let Some(mut world) = traced_world() else { return };
     add_sensitive_check(&world);
     world.inject("firewall_drop@edge-ams").unwrap();
     let alert = wait::until("an alert", SOON, || {

@@ -199,6 +199,7 @@ fn outcome(check: &CheckRecord, seen: &str, minute: i64) -> RoundOutcome {
         findings: Vec::new(),
         vantages,
         kept: verdict != Verdict::Healthy,
+        traced: verdict != Verdict::Healthy,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use parallax_model::alert::{Alert, AlertState};
-use parallax_model::finding::{Severity, Verdict};
+use parallax_model::finding::Severity;
 use parallax_model::text::escape_str;
 use parallax_model::vantage::AgentName;
 
@@ -63,8 +63,7 @@ pub(super) fn alert(
 pub(super) fn renew(alert: &mut Alert, outcome: &RoundOutcome, judged: &Judged) {
     alert.summary = summary(judged);
     alert.run_id = outcome.kept.then_some(outcome.run_id);
-    let is_traced = outcome.verdict != Verdict::Healthy;
-    alert.trace_id = is_traced.then(|| outcome.run_id.simple().to_string());
+    alert.trace_id = outcome.trace_id();
     let because = outcome.findings.first().map(|finding| finding.because.join("; "));
     let texts = [
         (

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::alerts::AlertChanges;
 use crate::alerts::deliver::Delivery;
 use crate::metrics::Metrics;
-use crate::store::{AlertStore, CheckStore, CheckWrite, ResultStore, RoundCommit};
+use crate::store::{AlertStore, CheckStore, CheckWrite, KeptRun, ResultStore, RoundCommit};
 use crate::telemetry::Telemetry;
 
 /// Rounds that may wait for the database.
@@ -224,7 +224,10 @@ async fn close(parts: &ClosingParts, rounds: Vec<ToClose>) {
     parts.delivery.wake();
     for round in rounds {
         parts.metrics.round_closed(&round.commit.outcome);
-        parts.telemetry.round(&round.commit.outcome, &round.observations);
+        let until = round.commit.run.as_ref().and_then(asked_until);
+        parts
+            .telemetry
+            .round(&round.commit.outcome, &round.observations, until);
     }
 }
 
@@ -238,6 +241,13 @@ async fn set_back(parts: &ClosingParts, to: Timestamp) {
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(AGAIN_AT_MOST);
     }
+}
+
+/// When the answer of a round was there for which more was asked.
+fn asked_until(run: &KeptRun) -> Option<Timestamp> {
+    let document = &run.document;
+    let asked = !document.experiments.is_empty();
+    asked.then(|| document.started_at + document.duration)
 }
 
 async fn clear(parts: &ClosingParts, cleared: Vec<(Uuid, String)>) {

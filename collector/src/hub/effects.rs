@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Hub, Record, ToAgent};
 use crate::runs::{Effect, Happening, LoginAnswer, Order, OrderEnd, Word};
 use crate::store::AgentRecord;
+use crate::telemetry::RunTrace;
 
 impl Hub {
     /// Carries out what is to be done, and what follows from that.
@@ -51,9 +52,8 @@ impl Hub {
             return Vec::new();
         }
         let context = self
-            .callers
-            .get_mut(&order.run)
-            .map(|caller| caller.trace.order_sent(order.id, order.agent.as_str(), order.run));
+            .trace_of(order.run)
+            .map(|trace| trace.order_sent(order.id, order.agent.as_str(), order.run));
         self.orders.insert(order.id, order.run);
         let agent = order.agent.clone();
         let context = context.unwrap_or_default();
@@ -96,9 +96,16 @@ impl Hub {
     fn order_ended(&mut self, order: Uuid, end: OrderEnd) {
         self.metrics.order_ended(end);
         if let Some(run) = self.orders.remove(&order)
-            && let Some(caller) = self.callers.get_mut(&run)
+            && let Some(trace) = self.trace_of(run)
         {
-            caller.trace.order_ended(order, end);
+            trace.order_ended(order, end);
+        }
+    }
+
+    fn trace_of(&mut self, run: Uuid) -> Option<&mut RunTrace> {
+        match self.callers.get_mut(&run) {
+            Some(caller) => Some(&mut caller.trace),
+            None => self.round_traces.get_mut(&run),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::checks::{Checks, CredentialsNow, Known, LoginWord, parts};
 use crate::rounds::{ClosedRound, Now, RoundEffect, Rounds, ToDiagnose};
 use crate::runs::{Cast, Inquiry, LoginPast, LoginSettled, Participant};
 use crate::store::{CheckRecord, Fresh, KeptRun, RoundCommit};
+use crate::telemetry::Telemetry;
 
 /// What the hub knows of checks.
 pub(crate) struct Routine {
@@ -30,8 +31,8 @@ pub(crate) struct Routine {
     pub(crate) alerts: Alerts,
     /// Results of rounds that were not closed when the collector stopped.
     pub(crate) open: Vec<Fresh>,
-    /// Whether rounds are traced.
-    pub(crate) traced: bool,
+    /// Whether rounds are traced, and which.
+    pub(crate) telemetry: Telemetry,
 }
 
 /// The checks that agents repeat now.
@@ -171,6 +172,9 @@ impl Hub {
         if !self.routine.rounds.waits_for(document.run_id) {
             return Err(document);
         }
+        if let Some(trace) = self.round_traces.remove(&document.run_id) {
+            trace.concluded(&document);
+        }
         let effects = self.routine.rounds.concluded(document, now_at(now));
         self.carry_out_rounds(effects, now);
         Ok(())
@@ -236,7 +240,8 @@ impl Hub {
         let definition = &question.check.definition;
         let inquiry = Inquiry {
             run_id: question.run_id,
-            trace_id: self.routine.traced.then(|| question.run_id.simple().to_string()),
+            // It is in the document once the round is closed.
+            trace_id: None,
             spec: Arc::new(definition.spec.clone()),
             follow_up: question.follow_up,
             secrets: Default::default(),
@@ -252,6 +257,10 @@ impl Hub {
                 late: question.late,
             }),
         };
+        if question.follow_up {
+            let trace = self.routine.telemetry.asks_more(question.run_id);
+            self.round_traces.insert(question.run_id, trace);
+        }
         let cast = self.cast_of(&question.seen);
         let effects = self.runs.adopt(inquiry, &cast, question.seen, now);
         self.carry_out(effects, now);
@@ -283,11 +292,12 @@ impl Hub {
 
     fn close_round(&mut self, closed: ClosedRound) {
         let ClosedRound {
-            outcome,
+            mut outcome,
             observations,
             run,
             is_first,
         } = closed;
+        outcome.traced = self.routine.telemetry.traces(&outcome);
         let check = &outcome.check.definition.name;
         if outcome.new_trouble {
             info!(run = %outcome.run_id, %check, verdict = %outcome.verdict, "{}", outcome.summary);
@@ -295,9 +305,7 @@ impl Hub {
             debug!(run = %outcome.run_id, %check, verdict = %outcome.verdict, late = outcome.late, "{}", outcome.summary);
         }
         let run = run.map(|mut document| {
-            if self.routine.traced {
-                document.trace_id = Some(document.run_id.simple().to_string());
-            }
+            document.trace_id = outcome.trace_id();
             KeptRun {
                 document: *document,
                 is_first,
@@ -311,7 +319,11 @@ impl Hub {
         } else {
             AlertChanges::default()
         };
-        let commit = RoundCommit { outcome, run, alerts };
+        let commit = RoundCommit {
+            outcome: Arc::new(outcome),
+            run,
+            alerts,
+        };
         if let Err(what) = self.routine.closing.keep(ToClose { commit, observations }) {
             self.metrics.record_dropped(what);
         }

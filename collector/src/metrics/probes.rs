@@ -142,12 +142,7 @@ impl Probes {
             };
             self.failures.get_or_create(&labels).inc();
         }
-        // A round that is not well has a trace for certain, whose number is the run's.
-        let trace = || {
-            outcome
-                .kept
-                .then(|| vec![("trace_id", outcome.run_id.simple().to_string())])
-        };
+        let trace = || outcome.trace_id().map(|trace| vec![("trace_id", trace)]);
         // Said with it, since a page is read, and sent, many times.
         let now = Some(SystemTime::now());
         for (stage, duration) in &part.stages {

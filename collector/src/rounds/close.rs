@@ -20,7 +20,8 @@ use crate::store::CheckRecord;
 /// A round that is over, and all that was seen in it.
 #[derive(Debug)]
 pub(crate) struct ClosedRound {
-    pub(crate) outcome: Arc<RoundOutcome>,
+    pub(crate) outcome: RoundOutcome,
+    /// As they came in, without what was asked for later.
     pub(crate) observations: Vec<Observation>,
     /// Its run, if it is kept.
     pub(crate) run: Option<Box<RunDocument>>,
@@ -182,7 +183,7 @@ impl Judged {
         let is_first = self.standing.first;
         let outcome = self.outcome(Verdict::Healthy, summary, Vec::new(), run.is_some());
         ClosedRound {
-            outcome: Arc::new(outcome),
+            outcome,
             observations: seen,
             run,
             is_first,
@@ -195,8 +196,8 @@ impl Judged {
         let kept = self.standing.keep || !run.experiments.is_empty();
         let outcome = self.outcome(run.verdict, run.summary.clone(), run.findings.clone(), kept);
         ClosedRound {
-            outcome: Arc::new(outcome),
-            observations: run.vantages.clone(),
+            outcome,
+            observations: std::mem::take(&mut self.seen),
             run: kept.then(|| Box::new(run)),
             is_first: self.standing.first,
         }
@@ -208,7 +209,7 @@ impl Judged {
         let summary = format!("{}: not diagnosed, too much was waiting", self.target());
         let outcome = self.outcome(Verdict::Inconclusive, summary, Vec::new(), false);
         Box::new(ClosedRound {
-            outcome: Arc::new(outcome),
+            outcome,
             observations,
             run: None,
             is_first: false,
@@ -234,6 +235,7 @@ impl Judged {
             findings,
             vantages: std::mem::take(&mut self.parts),
             kept,
+            traced: false,
         }
     }
 

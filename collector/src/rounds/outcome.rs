@@ -41,6 +41,15 @@ pub(crate) struct RoundOutcome {
     pub(crate) vantages: Vec<VantagePart>,
     /// Whether there is a run of it.
     pub(crate) kept: bool,
+    /// Whether there is a trace of it, which has the run's number.
+    pub(crate) traced: bool,
+}
+
+impl RoundOutcome {
+    /// Its trace as 32 hexadecimal digits.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        self.traced.then(|| self.run_id.simple().to_string())
+    }
 }
 
 /// What one vantage point saw, in short: that of its requested attempts which went worst.

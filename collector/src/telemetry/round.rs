@@ -1,15 +1,18 @@
 //! One round is one trace, made when it is over: all vantage points under one root, with their own times.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use opentelemetry::trace::SpanKind;
 use parallax_model::finding::Verdict;
 use parallax_model::observation::{Observation, VantageOutcome};
 use parallax_model::round::sampled;
 use parallax_telemetry::attribute::{AGENT_ID, AGENTS_FAILED, AGENTS_SELECTED, OUTCOME, TRIGGER, VERDICT};
-use parallax_telemetry::{SpanSpec, stages};
+use parallax_telemetry::{Service, SpanSpec, context, stages};
+use uuid::Uuid;
 
-use super::{Telemetry, number};
+use super::{Above, RunTrace, Spans, Telemetry, number};
 use crate::rounds::RoundOutcome;
 
 impl Telemetry {
@@ -19,9 +22,27 @@ impl Telemetry {
         self.on() && (!is_plain || sampled(outcome.run_id, self.ratio))
     }
 
-    /// The spans of a round that is over.
-    pub(crate) fn round(&self, outcome: &RoundOutcome, observations: &[Observation]) {
-        let Some(tracer) = self.tracing.tracer().filter(|_| self.traces(outcome)) else {
+    /// More is asked in a round that will be kept: the orders go below its root, which is made when it is over.
+    pub(crate) fn asks_more(&self, run_id: Uuid) -> RunTrace {
+        let spans = self.tracing.tracer().map(|tracer| {
+            Box::new(Spans {
+                tracer: tracer.clone(),
+                above: Above::Round(context::of_root(run_id.into_bytes())),
+                orders: BTreeMap::new(),
+            })
+        });
+        RunTrace(spans)
+    }
+
+    /// The spans of a round that is over: those of each vantage point are that agent's. `until` is when its answer was
+    /// there, where more was asked for it.
+    pub(crate) fn round(
+        &self,
+        outcome: &RoundOutcome,
+        observations: &[Observation],
+        until: Option<Timestamp>,
+    ) {
+        let Some(tracer) = self.tracing.tracer().filter(|_| outcome.traced) else {
             return;
         };
         let run_id = outcome.run_id;
@@ -39,7 +60,7 @@ impl Telemetry {
         let spec = &outcome.check.definition.spec;
         root.attributes.extend(stages::probe_attributes(spec, run_id));
         let root = root.root(tracer, run_id.into_bytes());
-        let mut last = system_time(outcome.starts_at);
+        let mut last = system_time(until.unwrap_or(outcome.starts_at));
         for part in &outcome.vantages {
             let Some(observation) = observations.iter().find(|seen| seen.agent == part.agent) else {
                 continue;
@@ -47,14 +68,21 @@ impl Telemetry {
             if !observation.answered() {
                 continue;
             }
+            let Some(tracer) = self
+                .tracing
+                .tracer_for(&Service::agent(&part.agent, &part.labels))
+            else {
+                continue;
+            };
             let start = system_time(part.started_at);
             let end = start + part.total;
             let mut span = SpanSpec::new("IMAP probe", start)
+                .kind(SpanKind::Client)
                 .with(AGENT_ID, part.agent.to_string())
                 .with(OUTCOME, part.outcome.as_str());
             span.attributes.extend(stages::probe_attributes(spec, run_id));
-            let span = span.child_of(tracer, root.context());
-            stages::record(tracer, span.context(), start, observation, run_id);
+            let span = span.child_of(&tracer, root.context());
+            stages::record(&tracer, span.context(), start, observation, run_id);
             span.conclude(end, stages::probe_error(observation));
             last = last.max(end);
         }

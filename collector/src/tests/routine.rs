@@ -399,6 +399,53 @@ async fn all_agents_of_a_round_are_under_one_root() {
             .all(|probe| probe.parent_span_id == roots[0].span_id)
     );
     assert_eq!(of_round("IMAP attempt").len(), 2);
+    let mut agents = sink.processes_of("TCP connect", "parallax.agent.id");
+    agents.sort_unstable();
+    assert_eq!(agents, ["fra-1", "nyc-1"], "each stage is of its own agent");
+    assert_eq!(
+        sink.processes_of("scheduled probe", "service.name"),
+        ["parallax-collector"]
+    );
+    let sites = sink.processes_of("IMAP probe", "parallax.agent.location");
+    assert!(sites.iter().all(|site| agents.contains(site)), "{sites:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_more_in_a_round_is_in_its_trace() {
+    let (sink, collector, connector) = traced().await;
+    let mut fra = Repeating::connect(&connector, "fra-1").await;
+    let mut nyc = Repeating::connect(&connector, "nyc-1").await;
+    apply(&connector, definition("imap-fra")).await;
+    fra.gets_its_check().await;
+    nyc.gets_its_check().await;
+    let round = fra.round(0);
+    fra.sends(round, no_answer()).await;
+    nyc.sends(round, Outcome::Ok).await;
+    let order = fra
+        .until(|word| match word {
+            FromCollector::Order(order) if order.run_id == round.run_id.to_string() => Some(order),
+            _ => None,
+        })
+        .await;
+    assert!(!order.experiments.is_empty());
+    fra.agent.accept(&order).await;
+    fra.agent.done(&order, no_answer()).await;
+    let parent = order.traceparent.split('-').nth(2).unwrap().to_owned();
+    let closed = closed(&connector, round.run_id).await;
+    collector.shutdown().await;
+    let mut spans = sink.spans();
+    spans.retain(|span| span.trace_id == round.run_id.as_bytes());
+    let root = spans.iter().find(|span| span.name == "scheduled probe");
+    let root = root.unwrap();
+    let order = spans.iter().find(|span| hex::encode(&span.span_id) == parent);
+    let order = order.unwrap();
+    assert_eq!(order.name, "parallax.v1.AgentLink/Order");
+    assert_eq!(order.parent_span_id, root.span_id);
+    assert!(
+        root.end_time_unix_nano >= order.end_time_unix_nano,
+        "the root ends with the last of what is below it"
+    );
+    assert!(closed.kept, "{closed:?}");
 }
 
 #[test]

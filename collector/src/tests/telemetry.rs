@@ -88,6 +88,20 @@ impl Sink {
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 
+    /// An attribute of the processes that the spans of this name are of.
+    pub(super) fn processes_of(&self, name: &str, key: &str) -> Vec<String> {
+        let resources = self.0.lock().unwrap();
+        let mut values = Vec::new();
+        for process in resources.iter() {
+            let spans = process.scope_spans.iter().flat_map(|scope| &scope.spans);
+            let attributes = &process.resource.as_ref().unwrap().attributes;
+            for _ in spans.filter(|span| span.name == name) {
+                values.push(value(attributes, key));
+            }
+        }
+        values
+    }
+
     fn span(&self, name: &str) -> Span {
         let spans = self.spans();
         let found = spans.iter().find(|span| span.name == name);
@@ -107,7 +121,11 @@ pub(super) async fn traced() -> (Sink, Collector, Connector) {
 }
 
 fn text(span: &Span, key: &str) -> String {
-    let attribute = span.attributes.iter().find(|attribute| attribute.key == key);
+    value(&span.attributes, key)
+}
+
+fn value(attributes: &[KeyValue], key: &str) -> String {
+    let attribute = attributes.iter().find(|attribute| attribute.key == key);
     match attribute
         .and_then(|attribute| attribute.value.as_ref())
         .and_then(|any| any.value.as_ref())

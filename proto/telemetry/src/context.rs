@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tonic::metadata::{KeyRef, MetadataKey, MetadataMap};
+
+use crate::ids;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -35,6 +37,19 @@ pub fn to_fields(context: &Context) -> (String, String) {
     TraceContextPropagator::new().inject_context(context, &mut fields);
     let mut take = |key: &str| fields.remove(key).unwrap_or_default();
     (take(TRACEPARENT), take(TRACESTATE))
+}
+
+/// The context of a root that is made later, by [`crate::SpanSpec::root`] with the same id: what goes on meanwhile can
+/// be below it already.
+pub fn of_root(trace_id: [u8; 16]) -> Context {
+    let root = SpanContext::new(
+        TraceId::from_bytes(trace_id),
+        ids::root_of(trace_id),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    Context::new().with_remote_span_context(root)
 }
 
 /// The trace as 32 hexadecimal digits.

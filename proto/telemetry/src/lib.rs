@@ -4,6 +4,7 @@
 //! destination there is no provider: [`Tracing::tracer`] is `None` and nothing is made.
 
 pub mod attribute;
+mod behalf;
 pub mod context;
 mod exporter;
 mod ids;

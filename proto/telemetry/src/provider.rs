@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -15,7 +14,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::attribute::SCHEMA_URL;
+use crate::behalf::{self, ByProcess};
 use crate::exporter::{EXPORT_TIMEOUT, OnRuntime};
 use crate::ids::Ids;
 use crate::process::{self, BoxedLayer};
@@ -112,11 +111,15 @@ impl Tracing {
         let Some(channel) = destination.channel()? else {
             return Ok(Self::off());
         };
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_tonic()
-            .with_channel(channel)
-            .with_timeout(EXPORT_TIMEOUT)
-            .build()?;
+        let make = move || {
+            opentelemetry_otlp::SpanExporter::builder()
+                .with_tonic()
+                .with_channel(channel.clone())
+                .with_timeout(EXPORT_TIMEOUT)
+                .build()
+        };
+        let own = make()?;
+        let exporter = ByProcess::new(own, move || make().map_err(|error| error.to_string()));
         Self::with_exporter(service, exporter)
     }
 
@@ -137,11 +140,7 @@ impl Tracing {
             .with_id_generator(Ids::default())
             .with_span_processor(processor)
             .build();
-        let scope = InstrumentationScope::builder("parallax")
-            .with_version(env!("CARGO_PKG_VERSION"))
-            .with_schema_url(SCHEMA_URL)
-            .build();
-        let tracer = provider.tracer_with_scope(scope);
+        let tracer = provider.tracer_with_scope(behalf::scope(Vec::new()));
         Ok(Self(Some(Arc::new(On { provider, tracer }))))
     }
 
@@ -153,6 +152,12 @@ impl Tracing {
     /// What makes spans, where they go anywhere.
     pub fn tracer(&self) -> Option<&SdkTracer> {
         self.0.as_deref().map(|on| &on.tracer)
+    }
+
+    /// What makes spans of another process, of which this one was told. They go to the same place, under its resource.
+    pub fn tracer_for(&self, process: &Service) -> Option<SdkTracer> {
+        let on = self.0.as_deref()?;
+        Some(on.provider.tracer_with_scope(behalf::scope(process.told())))
     }
 
     /// Exports the `tracing` spans of our own crates too, under a subscriber that [`crate::logs::init`] made.

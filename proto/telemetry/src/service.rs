@@ -3,9 +3,13 @@ use std::fs;
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector as _, TelemetryResourceDetector};
+use parallax_model::vantage::{AgentName, Labels};
 use uuid::{Uuid, uuid};
 
-use crate::attribute::{AGENT_ID, SCHEMA_URL};
+use crate::attribute::{AGENT_ID, AGENT_LOCATION, SCHEMA_URL};
+
+/// The label that says where a vantage point is.
+const LOCATION_LABEL: &str = "site";
 
 /// The namespace that the OpenTelemetry conventions set for `service.instance.id`.
 const INSTANCES: Uuid = uuid!("4d63009a-8d0f-11ee-aad7-4c796ed8e320");
@@ -27,6 +31,34 @@ pub fn instance_id(stable: &str) -> Uuid {
 }
 
 impl Service {
+    /// An agent, as itself and the collector name it.
+    pub fn agent(name: &AgentName, labels: &Labels) -> Self {
+        let mut attributes = vec![KeyValue::new(AGENT_ID, name.to_string())];
+        if let Some(location) = labels.get(LOCATION_LABEL) {
+            attributes.push(KeyValue::new(AGENT_LOCATION, location.clone()));
+        }
+        Self {
+            name: "parallax-agent",
+            instance_id: instance_id(name.as_str()),
+            attributes,
+        }
+    }
+
+    /// What another process knows of it: nothing of its host or its environment.
+    pub(crate) fn told(&self) -> Vec<KeyValue> {
+        let mut known = self.names();
+        known.extend(self.attributes.iter().cloned());
+        known
+    }
+
+    fn names(&self) -> Vec<KeyValue> {
+        vec![
+            KeyValue::new("service.namespace", "parallax"),
+            KeyValue::new("service.name", self.name),
+            KeyValue::new("service.instance.id", self.instance_id.to_string()),
+        ]
+    }
+
     /// What `OTEL_RESOURCE_ATTRIBUTES` says goes above the rest, but an agent's id stays that of its certificate:
     /// the collector passes on no spans that claim another.
     pub(crate) fn resource(self) -> Resource {
@@ -34,14 +66,12 @@ impl Service {
     }
 
     fn resource_with(self, environment: &Resource) -> Resource {
-        let mut known = vec![
-            KeyValue::new("service.namespace", "parallax"),
-            KeyValue::new("service.name", self.name),
-            KeyValue::new("service.instance.id", self.instance_id.to_string()),
+        let mut known = self.names();
+        known.extend([
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("host.arch", architecture()),
             KeyValue::new("os.type", operating_system()),
-        ];
+        ]);
         let files = [
             ("host.name", "/proc/sys/kernel/hostname"),
             ("host.id", "/etc/machine-id"),

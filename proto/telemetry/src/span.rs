@@ -48,7 +48,7 @@ impl SpanSpec {
         self
     }
 
-    /// Begins it as the root of a trace with this id.
+    /// Begins it as the root of a trace with this id; [`crate::context::of_root`] is its context beforehand.
     pub fn root(self, tracer: &SdkTracer, trace_id: [u8; 16]) -> OpenSpan {
         ids::with_trace_id(trace_id, || self.child_of(tracer, &Context::new()))
     }

@@ -70,6 +70,7 @@ fn round(check: &Arc<CheckRecord>, at: Timestamp) -> RoundOutcome {
         findings: Vec::new(),
         vantages,
         kept: true,
+        traced: true,
     }
 }
 

@@ -10,6 +10,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -116,6 +118,49 @@ async fn our_spans_go_through_the_layer_and_others_do_not() {
     tracing.shutdown(DEADLINE).await.unwrap();
 }
 
+#[tokio::test]
+async fn spans_of_another_process_go_under_its_resource_and_below_a_root_that_comes_later() {
+    let sink = Sink::default();
+    let address = sink.clone().serve();
+    let tracing = Tracing::start(service(), Destination::Endpoint(format!("http://{address}"))).unwrap();
+    let labels = [("site".to_owned(), "fra".to_owned())].into();
+    let agent = Service::agent(&"fra-1".parse().unwrap(), &labels);
+    let id = *b"0123456789abcdef";
+    let above = crate::context::of_root(id);
+    let now = SystemTime::now();
+    let told = tracing.tracer_for(&agent).unwrap();
+    SpanSpec::new("of the agent", now)
+        .child_of(&told, &above)
+        .finish(now);
+    let own = tracing.tracer().unwrap();
+    SpanSpec::new("root", now).root(own, id).finish(now);
+    SpanSpec::new("another", now)
+        .child_of(own, &Context::new())
+        .finish(now);
+    tracing.shutdown(DEADLINE).await.unwrap();
+    let root = sink.one("root");
+    let (of, child) = sink.one("of the agent");
+    assert_eq!(child.trace_id, id);
+    assert_eq!(
+        (&child.parent_span_id, &child.trace_id),
+        (&root.1.span_id, &root.1.trace_id)
+    );
+    assert_ne!(sink.one("another").1.trace_id, id, "it is told once");
+    let value = |resource: &[KeyValue], key: &str| {
+        let pair = resource.iter().find(|pair| pair.key == key);
+        pair.map(|pair| format!("{:?}", pair.value).split('"').nth(1).unwrap().to_owned())
+    };
+    assert_eq!(value(&root.0, "service.name").unwrap(), "parallax-ctl");
+    assert_eq!(value(&of, "service.name").unwrap(), "parallax-agent");
+    assert_eq!(value(&of, "parallax.agent.id").unwrap(), "fra-1");
+    assert_eq!(value(&of, "parallax.agent.location").unwrap(), "fra");
+    assert_eq!(
+        value(&of, "service.instance.id").unwrap(),
+        instance_id("fra-1").to_string()
+    );
+    assert_eq!(value(&of, "host.name"), None, "nobody told of its host");
+}
+
 #[test]
 fn off_makes_nothing_and_needs_no_runtime() {
     let tracing = Tracing::start(service(), Destination::Off).unwrap();
@@ -177,6 +222,23 @@ impl Sink {
             .flat_map(|scope| &scope.spans)
             .map(|span| span.name.clone())
             .collect()
+    }
+
+    /// The span of this name, and the resource it came under; its scope is the same as everybody's.
+    fn one(&self, name: &str) -> (Vec<KeyValue>, Span) {
+        let requests = self.0.lock().unwrap();
+        let resources = requests.iter().flat_map(|request| &request.resource_spans);
+        let mut found = Vec::new();
+        for resource in resources {
+            for scope in &resource.scope_spans {
+                assert!(scope.scope.as_ref().unwrap().attributes.is_empty());
+                let spans = scope.spans.iter().filter(|span| span.name == name);
+                let attributes = &resource.resource.as_ref().unwrap().attributes;
+                found.extend(spans.map(|span| (attributes.clone(), span.clone())));
+            }
+        }
+        assert_eq!(found.len(), 1, "{name}");
+        found.remove(0)
     }
 
     fn service_names(&self) -> Vec<String> {

@@ -108,6 +108,7 @@ impl Bench {
             findings: Vec::new(),
             vantages: vec![VantagePart::of(&seen(Outcome::Ok), round.starts_at)],
             kept: run.is_some(),
+            traced: false,
         };
         RoundCommit {
             run: run.map(|is_first| KeptRun {
