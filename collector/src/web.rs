@@ -2,6 +2,7 @@
 
 mod door;
 mod page;
+mod run;
 mod serve;
 mod tls;
 mod token;
@@ -9,7 +10,7 @@ mod token;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
@@ -20,12 +21,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::numbers::OwnNumbers;
 use crate::peer::Peer;
 use crate::service::Shared;
-use crate::store::{RunFilter, Standing};
+use crate::store::{Found, RunFilter, Standing};
 use door::Door;
 use serve::Visitor;
 use token::Token;
@@ -107,6 +109,7 @@ fn router(shared: Shared, door: Door) -> Router {
     };
     Router::new()
         .route("/", get(front))
+        .route("/runs/{id}", get(one_run))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -185,6 +188,26 @@ fn wants_open_metrics(headers: &HeaderMap) -> bool {
             .to_str()
             .is_ok_and(|accepted| accepted.contains("application/openmetrics-text"))
     })
+}
+
+/// The page of a run, by the whole of its id.
+async fn one_run(State(shared): State<Shared>, Path(id): Path<Uuid>) -> Response {
+    match shared.store.run(id.to_string()).await {
+        Ok(Found::One(run)) => {
+            let trace = run.trace_id.as_deref();
+            let trace = trace.and_then(|trace| shared.alerting.trace_url(trace));
+            Html(run::render(&run, trace.as_deref())).into_response()
+        }
+        Ok(Found::None | Found::Several) => (
+            StatusCode::NOT_FOUND,
+            "there is no such run, or it is not kept any more\n",
+        )
+            .into_response(),
+        Err(problem) => {
+            error!("run {id}: {problem}");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+        }
+    }
 }
 
 async fn front(State(shared): State<Shared>) -> Response {

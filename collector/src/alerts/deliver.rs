@@ -271,16 +271,22 @@ impl Link {
     }
 }
 
-/// An alert with the address of its trace.
+/// An alert with the addresses of its run and its trace.
 pub(crate) fn linked(mut alert: Alert, alerting: &Alerting) -> Alert {
-    let url = alert
-        .trace_id
-        .as_deref()
-        .and_then(|trace| alerting.trace_url(trace));
-    if let Some(url) = url {
-        alert.annotations.insert("trace_url".to_owned(), url);
+    let run = alert.run_id.and_then(|run| alerting.run_url(run));
+    let trace = alert.trace_id.as_deref();
+    let trace = trace.and_then(|trace| alerting.trace_url(trace));
+    for (name, url) in [("run_url", run), ("trace_url", trace)] {
+        if let Some(url) = url {
+            alert.annotations.insert(name.to_owned(), url);
+        }
     }
     alert
+}
+
+/// Where people see more: the page of its run, or else the collector's.
+fn source<'a>(alert: &'a Alert, page: Option<&'a str>) -> Option<&'a str> {
+    alert.annotations.get("run_url").map(String::as_str).or(page)
 }
 
 fn test(now: Timestamp) -> Alert {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hyper::Uri;
 use parallax_model::vantage::AgentName;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{ConfigError, quoted};
 
@@ -19,7 +20,7 @@ const TRACE: &str = "{trace_id}";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerting {
-    /// Where people find this collector's page, for links in notices.
+    /// Where people find this collector's page, for links in notices: that of a run is `/runs/ID` below it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
     /// Where a trace is shown; `{trace_id}` in it stands for the trace.
@@ -65,13 +66,24 @@ impl Alerting {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if let Some(url) = &self.external_url {
             web_address("external_url", url)?;
+            // Addresses of its pages are made by what is put behind it.
+            if !is_plain(url) || url.contains(['?', '#']) {
+                let wanted = "http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH], no query, odd characters as %XX";
+                return Err(wrong("external_url", url, wanted));
+            }
         }
         if let Some(template) = &self.trace_url_template {
-            let wanted = "a URL with {trace_id} where the trace's id belongs";
-            if !template.contains(TRACE) {
+            let of = |trace: &str| template.replace(TRACE, trace);
+            let host = |url: &str| url.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority);
+            let wanted = "a URL with {trace_id} behind its host where the trace's id belongs";
+            if !template.contains(TRACE) || host(&of("0")) != host(&of("1")) {
                 return Err(wrong("trace_url_template", template, wanted));
             }
-            web_address("trace_url_template", &template.replace(TRACE, "0"))?;
+            web_address("trace_url_template", &of("0"))?;
+            if !is_plain(&of("0")) {
+                let wanted = "a URL with {trace_id}, and every other odd character of it as %XX";
+                return Err(wrong("trace_url_template", template, wanted));
+            }
         }
         let mut names = BTreeSet::new();
         for receiver in &self.receivers {
@@ -92,6 +104,12 @@ impl Alerting {
             return Err(wrong("receivers", "their number", "at most 64 with all URLs"));
         }
         Ok(())
+    }
+
+    /// The address of a run's page.
+    pub(crate) fn run_url(&self, run: Uuid) -> Option<String> {
+        let page = self.external_url.as_ref()?;
+        Some(format!("{}/runs/{run}", page.trim_end_matches('/')))
     }
 
     /// The address of a trace's page.
@@ -220,6 +238,19 @@ fn web_address(key: &'static str, url: &str) -> Result<(), ConfigError> {
     ))
 }
 
+/// Whether a URL has no character that must be escaped in one (RFC 3986, section 2): what is put into a notice, a page
+/// or a mail is a link as it stands.
+fn is_plain(url: &str) -> bool {
+    url.bytes().enumerate().all(|(at, byte)| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => true,
+        b'%' => url
+            .as_bytes()
+            .get(at + 1..at + 3)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        other => b"-._~:/?#[]@!$&'()*+,;=".contains(&other),
+    })
+}
+
 fn has_user(uri: &Uri) -> bool {
     uri.authority()
         .is_some_and(|authority| authority.as_str().contains('@'))
@@ -330,6 +361,73 @@ mod tests {
         let twice =
             "name = 'a'\nwebhook = 'http://h/'\n[[alerting.receivers]]\nname = 'a'\nwebhook = 'http://h/'";
         assert!(receiver(twice).unwrap_err().contains("only one receiver"));
-        assert!(read("[alerting]\ntrace_url_template = 'https://t/'").is_err());
+    }
+
+    #[test]
+    fn links_are_addresses_as_they_stand_or_refused() {
+        let links = |key: &str, url: &str| {
+            let mut alerting = Alerting::default();
+            match key {
+                "external_url" => alerting.external_url = Some(url.to_owned()),
+                _ => alerting.trace_url_template = Some(url.to_owned()),
+            }
+            alerting.check().map(|()| alerting)
+        };
+        let trace = |template: &str| {
+            let alerting = links("trace_url_template", template).unwrap();
+            alerting.trace_url("0af7").unwrap()
+        };
+        for (template, url) in [
+            (
+                "https://t.example/trace/{trace_id}",
+                "https://t.example/trace/0af7",
+            ),
+            (
+                "http://[2001:db8::1]:3000/#/{trace_id}",
+                "http://[2001:db8::1]:3000/#/0af7",
+            ),
+            (
+                "https://g.example/explore?left=%7B%22query%22:%22{trace_id}%22%7D&or={trace_id}",
+                "https://g.example/explore?left=%7B%22query%22:%220af7%22%7D&or=0af7",
+            ),
+        ] {
+            assert_eq!(trace(template), url);
+        }
+        for template in [
+            "https://t.example/",
+            "https://{trace_id}.t.example/",
+            "https://t.example:{trace_id}/",
+            "{trace_id}://t.example/",
+            "javascript:alert('{trace_id}')",
+            "https://me@t.example/{trace_id}",
+            "https://t.example/{\"q\":\"{trace_id}\"}",
+            "https://t.example/{trace_id}\"><script>",
+            "https://t.example/#{trace_id}\nX: y",
+            "https://t.example/{trace_id} and more",
+            "https://t.example/tr\u{e4}ce/{trace_id}",
+            "https://t.example/{trace_id}%2",
+        ] {
+            let refused = links("trace_url_template", template);
+            assert!(refused.is_err(), "{template}: {refused:?}");
+        }
+        let run = Uuid::from_u128(7);
+        for page in [
+            "https://p.example",
+            "https://p.example/",
+            "https://p.example/pre/fix",
+        ] {
+            let url = links("external_url", page).unwrap().run_url(run).unwrap();
+            assert_eq!(url, format!("{}/runs/{run}", page.trim_end_matches('/')));
+        }
+        for page in [
+            "https://p.example/?a=b",
+            "https://p.example/#a",
+            "https://p.example/a b",
+            "ftp://p.example/",
+            "p.example",
+        ] {
+            assert!(links("external_url", page).is_err(), "{page}");
+        }
+        assert_eq!(Alerting::default().run_url(run), None);
     }
 }

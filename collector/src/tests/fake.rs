@@ -176,7 +176,7 @@ pub(super) fn stage(name: StageName, outcome: Outcome) -> Stage {
     Stage::new(name, outcome, Duration::ZERO, Duration::from_millis(1))
 }
 
-pub(super) fn observation(agent: &str, outcome: Outcome) -> Observation {
+pub(crate) fn observation(agent: &str, outcome: Outcome) -> Observation {
     let attempts = vec![Attempt {
         by: None,
         address: "203.0.113.5".parse().unwrap(),

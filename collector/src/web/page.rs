@@ -1,4 +1,4 @@
-//! The status page: agents and the latest runs, nothing to click.
+//! The status page: agents and the latest runs, each of which leads to its own page.
 
 use std::fmt::Write as _;
 
@@ -19,10 +19,11 @@ const CELL: usize = 300;
 /// The page as HTML. Every text is escaped: first for a terminal's and a reader's sake, then for HTML.
 pub(super) fn render(agents: &[AgentView], runs: &[RunSummary]) -> String {
     let connected = agents.iter().filter(|agent| agent.summary.connected).count();
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Parallax collector</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\
-         <h1>Parallax collector</h1><p>Version {}. {connected} of {} agents connected.</p>",
+    let mut page = begin("Parallax collector");
+    // Writing to a String never fails.
+    let _ = write!(
+        page,
+        "<p>Version {}. {connected} of {} agents connected.</p>",
         env!("CARGO_PKG_VERSION"),
         agents.len(),
     );
@@ -40,11 +41,48 @@ pub(super) fn render(agents: &[AgentView], runs: &[RunSummary]) -> String {
         &["started", "target", "verdict", "summary", "id"],
         run_rows,
     );
+    end(page)
+}
+
+/// What stands in a table.
+pub(super) enum Cell {
+    Text(String),
+    Link { to: String, text: String },
+}
+
+impl Cell {
+    pub(super) fn link(to: &str, text: &str) -> Self {
+        Self::Link {
+            to: to.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn html(&self) -> String {
+        match self {
+            Self::Text(text) => html(text),
+            Self::Link { to, text } => format!("<a href=\"{}\">{}</a>", inert(to), html(text)),
+        }
+    }
+}
+
+/// The beginning of every page.
+pub(super) fn begin(title: &str) -> String {
+    let title = html(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\
+         <h1>{title}</h1>"
+    )
+}
+
+/// And its end.
+pub(super) fn end(mut page: String) -> String {
     page.push_str("</body></html>\n");
     page
 }
 
-fn agent_row(agent: &AgentView) -> Vec<String> {
+fn agent_row(agent: &AgentView) -> Vec<Cell> {
     let summary = &agent.summary;
     let state = match (summary.connected, summary.last_seen) {
         (true, _) => "connected".to_owned(),
@@ -56,7 +94,7 @@ fn agent_row(agent: &AgentView) -> Vec<String> {
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    vec![
+    let cells = [
         summary.name.to_string(),
         state,
         labels.join(" "),
@@ -65,24 +103,28 @@ fn agent_row(agent: &AgentView) -> Vec<String> {
             .rtt_ms
             .map(|rtt| format!("{rtt:.1} ms"))
             .unwrap_or_default(),
-    ]
+    ];
+    cells.map(Cell::Text).into()
 }
 
-fn run_row(run: &RunSummary) -> Vec<String> {
-    vec![
+fn run_row(run: &RunSummary) -> Vec<Cell> {
+    let id = run.run_id.to_string();
+    let cells = [
         time(run.started_at),
         run.target.clone(),
         run.verdict.to_string(),
         run.summary.clone(),
-        run.run_id.to_string(),
-    ]
+    ];
+    let mut row: Vec<Cell> = cells.map(Cell::Text).into();
+    row.push(Cell::link(&format!("runs/{id}"), &id));
+    row
 }
 
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn table(page: &mut String, title: &str, heads: &[&str], rows: Vec<Vec<String>>) {
+pub(super) fn table(page: &mut String, title: &str, heads: &[&str], rows: Vec<Vec<Cell>>) {
     // Writing to a String never fails.
     let _ = write!(page, "<h2>{title}</h2>");
     if rows.is_empty() {
@@ -97,16 +139,21 @@ fn table(page: &mut String, title: &str, heads: &[&str], rows: Vec<Vec<String>>)
     for row in rows {
         page.push_str("<tr>");
         for cell in row {
-            let _ = write!(page, "<td>{}</td>", html(&cell));
+            let _ = write!(page, "<td>{}</td>", cell.html());
         }
         page.push_str("</tr>");
     }
     page.push_str("</table>");
 }
 
-fn html(text: &str) -> String {
+/// A text of anybody's, at most as long as a cell.
+pub(super) fn html(text: &str) -> String {
+    inert(&escape_str(text, CELL))
+}
+
+fn inert(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for character in escape_str(text, CELL).chars() {
+    for character in text.chars() {
         match character {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
@@ -141,5 +188,6 @@ mod tests {
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         assert!(page.contains("a &amp; b\\u{202e}\\x1b[2J"));
         assert!(page.contains("1970-01-01 00:00:00 UTC"));
+        assert!(page.contains("<a href=\"runs/00000000-0000-0000-0000-000000000000\">"));
     }
 }

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use parallax_model::alert::{Alert, AlertState};
 use serde_json::{Value, json};
 
-use super::Refusal;
 use super::http::Http;
+use super::{Refusal, source};
 
 /// How long what is said holds without being said again: a collector that restarts resolves nothing, one that is gone
 /// leaves nothing behind.
@@ -50,7 +50,7 @@ fn to_json(alert: &Alert, page: Option<&str>, now: Timestamp) -> Value {
         "startsAt": starts,
         "endsAt": ends,
     });
-    if let Some(page) = page {
+    if let Some(page) = source(alert, page) {
         value["generatorURL"] = page.into();
     }
     value

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::*;
 use crate::alerts::{AlertChanges, KeptAlert, Notice};
@@ -117,7 +118,7 @@ fn firing() -> Alert {
         since: Timestamp::now(),
         fired_at: Some(Timestamp::now()),
         resolved_at: None,
-        run_id: None,
+        run_id: Some(Uuid::from_u128(7)),
         trace_id: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
         flapping: false,
         silenced_by: None,
@@ -175,6 +176,10 @@ async fn a_webhook_gets_the_known_shape_signed() {
     assert_eq!(told["endsAt"], "0001-01-01T00:00:00Z");
     let trace = "https://traces.example.org/0af7651916cd43dd8448eb211c80319c";
     assert_eq!(told["annotations"]["trace_url"], trace);
+    let run = "https://parallax.example.org/runs/00000000-0000-0000-0000-000000000007";
+    assert_eq!(told["annotations"]["run_url"], run);
+    assert_eq!(told["generatorURL"], run);
+    assert_eq!(body["externalURL"], "https://parallax.example.org");
     let at = post.header("x-parallax-timestamp");
     let signature = post.header("x-parallax-signature");
     assert_eq!(

@@ -7,8 +7,8 @@ use parallax_model::alert::{Alert, AlertState};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::Refusal;
 use super::http::Http;
+use super::{Refusal, source};
 
 /// How many bytes a signing key has at least.
 const KEY_AT_LEAST: usize = 16;
@@ -104,7 +104,7 @@ fn body(alert: &Alert, receiver: &str, page: Option<&str>) -> Value {
             "annotations": alert.annotations,
             "startsAt": alert.fired_at.unwrap_or(alert.since),
             "endsAt": ends,
-            "generatorURL": page.unwrap_or_default(),
+            "generatorURL": source(alert, page).unwrap_or_default(),
             "fingerprint": alert.fingerprint,
         }],
     })
