@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use parallax_model::finding::Verdict;
 use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::run::RunTarget;
 use parallax_model::vantage::AgentName;
@@ -409,9 +410,15 @@ async fn routine(
     let mut restored = BTreeMap::new();
     for record in &records {
         let target = RunTarget::from(&record.definition.spec.target);
+        let last = last_rounds.remove(&record.id);
+        let newest = match &last {
+            Some(last) if last.verdict != Verdict::Healthy => sqlite.newest_run_of(record.no).await?,
+            Some(_) | None => None,
+        };
         let known = Restored {
-            last: last_rounds.remove(&record.id),
+            last,
             good: sqlite.last_good(target).await?,
+            newest,
         };
         restored.insert(record.id, known);
     }

@@ -264,3 +264,6 @@ async fn clear(parts: &ClosingParts, cleared: Vec<(Uuid, String)>) {
         warn!("that a secret was taken is not kept: {problem}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use parallax_model::fault::FaultKind;
 use parallax_model::finding::Verdict;
 use parallax_model::observation::{Observation, VantageOutcome};
 use parallax_model::round::RoundSummary;
-use parallax_model::run::RunRef;
+use parallax_model::run::{RunDocument, RunRef};
 use parallax_model::stage::StageName;
 use parallax_model::vantage::AgentName;
 
@@ -25,6 +25,8 @@ const AGAIN: u32 = 10;
 pub(crate) struct Restored {
     pub(crate) last: Option<RoundSummary>,
     pub(crate) good: Option<LastGood>,
+    /// The newest run that is kept of it.
+    pub(crate) newest: Option<RunDocument>,
 }
 
 /// Who had which trouble.
@@ -55,8 +57,16 @@ pub(super) struct Standing {
 
 impl Memory {
     pub(super) fn restored(restored: Restored) -> Self {
-        let was_bad = restored.last.is_some_and(|last| last.verdict != Verdict::Healthy);
+        let is_bad = |verdict| verdict != Verdict::Healthy;
+        let was_bad = restored.last.is_some_and(|last| is_bad(last.verdict));
+        // A round with new trouble is kept, and so is the first that is well again: what is kept last is what it was.
+        let newest = restored.newest.filter(|run| was_bad && is_bad(run.verdict));
+        let seen = newest.iter().flat_map(|run| &run.vantages);
+        let parts: Vec<VantagePart> = seen
+            .map(|seen| VantagePart::of(seen, Timestamp::UNIX_EPOCH))
+            .collect();
         Self {
+            trouble: trouble(&parts),
             bad: u32::from(was_bad),
             good: restored.good,
             ..Self::default()

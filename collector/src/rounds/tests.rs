@@ -2,6 +2,7 @@ use parallax_model::check::CheckResult;
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::finding::Verdict;
 use parallax_model::observation::{Attempt, Purpose, VantageOutcome};
+use parallax_model::round::{Counts, RoundSummary};
 use parallax_model::run::RunTarget;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Security};
@@ -417,6 +418,7 @@ fn a_clock_that_was_set_back_before_the_start_is_no_other() {
     let restored = Restored {
         last: Some(last),
         good: None,
+        newest: None,
     };
     world.rounds = Rounds::restored(
         [Arc::clone(&world.record)],
@@ -456,4 +458,49 @@ fn what_is_open_weighs_no_more_than_it_may() {
         .map(|round| round.weight)
         .sum();
     assert_eq!(world.rounds.weight, weight);
+}
+
+#[test]
+fn what_was_wrong_before_a_restart_is_no_news_after_it() {
+    let mut world = World::new(true, &["fra-1", "nyc-1"]);
+    world.pass(2);
+    world.result("fra-1", 0, Failed);
+    let asked = question(world.result("nyc-1", 0, Well));
+    let run = closed(world.answer(&asked)).remove(0).run.unwrap();
+    let last = RoundSummary {
+        run_id: run.run_id,
+        started_at: run.started_at,
+        verdict: run.verdict,
+        summary: run.summary.clone(),
+        counts: Counts::default(),
+        late: false,
+        kept: true,
+    };
+    let after = |newest: Option<&RunDocument>, fra, nyc| {
+        let restored = Restored {
+            last: Some(last.clone()),
+            good: None,
+            newest: newest.cloned(),
+        };
+        let mut world = World::new(true, &["fra-1", "nyc-1"]);
+        let (record, now) = (Arc::clone(&world.record), world.now());
+        world.rounds = Rounds::restored([record], [(CHECK, restored)].into(), now);
+        let expected = Expected::from([(CHECK, [name("fra-1"), name("nyc-1")].into())]);
+        world.rounds.checks([&world.record], expected, now);
+        world.pass(62);
+        world.result("fra-1", 0, fra);
+        let asked = question(world.result("nyc-1", 0, nyc));
+        let news = closed(world.answer(&asked)).remove(0).outcome.new_trouble;
+        assert_eq!(asked.follow_up, news, "what is no news is not looked into again");
+        news
+    };
+    assert!(!after(Some(&run), Failed, Well), "the same as before");
+    assert!(after(Some(&run), Failed, Failed), "at one more");
+    assert!(after(Some(&run), Well, Failed), "at another");
+    assert!(after(None, Failed, Well), "nothing of it is kept");
+    let healthy = RunDocument {
+        verdict: Verdict::Healthy,
+        ..*run.clone()
+    };
+    assert!(after(Some(&healthy), Failed, Well), "it was well in between");
 }

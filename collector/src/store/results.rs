@@ -129,6 +129,8 @@ pub(crate) trait ResultStore: Send + Sync + 'static {
     fn open_results(&self) -> Answer<'_, Vec<Fresh>>;
     /// The last round of each check that is there.
     fn last_rounds(&self) -> Answer<'_, BTreeMap<Uuid, RoundSummary>>;
+    /// The newest run that is kept of the check with this number.
+    fn newest_run_of(&self, check_no: i64) -> Answer<'_, Option<RunDocument>>;
     /// Keeps rounds and everything that follows from them, all or none. One that is closed already changes nothing.
     fn close_rounds(&self, commits: Vec<RoundCommit>) -> Answer<'_, ()>;
     /// The wall clock was set back to this time: rounds that began after it come again, and count then.

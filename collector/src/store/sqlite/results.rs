@@ -13,13 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use parallax_model::check::CheckResult;
 use parallax_model::history::StoredResult;
 use parallax_model::round::RoundSummary;
+use parallax_model::run::RunDocument;
 use parallax_model::vantage::AgentName;
 use parallax_proto::v1;
 use prost::Message as _;
 use sqlx::{QueryBuilder, Row as _, Sqlite as Database};
 use uuid::Uuid;
 
-use super::{Sqlite, Writing, retention, rounds};
+use super::{Sqlite, Writing, retention, rounds, runs};
 use crate::config::Retention;
 use crate::rounds::VantagePart;
 use crate::store::latency::encode_stages;
@@ -69,6 +70,10 @@ impl ResultStore for Sqlite {
 
     fn last_rounds(&self) -> Answer<'_, BTreeMap<Uuid, RoundSummary>> {
         Box::pin(rounds::last(self))
+    }
+
+    fn newest_run_of(&self, check_no: i64) -> Answer<'_, Option<RunDocument>> {
+        Box::pin(runs::newest_of(self, check_no))
     }
 
     fn close_rounds(&self, commits: Vec<RoundCommit>) -> Answer<'_, ()> {

@@ -117,6 +117,17 @@ async fn whole(store: &Sqlite, id: &str) -> Result<Option<RunDocument>, StoreErr
     row.as_ref().map(read_run).transpose()
 }
 
+/// The newest run of a check.
+pub(super) async fn newest_of(store: &Sqlite, check_no: i64) -> Result<Option<RunDocument>, StoreError> {
+    let row = sqlx::query(
+        "SELECT document FROM runs WHERE check_no = $1 ORDER BY started_at DESC, id DESC LIMIT 1",
+    )
+    .bind(check_no)
+    .fetch_optional(&store.pool)
+    .await?;
+    row.as_ref().map(read_run).transpose()
+}
+
 /// What each vantage point saw of a target when all was well there.
 pub(super) async fn last_good(store: &Sqlite, target: RunTarget) -> Result<Option<LastGood>, StoreError> {
     let rows = sqlx::query(

@@ -254,3 +254,45 @@ pub(in crate::store::sqlite) fn read_round(row: &SqliteRow) -> Result<RoundSumma
         kept: row.try_get("kept")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parallax_model::round::Cadence;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// What is to come of the hour from twelve on, of a check that comes so often.
+    fn at(now: &str, every: Duration) -> u64 {
+        let cadence = Cadence {
+            check: Uuid::from_u128(1),
+            every,
+            together: false,
+        };
+        let noon: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
+        let now = format!("2026-12-01T{now}Z").parse().unwrap();
+        to_come(noon.as_microsecond(), HOUR, &Watched { no: 1, cadence }, now)
+    }
+
+    #[test]
+    fn rounds_of_an_hour_that_is_not_over_are_still_to_come() {
+        let minute = Duration::from_secs(60);
+        for (now, rounds) in [
+            ("11:00:00", 60),
+            ("12:00:00", 60),
+            ("12:00:01", 59),
+            ("12:30:00", 30),
+            ("12:59:00", 1),
+            ("12:59:01", 0),
+            ("13:00:00", 0),
+            ("23:00:00", 0),
+        ] {
+            assert_eq!(at(now, minute), rounds, "{now}");
+        }
+        assert_eq!(at("12:00:00", Duration::from_secs(2700)), 1);
+        assert_eq!(at("12:30:00", Duration::from_secs(7200)), 0);
+        assert_eq!(at("12:59:59", Duration::ZERO), 1_000_000, "never by nothing");
+    }
+}

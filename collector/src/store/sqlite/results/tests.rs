@@ -613,6 +613,36 @@ async fn history_tells_the_same_by_round_hour_and_day() {
 }
 
 #[tokio::test]
+async fn an_hour_that_is_not_over_expects_no_more_than_was_due() {
+    let bench = Bench::new().await;
+    // One of the hour before: the agent has the check for all of this one.
+    let minutes = std::iter::once(-30).chain(0..10);
+    let results = (1..).zip(minutes.map(|minute| bench.result("fra-1", minute, seen(Outcome::Ok))));
+    let batch = bench.batch("fra-1", results);
+    bench.store.commit_results(vec![batch], bench.now).await.unwrap();
+    let expected = async |minutes: i64| {
+        let now = bench.now + SignedDuration::from_mins(minutes);
+        let asked = HistoryAsked {
+            now,
+            ..bench.asked(HistoryStep::Hour)
+        };
+        let history = bench.store.history(asked).await.unwrap();
+        assert_eq!(history.rows.len(), 2);
+        assert_eq!(history.rows[1].ok, 10);
+        history.rows[1].expected
+    };
+    // The first of the ten began within the minute before 12:05.
+    assert_eq!(expected(10).await, 15);
+    assert_eq!(expected(30).await, 35);
+    assert_eq!(expected(120).await, 60);
+    assert_eq!(
+        expected(-60).await,
+        10,
+        "what is there was due, whatever a clock says"
+    );
+}
+
+#[tokio::test]
 async fn pages_hold_every_result_once_in_order() {
     let bench = Bench::new().await;
     for agent in ["fra-1", "ams-1", "nyc-1"] {
@@ -699,6 +729,24 @@ async fn over_its_size_results_in_which_all_was_well_go_first() {
         > 0
     {}
     assert_eq!(bench.stored().await, 0);
+}
+
+#[tokio::test]
+async fn the_newest_run_of_a_check_is_none_of_another_or_by_hand() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.store.newest_run_of(bench.check.no).await.unwrap(), None);
+    let commits = [
+        bench.commit(1, Verdict::Down, Some(true)),
+        bench.commit(3, Verdict::Partial, Some(false)),
+        bench.commit(2, Verdict::Healthy, Some(true)),
+        bench.commit(4, Verdict::Down, None),
+    ];
+    bench.store.close_rounds(commits.into()).await.unwrap();
+    let by_hand = document(Uuid::from_u128(9), Timestamp::now(), Verdict::Healthy);
+    bench.store.put_run(by_hand).await.unwrap();
+    let newest = bench.store.newest_run_of(bench.check.no).await.unwrap().unwrap();
+    assert_eq!(newest.verdict, Verdict::Partial);
+    assert_eq!(bench.store.newest_run_of(bench.check.no + 1).await.unwrap(), None);
 }
 
 #[tokio::test]
