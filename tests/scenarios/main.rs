@@ -4,6 +4,7 @@
 
 mod access;
 mod agents;
+mod alert_traces;
 mod alerts;
 mod canary;
 mod capture;

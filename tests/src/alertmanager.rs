@@ -1,22 +1,17 @@
 //! A real Alertmanager on the control host, which tells a webhook of the lab's own.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream as Stream};
 
-use crate::background::Background;
 use crate::namespace::Namespace;
 use crate::process::Process;
-use crate::wait;
+use crate::webhook::Webhook;
+use crate::{http, wait};
 
 const PROGRAM: &str = "prometheus-alertmanager";
 const PORT: u16 = 9093;
@@ -25,9 +20,8 @@ const TO_GET_READY: Duration = Duration::from_secs(20);
 
 /// A running Alertmanager and what it told; gone when dropped.
 pub struct Alertmanager {
-    told: Arc<Mutex<Vec<Value>>>,
+    hook: Webhook,
     _process: Process,
-    _hook: Background,
 }
 
 /// Whether it is installed; if the lab is required it must be.
@@ -48,8 +42,7 @@ pub fn is_installed() -> bool {
 impl Alertmanager {
     /// Starts it on the control host; it tells of each alert at once, and once.
     pub fn start(control: &Namespace, directory: &Path) -> Result<Self> {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let hook = hook(control, Arc::clone(&told))?;
+        let hook = Webhook::start(control, HOOK)?;
         let configuration = directory.join("alertmanager.yml");
         let text = format!(
             "route: {{receiver: hook, group_by: [...], group_wait: 0s, group_interval: 1s, repeat_interval: 24h}}\n\
@@ -70,13 +63,12 @@ impl Alertmanager {
             if let Some(status) = process.ended()? {
                 bail!("Alertmanager ended ({status})");
             }
-            Ok(control.run(|| get("/-/ready").ok()))
+            Ok(control.run(|| http::get(PORT, "/-/ready").ok()))
         })
         .with_context(|| process.tail())?;
         Ok(Self {
-            told,
+            hook,
             _process: process,
-            _hook: hook,
         })
     }
 
@@ -87,7 +79,7 @@ impl Alertmanager {
 
     /// The alerts that it takes for firing, as its API has them.
     pub fn alerts(&self, control: &Namespace) -> Result<Vec<Value>> {
-        let body = control.run(|| get("/api/v2/alerts"))?;
+        let body = control.run(|| http::get(PORT, "/api/v2/alerts"))?;
         Ok(serde_json::from_str(&body)?)
     }
 
@@ -100,7 +92,6 @@ impl Alertmanager {
 
     /// What it told so far, each as `firing NAME` or `resolved NAME`.
     pub fn told(&self) -> Vec<String> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let word = |told: &Value| {
             let alert = &told["alerts"][0];
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -110,54 +101,6 @@ impl Alertmanager {
                 text(&alert["labels"]["alertname"])
             )
         };
-        told.iter().map(word).collect()
+        self.hook.taken().iter().map(word).collect()
     }
-}
-
-fn get(path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", PORT))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: lab\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
-    ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {head}");
-    Ok(body.to_owned())
-}
-
-fn hook(control: &Namespace, told: Arc<Mutex<Vec<Value>>>) -> Result<Background> {
-    Background::start(control, move || {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", HOOK)).context("bind the webhook")?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        Ok(async move {
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => drop(tokio::spawn(take(stream, Arc::clone(&told)))),
-                    Err(error) => return eprintln!("the webhook ended: {error}"),
-                }
-            }
-        })
-    })
-}
-
-/// One post a connection; what is no JSON of a notice is not counted.
-async fn take(mut stream: Stream, told: Arc<Mutex<Vec<Value>>>) -> std::io::Result<()> {
-    let mut bytes = Vec::new();
-    let body = loop {
-        let mut chunk = [0; 4096];
-        let length = stream.read(&mut chunk).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        bytes.extend_from_slice(&chunk[..length]);
-        let text = String::from_utf8_lossy(&bytes);
-        let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
-        if let Some(body) = body.and_then(|body| serde_json::from_str::<Value>(body).ok()) {
-            break body;
-        }
-    };
-    told.lock().unwrap_or_else(PoisonError::into_inner).push(body);
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    stream.write_all(answer).await
 }

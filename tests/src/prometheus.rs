@@ -147,8 +147,13 @@ impl Prometheus {
     }
 }
 
-/// The collector's page, as it is told to whoever does not ask for another format.
+/// The collector's metrics, as they are told to whoever does not ask for another format.
 pub fn page(control: &Namespace, door: &Door) -> Result<String> {
+    visit(control, door, "/metrics")
+}
+
+/// A page of the collector.
+pub fn visit(control: &Namespace, door: &Door, path: &str) -> Result<String> {
     let token = std::fs::read_to_string(door.data.join("http-token"))?;
     let mut client = Command::new("openssl");
     client
@@ -168,7 +173,7 @@ pub fn page(control: &Namespace, door: &Door) -> Result<String> {
     let mut request = client.stdin.take().context("its standard input")?;
     write!(
         request,
-        "GET /metrics HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        "GET {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
         door.address,
         token.trim()
     )?;

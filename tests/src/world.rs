@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -34,6 +34,8 @@ pub struct World {
     collector: Option<Process>,
     /// What was traced and counted, in a world made by [`World::with_sink`].
     pub sink: Option<TraceSink>,
+    /// Where the collector sends spans from its next start on.
+    pub otlp_endpoint: Option<String>,
     /// The network and its services.
     pub site: Site,
     programs: Programs,
@@ -72,6 +74,7 @@ impl World {
         let mut world = Self {
             agents,
             collector: None,
+            otlp_endpoint: sink.as_ref().map(|_| TraceSink::endpoint()),
             sink,
             site,
             programs,
@@ -249,8 +252,8 @@ impl World {
         if configuration.exists() {
             command.arg("--config").arg(configuration);
         }
-        if self.sink.is_some() {
-            command.args(["--otlp-endpoint", &TraceSink::endpoint()]);
+        if let Some(endpoint) = &self.otlp_endpoint {
+            command.args(["--otlp-endpoint", endpoint]);
             command.envs([NUMBERS_OFTEN]);
         }
         let control = &self.site.lab.control;
@@ -271,6 +274,27 @@ impl World {
         if let Some(process) = self.collector.take() {
             process.kill();
         }
+    }
+
+    /// Sends a signal to the collector.
+    pub fn signal_collector(&self, signal: Signal) -> Result<()> {
+        let running = self.collector.as_ref().context("the collector is not running")?;
+        running.signal(signal)
+    }
+
+    /// Asks the collector to stop and waits for its end.
+    pub fn stop_collector(&mut self, budget: Duration) -> Result<ExitStatus> {
+        let mut process = self.collector.take().context("the collector is not running")?;
+        process.signal(Signal::SIGTERM)?;
+        process.wait(budget)
+    }
+
+    /// Asks the agent of a vantage point to stop and waits for its end.
+    pub fn stop_agent(&mut self, name: &str, budget: Duration) -> Result<ExitStatus> {
+        let running = self.agent(name)?.process.take();
+        let mut process = running.with_context(|| format!("{name}'s agent is not running"))?;
+        process.signal(Signal::SIGTERM)?;
+        process.wait(budget)
     }
 
     /// Starts the agent of a vantage point that has joined before. No effect while it runs.
