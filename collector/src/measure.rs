@@ -1,7 +1,10 @@
 //! What months of checks cost the store, with generated data: for the benchmark `routine`.
 
 mod fill;
+mod judge;
 pub(crate) mod sample;
+
+pub use judge::judge;
 
 use std::path::Path;
 use std::sync::Arc;
