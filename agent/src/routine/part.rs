@@ -135,3 +135,61 @@ fn left_out(skip: Skip) -> Refusal {
     };
     Refusal::new(Reason::Overload, note)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parallax_model::round::Cadence;
+    use parallax_model::spec::Depth;
+
+    use super::*;
+    use crate::routine::trials::Trials;
+    use crate::runner::tests::{order, runner};
+
+    /// A part whose secret a server took already, or not.
+    fn part(state_dir: &tempfile::TempDir, login_cleared: bool) -> Part {
+        let order = order("127.0.0.1:9", Depth::Login);
+        let anchor = Anchor {
+            at: Instant::now(),
+            wall: "2027-01-01T00:00:00Z".parse().unwrap(),
+        };
+        let assignment = parallax_model::check::Assignment {
+            check: Uuid::from_u128(1),
+            digest: 1,
+            name: "imap-fra".parse().unwrap(),
+            version: 1,
+            spec: order.spec.clone(),
+            every: Duration::from_secs(60),
+            together: true,
+            secret: None,
+            credential: None,
+            login_cleared,
+        };
+        let cadence = Cadence {
+            check: assignment.check,
+            every: assignment.every,
+            together: true,
+        };
+        let due = Due {
+            round: cadence.at(anchor.wall),
+            assignment: Arc::new(assignment),
+            planned: Instant::now(),
+            skipped: None,
+        };
+        let means = Means {
+            runner: Arc::new(runner(toml::from_str("allow = []").unwrap())),
+            keep: Arc::new(|_| Box::pin(std::future::ready(()))),
+            trials: Arc::new(Trials::load(state_dir.path())),
+        };
+        Part::new(due, Arc::new(order), anchor, Arc::new(means))
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_no_server_took_yet_is_withheld() {
+        let dir = tempfile::tempdir().unwrap();
+        let withheld = part(&dir, false).leave().unwrap_err();
+        assert!(withheld.contains("another agent tries"), "{withheld}");
+        assert_eq!(part(&dir, true).leave(), Ok(()));
+    }
+}
