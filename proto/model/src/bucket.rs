@@ -90,6 +90,14 @@ impl<K: Ord> Buckets<K> {
         }
     }
 
+    /// Another rate from now on. What was taken before counts as what it is worth by the new one.
+    pub fn change(&mut self, rate: Rate) {
+        self.rate = rate;
+        for bucket in self.buckets.values_mut() {
+            bucket.rate = rate;
+        }
+    }
+
     /// Takes one of this name, or says after which time there will be one. A name for which there is no room waits for
     /// the next interval: whoever floods with names must not make others forgotten.
     pub fn take(&mut self, key: K, now: Instant) -> Result<(), Duration> {
@@ -151,5 +159,25 @@ mod tests {
         assert!(buckets.take("c", now).is_err(), "there is no room");
         let later = now + Duration::from_secs(5);
         assert_eq!(buckets.take("c", later), Ok(()), "the others are full again");
+    }
+
+    #[test]
+    fn another_rate_holds_at_once_for_those_who_are_known_and_those_who_are_not() {
+        let now = Instant::now();
+        let mut buckets = Buckets::new(Rate::one_each(Duration::from_secs(60)), 2);
+        assert_eq!(buckets.take("a", now), Ok(()));
+        buckets.change(RATE);
+        assert_eq!(
+            buckets.take("a", now),
+            Err(Duration::from_secs(58)),
+            "what was taken stays taken"
+        );
+        let later = now + Duration::from_secs(60);
+        for name in ["a", "b"] {
+            for _ in 0..3 {
+                assert_eq!(buckets.take(name, later), Ok(()), "{name}");
+            }
+            assert_eq!(buckets.take(name, later), Err(Duration::from_secs(1)), "{name}");
+        }
     }
 }
