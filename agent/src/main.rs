@@ -1,5 +1,6 @@
 //! The agent's process.
 
+use std::convert::Infallible;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use parallax_agent::config::{self, Args, Command, Config, ConfigError, RunArgs, StateArgs};
 use parallax_agent::doctor;
+use parallax_telemetry::logs::{self, FilterError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The command line or the configuration makes no sense.
@@ -94,14 +96,35 @@ async fn run(config: Config, args: &RunArgs) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return complain(FAILED, &format!("signals: {error}")),
     };
+    let hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return complain(FAILED, &format!("signals: {error}")),
+    };
     let options = match config.into_options(args) {
         Ok(options) => options,
         Err(error) => return complain(USAGE, &error.to_string()),
     };
-    match parallax_agent::run(options, stopped(terminate, interrupt)).await {
+    let ended = tokio::select! {
+        ended = parallax_agent::run(options, stopped(terminate, interrupt)) => ended,
+        never = follow_log_filter(args, hangups) => match never {},
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(FAILED, &error.to_string()),
     }
+}
+
+/// Reads which log lines are written again whenever somebody asks for that by SIGHUP.
+async fn follow_log_filter(args: &RunArgs, mut hangups: Signal) -> Infallible {
+    while hangups.recv().await.is_some() {
+        let read = Config::load(args).map_err(|error| error.to_string());
+        let chosen = read
+            .and_then(|config| logs::choose(config.log_filter.as_deref()).map_err(|error| error.to_string()));
+        if let Err(error) = chosen {
+            tracing::error!("the log filter stays as it was: {error}");
+        }
+    }
+    std::future::pending().await
 }
 
 async fn stopped(mut terminate: Signal, mut interrupt: Signal) {
@@ -111,8 +134,8 @@ async fn stopped(mut terminate: Signal, mut interrupt: Signal) {
     }
 }
 
-fn init_logs(config: &Config) -> Result<(), parallax_telemetry::logs::FilterError> {
-    parallax_telemetry::logs::init(config.log_format, config.log_filter.as_deref())
+fn init_logs(config: &Config) -> Result<(), FilterError> {
+    logs::init(config.log_format, config.log_filter.as_deref())
 }
 
 fn print(text: Result<String, ConfigError>) -> ExitCode {

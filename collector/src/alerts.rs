@@ -127,6 +127,11 @@ impl Alerts {
         }
     }
 
+    /// Others are told from now on.
+    pub(crate) fn told_are(&mut self, receivers: Vec<String>) {
+        self.receivers = receivers;
+    }
+
     /// Takes what happened. The answer is to be kept, with the round if it was one.
     pub(crate) fn handle(&mut self, event: AlertEvent<'_>, now: Timestamp) -> AlertChanges {
         let mut said = Said::default();

@@ -13,7 +13,7 @@ use parallax_model::identity::{Role, SpiffeId};
 use parallax_model::run::RunTarget;
 use parallax_model::vantage::AgentName;
 use parallax_telemetry::Publishing;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 use tower::service_fn;
@@ -25,7 +25,7 @@ use crate::alerts::{Alerts, usual};
 use crate::audit::Audit;
 use crate::checks::{Checks, CredentialsNow};
 use crate::clock::{self, Clock};
-use crate::config::{Alerting, Config};
+use crate::config::{Alerting, Config, ServeArgs};
 use crate::data_dir::DataDir;
 use crate::error::StartError;
 use crate::hub::closing::{Closing, ClosingParts};
@@ -39,6 +39,7 @@ use crate::numbers::OwnNumbers;
 use crate::outside;
 use crate::peer::Peer;
 use crate::relay::Relay;
+use crate::reload::Settings;
 use crate::rounds::{Now, Restored, Rounds};
 use crate::server::{self, Acceptor, Connection};
 use crate::service::Shared;
@@ -63,6 +64,9 @@ pub struct Collector {
     hub: HubHandle,
     store: Arc<dyn Store>,
     telemetry: Telemetry,
+    delivery: Delivery,
+    /// What can change while it runs; nothing inside the process.
+    settings: Option<Mutex<Settings>>,
     listen_addr: Option<SocketAddr>,
     http_addr: Option<SocketAddr>,
     stop_server: oneshot::Sender<()>,
@@ -107,6 +111,7 @@ impl Collector {
         let grpc = listen(config.listen, "--listen")?;
         let http = listen(config.http, "--http")?;
         let telemetry = Telemetry::start(config.otlp_endpoint.as_deref(), &admission.fingerprint())?;
+        telemetry.trace(config.trace_ratio);
         let mut parts = Parts::assemble(
             store,
             Arc::clone(&admission),
@@ -126,7 +131,19 @@ impl Collector {
         let proof = proof.map_err(|error| StartError::Identity(error.to_string()))?;
         parts.shared.limits = Limits::new(&config.limits);
         let page = Page::open(http, config, proof.clone()).map_err(StartError::Page)?;
-        let acceptor = Acceptor::new(grpc, proof, metrics, config.limits, &admission);
+        let acceptor = Acceptor::new(grpc, proof, Arc::clone(&metrics), config.limits, &admission);
+        let retention = watch::Sender::new(config.retention);
+        metrics.configured(Timestamp::now());
+        let settings = Settings {
+            running: config.clone(),
+            telemetry: parts.shared.telemetry.clone(),
+            delivery: parts.shared.delivery.clone(),
+            hub: parts.shared.hub.clone(),
+            limits: parts.shared.limits.clone(),
+            room: acceptor.room(),
+            retention: retention.clone(),
+            metrics,
+        };
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         parts.helpers.push(tokio::spawn(acceptor.run(connections)));
         parts.helpers.push(tokio::spawn(page.serve(parts.shared.clone())));
@@ -138,7 +155,7 @@ impl Collector {
         parts.helpers.push(tokio::spawn(learning));
         parts.helpers.push(tokio::spawn(keeper::keep(
             Arc::clone(&parts.shared.results),
-            config.retention,
+            retention.subscribe(),
             Arc::clone(&parts.shared.metrics),
         )));
         let numbers = telemetry::publish(
@@ -150,6 +167,7 @@ impl Collector {
             listen_addr,
             http_addr,
             numbers,
+            settings: Some(Mutex::new(settings)),
             _claim: Some(claim),
             ..parts.serve(incoming)
         })
@@ -205,6 +223,14 @@ impl Collector {
         self.http_addr
     }
 
+    /// Reads the configuration again and takes what can change while it runs, all of it or nothing; the log and two
+    /// metrics say which. Nothing that is under way is cut.
+    pub async fn reload(&self, args: &ServeArgs) {
+        if let Some(settings) = &self.settings {
+            settings.lock().await.reload(args).await;
+        }
+    }
+
     /// Stops within five seconds: tells the agents, ends what is live, keeps what is to be kept.
     pub async fn shutdown(self) {
         let telemetry = self.telemetry.clone();
@@ -220,6 +246,7 @@ impl Collector {
             for helper in &self.helpers {
                 helper.abort();
             }
+            self.delivery.stop();
             let _ = self.recorder.await;
             for writer in self.rounds {
                 let _ = writer.await;
@@ -308,12 +335,10 @@ impl Parts {
         let agents = remembered(store.as_ref()).await?;
         let (recorder, writing) = Recorder::start(Arc::clone(&store), Arc::clone(&metrics));
         let alerts: Arc<dyn AlertStore> = Arc::clone(&sqlite) as Arc<dyn AlertStore>;
-        alerts
-            .keep_receivers(deliver::queue_names(alerting))
+        deliver::let_go(alerts.as_ref(), &metrics, deliver::queue_names(alerting))
             .await
             .map_err(unreadable)?;
-        let (delivery, telling) =
-            Delivery::start(alerting, &alerts, &metrics).map_err(StartError::Alerting)?;
+        let delivery = Delivery::start(alerting, &alerts, &metrics).map_err(StartError::Alerting)?;
         let (closing, closing_rounds) = Closing::start(ClosingParts {
             results: Arc::clone(&sqlite) as Arc<dyn ResultStore>,
             checks: Arc::clone(&sqlite) as Arc<dyn CheckStore>,
@@ -338,7 +363,6 @@ impl Parts {
             results,
             intake,
             alerts,
-            alerting: Arc::new(alerting.clone()),
             delivery,
             admission,
             connections: Arc::default(),
@@ -354,7 +378,7 @@ impl Parts {
             recorder: writing,
             rounds: [taking_in, closing_rounds],
             relay: relaying,
-            helpers: telling,
+            helpers: Vec::new(),
         })
     }
 
@@ -363,6 +387,7 @@ impl Parts {
         let hub = self.shared.hub.clone();
         let store = Arc::clone(&self.shared.store);
         let telemetry = self.shared.telemetry.clone();
+        let delivery = self.shared.delivery.clone();
         let serving = server::serve(self.shared, incoming, async {
             // Dropped without a word is a stop too.
             let _ = stopped.await;
@@ -376,6 +401,8 @@ impl Parts {
             hub,
             store,
             telemetry,
+            delivery,
+            settings: None,
             listen_addr: None,
             http_addr: None,
             stop_server,

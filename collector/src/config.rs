@@ -3,16 +3,18 @@
 mod alerting;
 mod args;
 mod certificates;
+mod changes;
 mod file;
 mod limits;
 mod page;
 mod retention;
+mod tracing;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use parallax_telemetry::logs::LogFormat;
+use parallax_telemetry::logs::{self, LogFormat};
 use serde::Serialize;
 
 pub use alerting::{Alerting, Receiver};
@@ -25,6 +27,7 @@ pub use file::ConfigError;
 pub use limits::Limits;
 pub use page::Page;
 pub use retention::Retention;
+pub use tracing::TraceRatio;
 
 use file::File;
 
@@ -48,6 +51,8 @@ pub struct Config {
     /// OTLP/gRPC endpoint to which spans and numbers go; nothing is traced without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp_endpoint: Option<String>,
+    /// The share of the rounds in which all is well that are traced.
+    pub trace_ratio: TraceRatio,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which log lines are written; level `info` and above without one.
@@ -98,6 +103,7 @@ impl Config {
                 args.advertise.clone()
             },
             otlp_endpoint: args.otlp_endpoint.clone().or(file.otlp_endpoint),
+            trace_ratio: TraceRatio::load(args.trace_ratio, file.trace_ratio)?,
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             log_filter: args.log_filter.clone().or(file.log_filter),
             terms,
@@ -131,6 +137,7 @@ impl Config {
         if let Some(endpoint) = &self.otlp_endpoint {
             text.push_str(&format!("otlp_endpoint = {}\n", quoted(endpoint)));
         }
+        text.push_str(&self.trace_ratio.to_toml());
         let format = match self.log_format {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
@@ -175,6 +182,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.limits.check()?;
         self.alerting.check()?;
+        logs::check(self.log_filter.as_deref())?;
         if let Some(name) = self.advertise.iter().find(|name| !is_host(name)) {
             return Err(ConfigError::Value {
                 key: "advertise",
@@ -322,6 +330,10 @@ mod tests {
             "a.pem",
             "--http-key",
             "b.pem",
+            "--trace-ratio",
+            "0.25",
+            "--log-filter",
+            "warn",
         ])
         .unwrap();
         let (_directory, path) = file(&config.to_toml().unwrap());
@@ -354,6 +366,8 @@ mod tests {
             ["--certificate-lifetime", "31d"],
             ["--renew-grace", "soon"],
             ["--http-key", "key.pem"],
+            ["--trace-ratio", "1.5"],
+            ["--log-filter", "parallax=loud"],
         ] {
             assert!(load(&words).is_err(), "{words:?}");
         }

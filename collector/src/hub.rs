@@ -180,6 +180,7 @@ impl Hub {
                 let _ = reply.send(self.routine.alerts.list(all, Timestamp::now()));
             }
             Event::SilencesChanged(silences) => self.alert(AlertEvent::Silences(silences)),
+            Event::ReceiversChanged(names) => self.receivers_changed(names),
             Event::UsualChanged(usual) => self.alert(AlertEvent::Baselines(usual)),
             Event::CheckViews { reply } => {
                 let _ = reply.send(self.check_views());

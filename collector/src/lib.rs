@@ -25,6 +25,7 @@ mod numbers;
 mod outside;
 mod peer;
 mod relay;
+mod reload;
 mod rounds;
 mod runs;
 mod server;

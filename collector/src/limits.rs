@@ -17,11 +17,11 @@ const NAMES: usize = 4096;
 pub(crate) struct Limits(Option<Arc<Limited>>);
 
 struct Limited {
-    at_once: usize,
     counted: Mutex<Counted>,
 }
 
 struct Counted {
+    at_once: usize,
     operators: Buckets<String>,
     targets: Buckets<String>,
     under_way: BTreeMap<String, usize>,
@@ -66,11 +66,8 @@ impl TooMuch {
 
 impl Limits {
     pub(crate) fn new(limits: &config::Limits) -> Self {
-        let each = |count: usize| {
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            Rate::per_minute(count).with_burst(count.saturating_mul(2))
-        };
         let counted = Counted {
+            at_once: limits.runs_at_once_per_operator,
             operators: Buckets::new(each(limits.runs_per_operator), NAMES),
             targets: Buckets::new(each(limits.runs_per_target), NAMES),
             under_way: BTreeMap::new(),
@@ -78,9 +75,21 @@ impl Limits {
             kept_out: BTreeMap::new(),
         };
         Self(Some(Arc::new(Limited {
-            at_once: limits.runs_at_once_per_operator,
             counted: Mutex::new(counted),
         })))
+    }
+
+    /// Others from now on. What is under way goes on, and what was asked is not forgotten.
+    pub(crate) fn change(&self, limits: &config::Limits) {
+        let Some(limited) = &self.0 else {
+            return;
+        };
+        limited.with(|counted| {
+            counted.at_once = limits.runs_at_once_per_operator;
+            counted.operators.change(each(limits.runs_per_operator));
+            counted.targets.change(each(limits.runs_per_target));
+            counted.failures.change(each(limits.failed_joins));
+        });
     }
 
     /// Leave for one more run; none is needed where there are no limits.
@@ -88,7 +97,7 @@ impl Limits {
         let Some(limited) = &self.0 else {
             return Ok(None);
         };
-        limited.with(|counted| counted.run(limited.at_once, operator, target, now))?;
+        limited.with(|counted| counted.run(operator, target, now))?;
         Ok(Some(Leave {
             limited: Arc::clone(limited),
             operator: operator.to_owned(),
@@ -122,6 +131,12 @@ impl Limits {
     }
 }
 
+/// So many a minute, twice as many at once after a rest.
+fn each(count: usize) -> Rate {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    Rate::per_minute(count).with_burst(count.saturating_mul(2))
+}
+
 impl Limited {
     fn with<T>(&self, change: impl FnOnce(&mut Counted) -> T) -> T {
         change(&mut self.counted.lock().unwrap_or_else(PoisonError::into_inner))
@@ -129,10 +144,10 @@ impl Limited {
 }
 
 impl Counted {
-    fn run(&mut self, at_once: usize, operator: &str, target: &str, now: Instant) -> Result<(), TooMuch> {
+    fn run(&mut self, operator: &str, target: &str, now: Instant) -> Result<(), TooMuch> {
         let under_way = self.under_way.get(operator).copied().unwrap_or_default();
-        if under_way >= at_once {
-            return Err(TooMuch::AtOnce(at_once));
+        if under_way >= self.at_once {
+            return Err(TooMuch::AtOnce(self.at_once));
         }
         self.operators
             .take(operator.to_owned(), now)
@@ -215,6 +230,35 @@ mod tests {
         assert_eq!(limits.may_join(guesser, now), Err(Duration::from_secs(2)));
         assert_eq!(limits.may_join(other, now), Ok(()));
         assert_eq!(limits.may_join(guesser, now + Duration::from_secs(2)), Ok(()));
+    }
+
+    #[test]
+    fn other_limits_hold_from_the_next_question_on_and_forget_nothing() {
+        let (few, now) = (limits(), Instant::now());
+        let held: Vec<_> = ["a", "b"].map(|target| few.run("ada", target, now)).into();
+        assert_eq!(few.run("ada", "c", now).err(), Some(TooMuch::AtOnce(2)));
+        let clone = few.clone();
+        let more = config::Limits {
+            runs_at_once_per_operator: 3,
+            ..config::Limits::default()
+        };
+        few.change(&more);
+        let third = clone.run("ada", "c", now);
+        assert!(third.is_ok(), "whoever has a clone is asked by the new ones");
+        assert_eq!(clone.run("ada", "d", now).err(), Some(TooMuch::AtOnce(3)));
+        let fewer = config::Limits {
+            runs_at_once_per_operator: 1,
+            ..more
+        };
+        few.change(&fewer);
+        drop(held);
+        assert_eq!(
+            clone.run("ada", "d", now).err(),
+            Some(TooMuch::AtOnce(1)),
+            "what was under way before still counts"
+        );
+        drop(third);
+        assert!(clone.run("ada", "d", now).is_ok());
     }
 
     #[test]

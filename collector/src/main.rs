@@ -15,7 +15,7 @@ use parallax_collector::config::{
 use parallax_collector::config::{ConfigError, default_data_dir};
 use parallax_collector::token::{self, TokenOptions};
 use parallax_telemetry::logs::{FilterError, LogFormat};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The command line or the configuration makes no sense.
 const USAGE: u8 = 3;
@@ -59,23 +59,52 @@ async fn serve(args: &ServeArgs, config: Config) -> ExitCode {
         return complain(USAGE, &error.to_string());
     }
     raise_open_files();
-    // Before anything else: a stop that comes during the start is a stop too.
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => return complain(FAILED, &format!("signals: {error}")),
-        };
+    // Before anything else: a stop that comes during the start is a stop too, and a reload ends nothing.
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return complain(FAILED, &format!("signals: {error}")),
+    };
     let collector = match Collector::start(&config).await {
         Ok(collector) => collector,
         Err(error) => return complain(FAILED, &error.to_string()),
     };
     say_ready(&collector, config.log_format);
+    let Signals {
+        terminate,
+        interrupt,
+        hangup,
+    } = &mut signals;
+    let reloading = async {
+        while hangup.recv().await.is_some() {
+            collector.reload(args).await;
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = reloading => {}
     }
     collector.shutdown().await;
     ExitCode::SUCCESS
+}
+
+/// What this process is told from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Read the configuration again.
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 async fn authority(command: CaCommand) -> ExitCode {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use jiff::Timestamp;
 use parallax_model::alert::{Alert, AlertState};
 use parallax_model::finding::Verdict;
 use parallax_model::run::AgentSummary;
@@ -146,6 +147,8 @@ pub(crate) struct Metrics {
     rounds: Family<Round, Counter>,
     results: Counter,
     results_duplicate: Counter,
+    reload_successful: Gauge,
+    reload_success_at: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// What of all this was lost, refused or cut, by what it was.
     drops: Mutex<BTreeMap<String, u64>>,
 }
@@ -183,6 +186,8 @@ impl Metrics {
             rounds: Family::default(),
             results: Counter::default(),
             results_duplicate: Counter::default(),
+            reload_successful: Gauge::default(),
+            reload_success_at: Gauge::default(),
             drops: Mutex::default(),
         };
         metrics.register();
@@ -291,7 +296,7 @@ impl Metrics {
         );
         registry.register(
             "parallax_alert_notifications",
-            "Tries to tell a receiver of an alert, by what became of them",
+            "Tries to tell a receiver of an alert, by what became of them; dropped is what waited for one that is told no more",
             self.notifications.clone(),
         );
         registry.register(
@@ -315,6 +320,27 @@ impl Metrics {
             "Results of checks that came once more",
             self.results_duplicate.clone(),
         );
+        registry.register(
+            "parallax_config_last_reload_successful",
+            "Whether the configuration could be used when it was last read",
+            self.reload_successful.clone(),
+        );
+        registry.register(
+            "parallax_config_last_reload_success_timestamp_seconds",
+            "When a configuration was last read that could be used",
+            self.reload_success_at.clone(),
+        );
+    }
+
+    /// The configuration was read, and can be used.
+    pub(crate) fn configured(&self, now: Timestamp) {
+        self.reload_successful.set(1);
+        self.reload_success_at.set(now.as_duration().as_secs_f64());
+    }
+
+    /// The configuration was read again, and can't be used.
+    pub(crate) fn configuration_refused(&self) {
+        self.reload_successful.set(0);
     }
 
     /// The page in OpenMetrics text format.
@@ -522,6 +548,16 @@ impl Metrics {
         self.notifications
             .get_or_create(&Notified { receiver, outcome })
             .inc();
+    }
+
+    /// What waited for a receiver that is told no more.
+    pub(crate) fn notifications_dropped(&self, receiver: &str, number: u64) {
+        self.dropped("notifications", number);
+        let notified = Notified {
+            receiver: receiver.to_owned(),
+            outcome: "dropped",
+        };
+        self.notifications.get_or_create(&notified).inc_by(number);
     }
 
     pub(crate) fn capture(&self, kept: bool) {

@@ -28,7 +28,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
-pub(crate) use accept::{Acceptor, certified, certified_by_others};
+pub(crate) use accept::{Acceptor, Room, certified, certified_by_others};
 pub(crate) use connection::Connection;
 pub(crate) use listen::listen;
 pub(crate) use places::{Place, Places};

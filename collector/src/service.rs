@@ -20,7 +20,6 @@ use tonic::{Request, Status};
 use crate::alerts::deliver::Delivery;
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::config::Alerting;
 use crate::hub::HubHandle;
 use crate::identity::Admission;
 use crate::intake::Intake;
@@ -41,7 +40,6 @@ pub(crate) struct Shared {
     pub(crate) results: Arc<dyn ResultStore>,
     pub(crate) intake: Intake,
     pub(crate) alerts: Arc<dyn AlertStore>,
-    pub(crate) alerting: Arc<Alerting>,
     pub(crate) delivery: Delivery,
     pub(crate) admission: Arc<Admission>,
     pub(crate) connections: Arc<Connections>,

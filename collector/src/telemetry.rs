@@ -17,11 +17,13 @@ use parallax_telemetry::attribute::{
 use parallax_telemetry::{
     Destination, OpenSpan, Publishing, Service, SpanSpec, TelemetryError, Tracing, context, instance_id,
 };
+use tokio::sync::watch;
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tracing::debug;
 use uuid::Uuid;
 
+use crate::config::TraceRatio;
 use crate::error::StartError;
 use crate::numbers::OwnNumbers;
 use crate::peer::Peer;
@@ -33,9 +35,6 @@ const ORDER: &str = "parallax.v1.AgentLink/Order";
 const CLIENT_ADDRESS: &str = "client.address";
 const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 
-/// The share of the rounds in which all is well that are traced, unless it is said otherwise.
-const HEALTHY_ROUNDS: f64 = 0.01;
-
 /// How long the last spans, the last numbers and what is still passed on may take at a stop.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -44,7 +43,7 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) struct Telemetry {
     tracing: Tracing,
     /// The share of the rounds in which all is well that are traced.
-    ratio: f64,
+    ratio: watch::Sender<TraceRatio>,
 }
 
 /// W3C Trace Context as an order carries it; empty when nothing is traced.
@@ -87,8 +86,13 @@ impl Telemetry {
         let tracing = Tracing::start(service(stable), destination(endpoint)).map_err(useless)?;
         Ok(Self {
             tracing,
-            ratio: HEALTHY_ROUNDS,
+            ratio: watch::Sender::new(TraceRatio::default()),
         })
+    }
+
+    /// So many of the rounds in which all is well are traced from now on.
+    pub(crate) fn trace(&self, ratio: TraceRatio) {
+        self.ratio.send_replace(ratio);
     }
 
     /// Whether spans go anywhere.

@@ -9,6 +9,7 @@ mod host;
 mod login;
 mod own_pki;
 mod page;
+mod reload;
 mod renewal;
 mod rollover;
 mod routine;

@@ -26,6 +26,7 @@ mod own_pki;
 mod policy;
 mod products;
 mod reach;
+mod reload;
 mod rogue;
 mod routine;
 mod service;

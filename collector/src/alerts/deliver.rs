@@ -14,17 +14,18 @@ mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use parallax_model::alert::{Alert, AlertState};
 use parallax_model::finding::Severity;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tracing::warn;
 
 use crate::config::{Alerting, Receiver};
 use crate::metrics::Metrics;
-use crate::store::AlertStore;
+use crate::store::{AlertStore, StoreError};
 use alertmanager::Alertmanager;
 use http::Http;
 use queue::Queue;
@@ -54,16 +55,28 @@ pub(crate) struct Progress {
 }
 
 /// The way to everybody who is told.
-#[derive(Clone, Default)]
-pub(crate) struct Delivery {
-    receivers: Arc<BTreeMap<String, Told>>,
+#[derive(Clone)]
+pub(crate) struct Delivery(Arc<Office>);
+
+struct Office {
+    store: Arc<dyn AlertStore>,
+    metrics: Arc<Metrics>,
+    staff: Mutex<Staff>,
+}
+
+/// Who is told now, and of what more than the alert itself.
+#[derive(Default)]
+struct Staff {
+    alerting: Arc<Alerting>,
+    receivers: BTreeMap<String, Told>,
 }
 
 /// One who is told.
 struct Told {
     wake: Arc<Notify>,
-    link: Arc<Link>,
+    link: watch::Sender<Arc<Link>>,
     progress: Arc<Mutex<Progress>>,
+    task: AbortHandle,
 }
 
 /// What a notice goes through.
@@ -76,7 +89,27 @@ enum Transport {
 /// A transport, with what each notice gets on its way.
 struct Link {
     transport: Transport,
-    alerting: Alerting,
+    alerting: Arc<Alerting>,
+}
+
+/// A configuration that can be used, with the secrets that it names.
+pub(crate) struct Prepared {
+    alerting: Arc<Alerting>,
+    links: Vec<(String, Arc<Link>)>,
+}
+
+impl Prepared {
+    /// Reads what the configuration names.
+    ///
+    /// # Errors
+    /// What can't be used of it, in one line.
+    pub(crate) fn of(alerting: &Alerting) -> Result<Self, String> {
+        let alerting = Arc::new(alerting.clone());
+        Ok(Self {
+            links: links(&alerting)?,
+            alerting,
+        })
+    }
 }
 
 impl Delivery {
@@ -88,62 +121,132 @@ impl Delivery {
         alerting: &Alerting,
         store: &Arc<dyn AlertStore>,
         metrics: &Arc<Metrics>,
-    ) -> Result<(Self, Vec<JoinHandle<()>>), String> {
-        let (mut receivers, mut tasks) = (BTreeMap::new(), Vec::new());
-        for (name, link) in links(alerting)? {
-            let told = Told {
-                wake: Arc::default(),
-                progress: Arc::new(Mutex::new(Progress {
-                    kind: link.transport.kind(),
-                    ..Progress::default()
-                })),
-                link: Arc::new(link),
+    ) -> Result<Self, String> {
+        let delivery = Self(Arc::new(Office {
+            store: Arc::clone(store),
+            metrics: Arc::clone(metrics),
+            staff: Mutex::default(),
+        }));
+        delivery.change(Prepared::of(alerting)?);
+        Ok(delivery)
+    }
+
+    /// Others are told from now on. Who stays is told by the new means what waits already, at once; who goes is told
+    /// nothing more.
+    pub(crate) fn change(&self, next: Prepared) {
+        let mut staff = locked(&self.0.staff);
+        let mut before = std::mem::take(&mut staff.receivers);
+        staff.alerting = next.alerting;
+        for (name, link) in next.links {
+            let told = match before.remove(&name) {
+                Some(told) => {
+                    locked(&told.progress).kind = link.transport.kind();
+                    told.link.send_replace(link);
+                    told
+                }
+                None => self.hire(&name, link),
             };
-            let queue = Queue {
-                name: name.clone(),
-                link: Arc::clone(&told.link),
-                wake: Arc::clone(&told.wake),
-                progress: Arc::clone(&told.progress),
-                store: Arc::clone(store),
-                metrics: Arc::clone(metrics),
-            };
-            tasks.push(tokio::spawn(queue.work()));
-            receivers.insert(name, told);
+            staff.receivers.insert(name, told);
         }
-        let receivers = Arc::new(receivers);
-        Ok((Self { receivers }, tasks))
+        for gone in before.values() {
+            gone.task.abort();
+        }
+    }
+
+    fn hire(&self, name: &str, link: Arc<Link>) -> Told {
+        let (wake, progress) = (Arc::<Notify>::default(), Arc::<Mutex<Progress>>::default());
+        locked(&progress).kind = link.transport.kind();
+        let (link, links) = watch::channel(link);
+        let queue = Queue {
+            name: name.to_owned(),
+            link: links,
+            wake: Arc::clone(&wake),
+            progress: Arc::clone(&progress),
+            store: Arc::clone(&self.0.store),
+            metrics: Arc::clone(&self.0.metrics),
+        };
+        Told {
+            wake,
+            link,
+            progress,
+            task: tokio::spawn(queue.work()).abort_handle(),
+        }
+    }
+
+    /// Tells nobody any more. What waits goes on waiting.
+    pub(crate) fn stop(&self) {
+        for told in locked(&self.0.staff).receivers.values() {
+            told.task.abort();
+        }
     }
 
     /// The queues, as the outbox names them.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.receivers.keys().cloned().collect()
+        locked(&self.0.staff).receivers.keys().cloned().collect()
     }
 
     /// There is something new in the outbox.
     pub(crate) fn wake(&self) {
-        for told in self.receivers.values() {
+        for told in locked(&self.0.staff).receivers.values() {
             told.wake.notify_one();
         }
     }
 
     /// How it goes with each.
     pub(crate) fn progress(&self) -> BTreeMap<String, Progress> {
-        let all = self.receivers.iter();
+        let staff = locked(&self.0.staff);
+        let all = staff.receivers.iter();
         all.map(|(name, told)| (name.clone(), locked(&told.progress).clone()))
             .collect()
     }
 
+    /// Where people see a trace, if they can.
+    pub(crate) fn trace_url(&self, trace: &str) -> Option<String> {
+        locked(&self.0.staff).alerting.trace_url(trace)
+    }
+
+    /// An alert with the addresses of its run and its trace.
+    pub(crate) fn linked(&self, alert: Alert) -> Alert {
+        let alerting = Arc::clone(&locked(&self.0.staff).alerting);
+        linked(alert, &alerting)
+    }
+
     /// Sends everybody a notice that says it is a test; what each says to it, empty when it takes it.
     pub(crate) async fn test(&self, now: Timestamp) -> BTreeMap<String, String> {
-        let all = self.receivers.iter().map(|(name, told)| async move {
-            let problem = match told.link.tell(test(now), now).await {
+        let links: Vec<(String, Arc<Link>)> = {
+            let staff = locked(&self.0.staff);
+            let all = staff.receivers.iter();
+            all.map(|(name, told)| (name.clone(), Arc::clone(&told.link.borrow())))
+                .collect()
+        };
+        let all = links.into_iter().map(|(name, link)| async move {
+            let problem = match link.tell(test(now), now).await {
                 Ok(()) => String::new(),
                 Err(Refusal::Later(problem) | Refusal::Final(problem)) => problem,
             };
-            (name.clone(), problem)
+            (name, problem)
         });
         futures_util::future::join_all(all).await.into_iter().collect()
     }
+}
+
+/// Lets go of what waits for others than these, and says how much that was.
+///
+/// # Errors
+/// When the outbox can't be read or written.
+pub(crate) async fn let_go(
+    store: &dyn AlertStore,
+    metrics: &Metrics,
+    receivers: Vec<String>,
+) -> Result<(), StoreError> {
+    for (receiver, dropped) in store.keep_receivers(receivers).await? {
+        warn!(
+            receiver,
+            "told of nothing any more: {dropped} notices that waited for it are dropped"
+        );
+        metrics.notifications_dropped(&receiver, dropped);
+    }
+    Ok(())
 }
 
 /// The names of the queues that a configuration makes: of a cluster, one for each member.
@@ -169,7 +272,7 @@ fn queues_of(receiver: &Receiver) -> Vec<(String, Option<&String>)> {
     }
 }
 
-fn links(alerting: &Alerting) -> Result<Vec<(String, Link)>, String> {
+fn links(alerting: &Arc<Alerting>) -> Result<Vec<(String, Arc<Link>)>, String> {
     if alerting.receivers.is_empty() {
         return Ok(Vec::new());
     }
@@ -179,13 +282,11 @@ fn links(alerting: &Alerting) -> Result<Vec<(String, Link)>, String> {
         for (name, url) in queues_of(receiver) {
             let transport = transport(receiver, url, &http, alerting.external_url.clone())
                 .map_err(|problem| format!("receiver {}: {problem}", receiver.name))?;
-            links.push((
-                name,
-                Link {
-                    transport,
-                    alerting: alerting.clone(),
-                },
-            ));
+            let link = Link {
+                transport,
+                alerting: Arc::clone(alerting),
+            };
+            links.push((name, Arc::new(link)));
         }
     }
     Ok(links)
@@ -272,7 +373,7 @@ impl Link {
 }
 
 /// An alert with the addresses of its run and its trace.
-pub(crate) fn linked(mut alert: Alert, alerting: &Alerting) -> Alert {
+fn linked(mut alert: Alert, alerting: &Alerting) -> Alert {
     let run = alert.run_id.and_then(|run| alerting.run_url(run));
     let trace = alert.trace_id.as_deref();
     let trace = trace.and_then(|trace| alerting.trace_url(trace));
@@ -315,6 +416,6 @@ fn test(now: Timestamp) -> Alert {
     }
 }
 
-fn locked(progress: &Mutex<Progress>) -> std::sync::MutexGuard<'_, Progress> {
-    progress.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -81,7 +81,7 @@ pub enum TokenCommand {
 /// How the collector is to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeArgs {
-    /// Configuration file (TOML); its keys are named like these flags
+    /// Configuration file (TOML); its keys are named like these flags. SIGHUP reads it again
     #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where the certificate authority and the database are; made at the first start
@@ -112,6 +112,14 @@ pub struct ServeArgs {
     /// OTLP/gRPC receiver for spans and metrics of collector and agents, and spans of operators, http://HOST:PORT
     #[arg(long, env = "PARALLAX_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
+    /// The share of the rounds of checks in which all is well that are traced, 0 to 1; the others are anyway (default: 0.01)
+    #[arg(
+        long,
+        env = "PARALLAX_TRACE_RATIO",
+        value_name = "SHARE",
+        allow_negative_numbers = true
+    )]
+    pub trace_ratio: Option<f64>,
     /// How long a certificate is good: 1m to 30d (default: 7d)
     #[arg(long, env = "PARALLAX_CERTIFICATE_LIFETIME", value_name = "TIME")]
     pub certificate_lifetime: Option<String>,

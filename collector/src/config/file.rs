@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use parallax_telemetry::logs::LogFormat;
+use parallax_telemetry::logs::{FilterError, LogFormat};
 
 use super::alerting::Alerting;
 use super::certificates::TlsTable;
@@ -40,6 +40,9 @@ pub enum ConfigError {
         /// What would do.
         wanted: &'static str,
     },
+    /// Nobody can tell which log lines are meant.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// Files that are named can't be used.
     #[error("tls: {0}")]
     Files(String),
@@ -63,6 +66,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) advertise: Vec<String>,
     pub(super) otlp_endpoint: Option<String>,
+    pub(super) trace_ratio: Option<f64>,
     pub(super) certificate_lifetime: Option<String>,
     pub(super) renew_grace: Option<String>,
     pub(super) log_format: Option<LogFormat>,

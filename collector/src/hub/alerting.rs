@@ -17,6 +17,12 @@ impl Hub {
         self.routine.closing.alerts(changes);
     }
 
+    /// Others are told from now on.
+    pub(super) fn receivers_changed(&mut self, names: Vec<String>) {
+        self.routine.alerts.told_are(names.clone());
+        self.routine.closing.receivers(names);
+    }
+
     /// When time alone changes something of alerts.
     pub(super) fn alerts_deadline(&self, now: Instant) -> Option<Instant> {
         let wait = self.routine.alerts.next()?.duration_since(Timestamp::now());

@@ -14,7 +14,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::alerts::AlertChanges;
-use crate::alerts::deliver::Delivery;
+use crate::alerts::deliver::{self, Delivery};
 use crate::metrics::Metrics;
 use crate::store::{AlertStore, CheckStore, CheckWrite, KeptRun, ResultStore, RoundCommit};
 use crate::telemetry::Telemetry;
@@ -44,6 +44,8 @@ enum Job {
     Alerts(AlertChanges),
     /// The wall clock was set back.
     SetBack(Timestamp),
+    /// These are told of alerts from here on, and nobody else.
+    Receivers(Vec<String>),
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +120,14 @@ impl Closing {
         self.0.wake.notify_one();
     }
 
+    /// These are told of alerts from now on. What waits for others is let go of, after all that was said before.
+    pub(crate) fn receivers(&self, names: Vec<String>) {
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.jobs.push_back(Job::Receivers(names));
+        drop(queue);
+        self.0.wake.notify_one();
+    }
+
     /// A server took the secret of a check.
     pub(crate) fn login_cleared(&self, check: Uuid, generation: String) {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,11 +151,13 @@ impl Queue {
     fn alerts(&mut self, changes: AlertChanges) {
         match self.jobs.back_mut() {
             Some(Job::Alerts(waiting)) => waiting.extend(changes),
-            Some(Job::Round(_) | Job::SetBack(_)) | None => self.jobs.push_back(Job::Alerts(changes)),
+            Some(Job::Round(_) | Job::SetBack(_) | Job::Receivers(_)) | None => {
+                self.jobs.push_back(Job::Alerts(changes));
+            }
         }
     }
 
-    /// What can be written at once: rounds in a row, what changed of alerts, or that the clock was set back.
+    /// What can be written at once: rounds in a row, or one of the others.
     fn next(&mut self) -> Work {
         let mut rounds = Vec::new();
         while rounds.len() < AT_ONCE {
@@ -154,7 +166,8 @@ impl Queue {
                 Some(Job::Round(round)) => rounds.push(*round),
                 Some(Job::Alerts(changes)) if rounds.is_empty() => return Work::Alerts(changes),
                 Some(Job::SetBack(to)) if rounds.is_empty() => return Work::SetBack(to),
-                Some(later @ (Job::Alerts(_) | Job::SetBack(_))) => {
+                Some(Job::Receivers(names)) if rounds.is_empty() => return Work::Receivers(names),
+                Some(later @ (Job::Alerts(_) | Job::SetBack(_) | Job::Receivers(_))) => {
                     self.jobs.push_front(later);
                     break;
                 }
@@ -169,6 +182,7 @@ enum Work {
     Rounds(Vec<ToClose>),
     Alerts(AlertChanges),
     SetBack(Timestamp),
+    Receivers(Vec<String>),
 }
 
 impl Inner {
@@ -189,6 +203,7 @@ async fn write(parts: ClosingParts, inner: Arc<Inner>) {
         match work {
             Work::Alerts(changes) => keep_alerts(&parts, changes).await,
             Work::SetBack(to) => set_back(&parts, to).await,
+            Work::Receivers(names) => keep_receivers(&parts, names).await,
             Work::Rounds(rounds) if !rounds.is_empty() => close(&parts, rounds).await,
             Work::Rounds(_) if !is_idle => {}
             Work::Rounds(_) if stopped => return,
@@ -207,6 +222,20 @@ async fn keep_alerts(parts: &ClosingParts, changes: AlertChanges) {
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(AGAIN_AT_MOST);
     }
+    parts.delivery.wake();
+}
+
+async fn keep_receivers(parts: &ClosingParts, names: Vec<String>) {
+    let mut wait = AGAIN;
+    while let Err(problem) = deliver::let_go(parts.alerts.as_ref(), &parts.metrics, names.clone()).await {
+        error!(
+            "the outbox still has what nobody is told, it is tried again in {} s: {problem}",
+            wait.as_secs()
+        );
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(AGAIN_AT_MOST);
+    }
+    // What waited under another name is somebody's now.
     parts.delivery.wake();
 }
 

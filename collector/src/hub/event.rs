@@ -77,6 +77,8 @@ pub(crate) enum Event {
     },
     /// Silences were changed: these are all of them.
     SilencesChanged(Vec<Silence>),
+    /// Others are told of alerts: these are all of them, as the outbox names them.
+    ReceiversChanged(Vec<String>),
     /// What is usual was looked up anew.
     UsualChanged(Baselines),
     /// An agent took an update of its checks.

@@ -94,6 +94,11 @@ impl HubHandle {
         self.tell(Event::SilencesChanged(silences)).await
     }
 
+    /// Others are told of alerts: these are all of them.
+    pub(crate) async fn receivers_changed(&self, names: Vec<String>) -> Result<(), Stopping> {
+        self.tell(Event::ReceiversChanged(names)).await
+    }
+
     /// How checks stand at the agents.
     pub(crate) async fn check_views(&self) -> Result<Vec<CheckView>, Stopping> {
         let (reply, answer) = oneshot::channel();

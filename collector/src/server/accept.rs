@@ -52,6 +52,20 @@ struct Hall {
     metrics: Arc<Metrics>,
 }
 
+/// How many connections there may be.
+pub(crate) struct Room {
+    strangers: Arc<Places>,
+    seats: Arc<Seats>,
+}
+
+impl Room {
+    /// So many from now on; nobody who proved who they are is cut.
+    pub(crate) fn change(&self, limits: &Limits) {
+        self.strangers.change(limits.without_certificate);
+        self.seats.change(limits.connections, limits.per_identity);
+    }
+}
+
 impl Acceptor {
     pub(crate) fn new(
         listener: TcpListener,
@@ -72,6 +86,14 @@ impl Acceptor {
             listener,
             config,
             hall,
+        }
+    }
+
+    /// What can be changed of it while it runs.
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            strangers: Arc::clone(&self.hall.strangers),
+            seats: Arc::clone(&self.hall.seats),
         }
     }
 

@@ -14,12 +14,11 @@ use crate::source::Source;
 /// Places that are given to whoever comes. There is no fixed share for a source: a thousand agents behind one
 /// address come back at once and must get in, but never at the cost of one who comes from elsewhere.
 pub(crate) struct Places {
-    most: usize,
     taken: Mutex<Taken>,
 }
 
-#[derive(Default)]
 struct Taken {
+    most: usize,
     next: u64,
     number: usize,
     by_source: BTreeMap<Source, BTreeMap<u64, oneshot::Sender<Infallible>>>,
@@ -36,18 +35,25 @@ pub(crate) struct Place {
 impl Places {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
-            most,
-            taken: Mutex::default(),
+            taken: Mutex::new(Taken {
+                most,
+                next: 0,
+                number: 0,
+                by_source: BTreeMap::new(),
+            }),
         })
+    }
+
+    /// So many from now on. Those who have one keep it until somebody comes for whom there is none.
+    pub(crate) fn change(&self, most: usize) {
+        self.with(|taken| taken.most = most);
     }
 
     /// A place for somebody of `source`.
     pub(crate) fn take(self: &Arc<Self>, source: Source) -> Place {
         let (keep, kept) = oneshot::channel();
         let number = self.with(|taken| {
-            if taken.number >= self.most {
-                taken.take_one_back();
-            }
+            while taken.number >= taken.most && taken.take_one_back() {}
             let number = taken.next;
             taken.next = taken.next.wrapping_add(1);
             taken.number += 1;
@@ -69,7 +75,8 @@ impl Places {
 
 impl Taken {
     /// The oldest of the source that holds most; of sources that hold as many, the one whose oldest is the oldest.
-    fn take_one_back(&mut self) {
+    /// Whether there was one.
+    fn take_one_back(&mut self) -> bool {
         let holds_most = self
             .by_source
             .iter()
@@ -78,6 +85,7 @@ impl Taken {
         if let Some((source, number)) = victim {
             self.give_up(source, number);
         }
+        victim.is_some()
     }
 
     fn give_up(&mut self, source: Source, number: u64) {
@@ -137,6 +145,18 @@ mod tests {
         let mut all: Vec<_> = (0..3).map(|_| places.take(source(1))).collect();
         let lost: Vec<_> = all.iter_mut().map(lost).collect();
         assert_eq!(lost, [true, false, false]);
+    }
+
+    #[test]
+    fn of_fewer_places_those_too_many_go_when_the_next_one_comes() {
+        let places = Places::new(4);
+        let mut all: Vec<_> = (0..4).map(|_| places.take(source(1))).collect();
+        places.change(2);
+        assert!(!all.iter_mut().any(lost));
+        let mut newcomer = places.take(source(2));
+        let gone: Vec<_> = all.iter_mut().map(lost).collect();
+        assert_eq!(gone, [true, true, true, false]);
+        assert!(!lost(&mut newcomer));
     }
 
     #[test]

@@ -7,13 +7,12 @@ use parallax_model::identity::SpiffeId;
 
 /// Counts the connections that are open.
 pub(crate) struct Seats {
-    in_all: usize,
-    of_identity: usize,
     taken: Mutex<Taken>,
 }
 
-#[derive(Default)]
 struct Taken {
+    in_all: usize,
+    of_identity: usize,
     number: usize,
     by_identity: HashMap<SpiffeId, usize>,
 }
@@ -45,21 +44,32 @@ impl Full {
 impl Seats {
     pub(crate) fn new(in_all: usize, of_identity: usize) -> Arc<Self> {
         Arc::new(Self {
-            in_all,
-            of_identity,
-            taken: Mutex::default(),
+            taken: Mutex::new(Taken {
+                in_all,
+                of_identity,
+                number: 0,
+                by_identity: HashMap::new(),
+            }),
         })
+    }
+
+    /// So many from now on. Nobody who sits loses a seat: while there are more, none is given.
+    pub(crate) fn change(&self, in_all: usize, of_identity: usize) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.in_all = in_all;
+        taken.of_identity = of_identity;
     }
 
     /// A seat for one more connection of `identity`.
     pub(crate) fn take(self: &Arc<Self>, identity: Option<&SpiffeId>) -> Result<Seat, Full> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.number >= self.in_all {
+        if taken.number >= taken.in_all {
             return Err(Full::InAll);
         }
         if let Some(identity) = identity {
+            let of_identity = taken.of_identity;
             let held = taken.by_identity.entry(identity.clone()).or_default();
-            if *held >= self.of_identity {
+            if *held >= of_identity {
                 return Err(Full::OfIdentity);
             }
             *held += 1;
@@ -110,5 +120,20 @@ mod tests {
         assert_eq!(seats.take(None).err(), Some(Full::InAll));
         drop(held);
         assert!(seats.take(Some(&agent("fra-1"))).is_ok());
+    }
+
+    #[test]
+    fn fewer_seats_take_none_away_and_more_are_there_at_once() {
+        let seats = Seats::new(4, 2);
+        let held: Vec<_> = (0..2).map(|_| seats.take(Some(&agent("fra-1")))).collect();
+        seats.change(2, 1);
+        assert_eq!(seats.take(None).err(), Some(Full::InAll));
+        seats.change(3, 1);
+        assert_eq!(seats.take(Some(&agent("fra-1"))).err(), Some(Full::OfIdentity));
+        seats.change(3, 3);
+        let third = seats.take(Some(&agent("fra-1")));
+        assert!(third.is_ok() && held.iter().all(Result::is_ok));
+        drop((third, held));
+        assert!(seats.take(None).is_ok());
     }
 }

@@ -12,7 +12,6 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Shared, peer};
-use crate::alerts::deliver;
 
 /// Characters of a pattern, and of a comment.
 const PATTERN_AT_MOST: usize = 253;
@@ -42,7 +41,7 @@ impl Alerts for AlertsService {
         let alerts = self.0.hub.alerts(request.into_inner().all).await?;
         let alerts = alerts
             .into_iter()
-            .map(|alert| deliver::linked(alert, &self.0.alerting).into());
+            .map(|alert| self.0.delivery.linked(alert).into());
         Ok(Response::new(v1::ListAlertsResponse {
             alerts: alerts.collect(),
             receivers: self.receivers().await?,

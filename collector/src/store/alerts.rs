@@ -56,8 +56,11 @@ pub(crate) trait AlertStore: Send + Sync + 'static {
     fn failed(&self, no: i64, problem: String, next_at: Timestamp) -> Answer<'_, ()>;
     /// What waits for each receiver.
     fn waiting(&self) -> Answer<'_, BTreeMap<String, WaitingFor>>;
-    /// Forgets what waits for others than these.
-    fn keep_receivers(&self, receivers: Vec<String>) -> Answer<'_, ()>;
+    /// Everything that waits for a receiver can be told now.
+    fn hurry(&self, receiver: String, now: Timestamp) -> Answer<'_, ()>;
+    /// Forgets what waits for others than these, and says how many notices of each that were. What waits for the only
+    /// Alertmanager of a receiver waits for the first of several, and the other way round.
+    fn keep_receivers(&self, receivers: Vec<String>) -> Answer<'_, BTreeMap<String, u64>>;
     /// Keeps a silence as it is now.
     fn put_silence(&self, silence: Silence, now: Timestamp) -> Answer<'_, ()>;
 }

@@ -19,7 +19,7 @@ impl Telemetry {
     /// Whether the spans of a round are made: of all that are kept or in which not all was well, of the others a share.
     pub(crate) fn traces(&self, outcome: &RoundOutcome) -> bool {
         let is_plain = outcome.verdict == Verdict::Healthy && !outcome.kept;
-        self.on() && (!is_plain || sampled(outcome.run_id, self.ratio))
+        self.on() && (!is_plain || sampled(outcome.run_id, self.ratio.borrow().get()))
     }
 
     /// More is asked in a round that will be kept: the orders go below its root, which is made when it is over.

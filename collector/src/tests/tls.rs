@@ -16,7 +16,7 @@ use tonic::Code;
 
 use super::fake::{FakeAgent, question, spec};
 use crate::Collector;
-use crate::config::{Alerting, Config, Limits, Page, Retention, Terms};
+use crate::config::{Alerting, Config, Limits, Page, Retention, Terms, TraceRatio};
 use crate::identity::DEFAULT_TTL;
 use crate::token::{TokenOptions, create};
 use parallax_telemetry::logs::LogFormat;
@@ -28,6 +28,7 @@ pub(super) fn config(directory: &Path) -> Config {
         http: "127.0.0.1:0".parse().unwrap(),
         advertise: vec!["127.0.0.1".into()],
         otlp_endpoint: None,
+        trace_ratio: TraceRatio::default(),
         log_format: LogFormat::Text,
         log_filter: None,
         terms: Terms::default(),

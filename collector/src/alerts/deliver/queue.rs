@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, error, warn};
 
 use super::{Link, Progress, Refusal, backoff, locked};
@@ -28,7 +28,7 @@ const TRIES: u32 = 10;
 /// One receiver, and what it takes to tell it.
 pub(super) struct Queue {
     pub(super) name: String,
-    pub(super) link: Arc<Link>,
+    pub(super) link: watch::Receiver<Arc<Link>>,
     pub(super) wake: Arc<Notify>,
     pub(super) progress: Arc<Mutex<Progress>>,
     pub(super) store: Arc<dyn AlertStore>,
@@ -48,29 +48,44 @@ struct Standing {
 
 impl Queue {
     /// Never ends by itself.
-    pub(super) async fn work(self) {
+    pub(super) async fn work(mut self) {
         let mut standing = Standing::default();
         loop {
-            if let Err(problem) = self.work_off(&mut standing).await {
+            let link = Arc::clone(&self.link.borrow_and_update());
+            if let Err(problem) = self.work_off(&link, &mut standing).await {
                 error!(receiver = %self.name, "the outbox can't be read: {problem}");
             }
-            match standing.pause {
-                // What wakes others wakes nobody who is to be left alone.
-                Some(until) => tokio::time::sleep_until(until.into()).await,
-                None => {
-                    let woken = tokio::time::timeout(LOOK, self.wake.notified()).await;
-                    // Without a word it was time to look.
-                    drop(woken);
+            let pause = standing.pause.take();
+            let wake = &self.wake;
+            let wait = async {
+                match pause {
+                    // What wakes others wakes nobody who is to be left alone.
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    // Without a word it is time to look.
+                    None => drop(tokio::time::timeout(LOOK, wake.notified()).await),
+                }
+            };
+            tokio::select! {
+                () = wait => {}
+                Ok(()) = self.link.changed() => {
+                    standing = Standing::default();
+                    self.hurry().await;
                 }
             }
-            standing.pause = None;
         }
     }
 
-    async fn work_off(&self, standing: &mut Standing) -> Result<(), StoreError> {
-        if self.link.is_reminded() && standing.remind.is_none_or(|at| at <= clock::now()) {
+    /// What failed on the old way is tried on the new one.
+    async fn hurry(&self) {
+        if let Err(problem) = self.store.hurry(self.name.clone(), Timestamp::now()).await {
+            error!(receiver = %self.name, "what waits is not tried before its time: {problem}");
+        }
+    }
+
+    async fn work_off(&self, link: &Link, standing: &mut Standing) -> Result<(), StoreError> {
+        if link.is_reminded() && standing.remind.is_none_or(|at| at <= clock::now()) {
             let firing = self.store.told().await?;
-            match self.link.remind(firing, Timestamp::now()).await {
+            match link.remind(firing, Timestamp::now()).await {
                 Ok(()) => standing.failures = 0,
                 Err(Refusal::Later(problem)) => {
                     self.pause(standing, &problem);
@@ -92,8 +107,11 @@ impl Queue {
                 if stuck.contains(&waiting.alert.fingerprint) {
                     continue;
                 }
+                if self.link.has_changed().unwrap_or_default() {
+                    return Ok(());
+                }
                 let fingerprint = waiting.alert.fingerprint.clone();
-                if !self.send(waiting, standing).await? {
+                if !self.send(waiting, link, standing).await? {
                     stuck.insert(fingerprint);
                 }
                 if standing.pause.is_some() {
@@ -104,10 +122,10 @@ impl Queue {
     }
 
     /// Whether the notice has left the queue.
-    async fn send(&self, waiting: Waiting, standing: &mut Standing) -> Result<bool, StoreError> {
+    async fn send(&self, waiting: Waiting, link: &Link, standing: &mut Standing) -> Result<bool, StoreError> {
         let tries = waiting.attempts + 1;
         let name = waiting.alert.name.clone();
-        match self.link.tell(waiting.alert, Timestamp::now()).await {
+        match link.tell(waiting.alert, Timestamp::now()).await {
             Ok(()) => {
                 standing.failures = 0;
                 self.count("sent", |progress| {

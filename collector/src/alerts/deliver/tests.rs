@@ -1,6 +1,7 @@
 //! From the outbox to those who are told.
 
 mod alertmanager;
+mod change;
 mod hook;
 mod mail;
 
@@ -24,37 +25,40 @@ const SOON: Duration = Duration::from_secs(20);
 struct Sender {
     store: Arc<Sqlite>,
     alerting: Alerting,
+    metrics: Arc<Metrics>,
     delivery: Delivery,
-    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Sender {
     async fn new(receivers: Vec<Receiver>) -> Self {
         parallax_identity::install_provider();
-        let mut sender = Self {
-            store: Arc::new(Sqlite::in_memory().await.unwrap()),
-            alerting: Alerting {
-                external_url: Some("https://parallax.example.org".to_owned()),
-                trace_url_template: Some("https://traces.example.org/{trace_id}".to_owned()),
-                receivers,
-            },
-            delivery: Delivery::default(),
-            tasks: Vec::new(),
-        };
-        sender.start();
-        sender
+        let store = Arc::new(Sqlite::in_memory().await.unwrap());
+        let alerting = alerting(receivers);
+        let metrics = Arc::new(Metrics::new());
+        let kept: Arc<dyn AlertStore> = Arc::clone(&store) as Arc<dyn AlertStore>;
+        Self {
+            delivery: Delivery::start(&alerting, &kept, &metrics).unwrap(),
+            store,
+            alerting,
+            metrics,
+        }
     }
 
     fn start(&mut self) {
         let store: Arc<dyn AlertStore> = Arc::clone(&self.store) as Arc<dyn AlertStore>;
-        let metrics = Arc::new(Metrics::new());
-        (self.delivery, self.tasks) = Delivery::start(&self.alerting, &store, &metrics).unwrap();
+        self.delivery = Delivery::start(&self.alerting, &store, &self.metrics).unwrap();
     }
 
-    fn kill(&mut self) {
-        for task in self.tasks.drain(..) {
-            task.abort();
-        }
+    fn kill(&self) {
+        self.delivery.stop();
+    }
+
+    /// What a reload does.
+    async fn change(&self, receivers: Vec<Receiver>) {
+        self.delivery.change(Prepared::of(&alerting(receivers)).unwrap());
+        let_go(self.store.as_ref(), &self.metrics, self.delivery.names())
+            .await
+            .unwrap();
     }
 
     /// What the machine says when an alert fires or is over.
@@ -89,6 +93,14 @@ impl Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+fn alerting(receivers: Vec<Receiver>) -> Alerting {
+    Alerting {
+        external_url: Some("https://parallax.example.org".to_owned()),
+        trace_url_template: Some("https://traces.example.org/{trace_id}".to_owned()),
+        receivers,
     }
 }
 

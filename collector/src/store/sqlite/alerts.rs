@@ -27,6 +27,9 @@ const PUT_OFF: SignedDuration = SignedDuration::from_mins(10);
 /// Under which subject it is remembered how many went.
 const DROPPED: &str = "outbox/";
 
+/// What the first Alertmanager of several is called after its receiver; the only one is called like it.
+const FIRST: &str = "/1";
+
 /// The column `state` of an alert that fires and is told.
 const TOLD: &str = "told";
 
@@ -59,7 +62,11 @@ impl AlertStore for Sqlite {
         Box::pin(waiting(self))
     }
 
-    fn keep_receivers(&self, receivers: Vec<String>) -> Answer<'_, ()> {
+    fn hurry(&self, receiver: String, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(hurry(self, receiver, now))
+    }
+
+    fn keep_receivers(&self, receivers: Vec<String>) -> Answer<'_, BTreeMap<String, u64>> {
         Box::pin(keep_receivers(self, receivers))
     }
 
@@ -211,22 +218,47 @@ async fn waiting(store: &Sqlite) -> Result<BTreeMap<String, WaitingFor>, StoreEr
     Ok(all)
 }
 
-/// Forgets what waits for others than these.
-async fn keep_receivers(store: &Sqlite, receivers: Vec<String>) -> Result<(), StoreError> {
+/// Everything that waits for a receiver can be told now.
+async fn hurry(store: &Sqlite, receiver: String, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE outbox SET next_at = $2 WHERE receiver = $1 AND next_at > $2")
+        .bind(receiver)
+        .bind(now.as_microsecond())
+        .execute(&store.pool)
+        .await?;
+    Ok(())
+}
+
+/// Forgets what waits for others than these, but for those that are called otherwise now.
+async fn keep_receivers(store: &Sqlite, receivers: Vec<String>) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut forgotten = BTreeMap::new();
     for receiver in waiting(store).await?.into_keys() {
         if receivers.contains(&receiver) {
             continue;
         }
-        sqlx::query("DELETE FROM outbox WHERE receiver = $1")
+        let heir = match receiver.strip_suffix(FIRST) {
+            Some(only) => only.to_owned(),
+            None => format!("{receiver}{FIRST}"),
+        };
+        if receivers.contains(&heir) {
+            sqlx::query("UPDATE outbox SET receiver = $2 WHERE receiver = $1")
+                .bind(&receiver)
+                .bind(heir)
+                .execute(&store.pool)
+                .await?;
+        }
+        let gone = sqlx::query("DELETE FROM outbox WHERE receiver = $1")
             .bind(&receiver)
             .execute(&store.pool)
             .await?;
+        if gone.rows_affected() > 0 {
+            forgotten.insert(receiver.clone(), gone.rows_affected());
+        }
         sqlx::query("DELETE FROM alert_memory WHERE subject = $1")
             .bind(format!("{DROPPED}{receiver}"))
             .execute(&store.pool)
             .await?;
     }
-    Ok(())
+    Ok(forgotten)
 }
 
 /// Keeps a silence as it is now, and forgets those that were over long ago.

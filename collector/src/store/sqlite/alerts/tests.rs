@@ -159,8 +159,63 @@ async fn a_full_outbox_drops_the_oldest_and_counts_them() {
         store.kept().await.unwrap().memory.is_empty(),
         "the count is nobody's memory"
     );
-    store.keep_receivers(vec!["well".to_owned()]).await.unwrap();
+    let forgotten = store.keep_receivers(vec!["well".to_owned()]).await.unwrap();
+    assert_eq!(
+        forgotten,
+        BTreeMap::from([("dead".to_owned(), OUTBOX.unsigned_abs())])
+    );
     assert!(store.waiting().await.unwrap().is_empty());
+    assert!(store.keep_receivers(Vec::new()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_stays_keeps_what_waits_also_as_one_of_several() {
+    let store = store().await;
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let waiting = async || {
+        let waiting = store.waiting().await.unwrap().into_iter();
+        waiting
+            .map(|(name, waiting)| (name, waiting.notices))
+            .collect::<Vec<_>>()
+    };
+    let all = changes("a", AlertState::Firing, &["chat", "on-call"]);
+    store.write_alerts(all, at(1)).await.unwrap();
+    let forgotten = store
+        .keep_receivers(names(&["chat", "on-call/1", "on-call/2"]))
+        .await;
+    assert!(forgotten.unwrap().is_empty());
+    assert_eq!(
+        waiting().await,
+        [("chat".to_owned(), 1), ("on-call/1".to_owned(), 1)]
+    );
+    let second = changes("b", AlertState::Firing, &["on-call/2"]);
+    store.write_alerts(second, at(2)).await.unwrap();
+    let forgotten = store.keep_receivers(names(&["chat", "on-call"])).await.unwrap();
+    assert_eq!(forgotten, BTreeMap::from([("on-call/2".to_owned(), 1)]));
+    assert_eq!(
+        waiting().await,
+        [("chat".to_owned(), 1), ("on-call".to_owned(), 1)]
+    );
+}
+
+#[tokio::test]
+async fn what_waits_for_another_try_can_be_hurried() {
+    let store = store().await;
+    store
+        .write_alerts(changes("a", AlertState::Firing, &["chat"]), at(1))
+        .await
+        .unwrap();
+    let due = async |receiver: &str| store.due(receiver.to_owned(), at(3), 10).await.unwrap();
+    let first = due("chat").await.remove(0);
+    store
+        .failed(first.no, "no answer".to_owned(), at(300))
+        .await
+        .unwrap();
+    assert!(due("chat").await.is_empty());
+    store.hurry("other".to_owned(), at(2)).await.unwrap();
+    assert!(due("chat").await.is_empty());
+    store.hurry("chat".to_owned(), at(2)).await.unwrap();
+    assert_eq!(due("chat").await[0].attempts, 1, "the try before counts");
 }
 
 #[tokio::test]
