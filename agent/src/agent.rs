@@ -10,8 +10,9 @@ use parallax_identity::seal::{SealError, SealingKey};
 use parallax_identity::{CollectorAddress, Dialer, IdentityError, OwnFiles};
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::{AgentName, Labels};
-use parallax_telemetry::{Destination, Publishing, TelemetryError};
+use parallax_telemetry::{Destination, Publishing, Service, TelemetryError};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ use crate::policy::Policy;
 use crate::routine::{self, Keep, RoutineHandle};
 use crate::runner::Runner;
 use crate::spool::{Spool, SpoolLimits};
-use crate::telemetry::{self, LAST_WORDS, Telemetry};
+use crate::telemetry::{LAST_WORDS, Telemetry};
 use crate::web::{self, Web, WebError, WebOptions};
 
 /// Probes at a time when nothing else is said.
@@ -39,6 +40,9 @@ const SEALING_KEY_FILE: &str = "sealing.key";
 
 /// For the probes of checks that are under way when the agent is to stop.
 const TO_END: Duration = Duration::from_secs(3);
+
+/// What a stop may take in all.
+const STOP: Duration = Duration::from_secs(6);
 
 /// In the state directory: results of checks that wait for the collector.
 pub(crate) const SPOOL_DIR: &str = "spool";
@@ -160,7 +164,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     let spool = open_spool(&options.state_dir, options.spool);
     let dialer =
         Dialer::new(options.collector, &identity).map_err(|error| AgentError::Tls(error.to_string()))?;
-    let service = telemetry::service(&name, &options.labels);
+    let service = Service::agent(&name, &options.labels);
     let destination = match options.otlp_endpoint {
         Some(endpoint) => Destination::Endpoint(endpoint),
         None => Destination::Channel(dialer.lazy()),
@@ -218,27 +222,42 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         }
     };
     // What is under way is told before the link is left, if it comes soon.
+    let (asked_to_stop, asked) = oneshot::channel();
     let stop = async {
         stop.await;
+        // Nobody hears it where the agent has ended by itself.
+        let _ = asked_to_stop.send(());
         if let Some(routine) = &routine {
             routine.drain(TO_END).await;
         }
     };
-    tokio::select! {
-        () = link.keep(stop) => {}
-        () = web => {}
-        () = keeping => {}
-        () = policy => {}
-    }
-    if let Some(spool) = spool {
-        spool.flush().await;
-    }
-    let last_numbers = async {
-        if let Some(numbers) = numbers {
-            numbers.shutdown(LAST_WORDS).await;
+    let working = async {
+        tokio::select! {
+            () = link.keep(stop) => {}
+            () = web => {}
+            () = keeping => {}
+            () = policy => {}
+        }
+        if let Some(spool) = &spool {
+            spool.flush().await;
+        }
+        let last_numbers = async {
+            if let Some(numbers) = numbers {
+                numbers.shutdown(LAST_WORDS).await;
+            }
+        };
+        tokio::join!(telemetry.shutdown(), last_numbers);
+    };
+    let too_late = async {
+        match asked.await {
+            Ok(()) => tokio::time::sleep(STOP).await,
+            Err(_) => std::future::pending().await,
         }
     };
-    tokio::join!(telemetry.shutdown(), last_numbers);
+    tokio::select! {
+        () = working => {}
+        () = too_late => tracing::warn!("not everything had ended within {} s", STOP.as_secs()),
+    }
     Ok(())
 }
 
@@ -253,7 +272,7 @@ pub async fn run_in_process(
     stop: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
     parallax_identity::install_provider();
-    let service = telemetry::service(&name, &options.labels);
+    let service = Service::agent(&name, &options.labels);
     let telemetry = Telemetry::to(Destination::Channel(channel.clone()), service);
     let who = (name, options.labels);
     let trust = Trust::new(&[]);

@@ -35,14 +35,17 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(FAILED, &format!("start: {error}")),
     };
-    match args.command {
+    let status = match args.command {
         Command::Serve(args) => match Config::load(&args) {
             Err(error) => complain(USAGE, &error.to_string()),
             Ok(config) => runtime.block_on(serve(&args, config)),
         },
         Command::Token(command) => runtime.block_on(tokens(command)),
         Command::Ca(command) => runtime.block_on(authority(command)),
-    }
+    };
+    // A look-up by the system's resolver may still be under way, in a thread of its own; nobody waits for it.
+    runtime.shutdown_background();
+    status
 }
 
 async fn serve(args: &ServeArgs, config: Config) -> ExitCode {

@@ -30,6 +30,7 @@ mod reload;
 mod rogue;
 mod routine;
 mod service;
+mod stop;
 mod traces;
 
 use parallax_tests::document::{Document, Finding};
