@@ -195,7 +195,7 @@ async fn one_run(State(shared): State<Shared>, Path(id): Path<Uuid>) -> Response
     match shared.store.run(id.to_string()).await {
         Ok(Found::One(run)) => {
             let trace = run.trace_id.as_deref();
-            let trace = trace.and_then(|trace| shared.alerting.trace_url(trace));
+            let trace = trace.and_then(|trace| shared.delivery.trace_url(trace));
             Html(run::render(&run, trace.as_deref())).into_response()
         }
         Ok(Found::None | Found::Several) => (

@@ -90,7 +90,7 @@ impl Sink {
 
     /// An attribute of the processes that the spans of this name are of.
     pub(super) fn processes_of(&self, name: &str, key: &str) -> Vec<String> {
-        let resources = self.0.lock().unwrap();
+        let resources = self.spans.lock().unwrap();
         let mut values = Vec::new();
         for process in resources.iter() {
             let spans = process.scope_spans.iter().flat_map(|scope| &scope.spans);

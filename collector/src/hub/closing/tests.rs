@@ -178,7 +178,11 @@ impl AlertStore for Book {
         nothing()
     }
 
-    fn keep_receivers(&self, _: Vec<String>) -> Answer<'_, ()> {
+    fn hurry(&self, _: String, _: Timestamp) -> Answer<'_, ()> {
+        nothing()
+    }
+
+    fn keep_receivers(&self, _: Vec<String>) -> Answer<'_, BTreeMap<String, u64>> {
         nothing()
     }
 
@@ -215,7 +219,10 @@ impl Desk {
     }
 
     fn alone() -> Self {
-        Self::new(Delivery::default(), Arc::default())
+        let book = Arc::new(Book::default());
+        let store = Arc::clone(&book) as Arc<dyn AlertStore>;
+        let nobody = Delivery::start(&Alerting::default(), &store, &Arc::new(Metrics::new()));
+        Self::new(nobody.unwrap(), book)
     }
 
     /// Nothing more comes; what was written until the writer ended.
@@ -333,7 +340,7 @@ async fn nobody_is_told_or_shown_what_is_not_kept() {
         ..Alerting::default()
     };
     let store = Arc::clone(&book) as Arc<dyn AlertStore>;
-    let (delivery, telling) = Delivery::start(&alerting, &store, &Arc::new(Metrics::new())).unwrap();
+    let delivery = Delivery::start(&alerting, &store, &Arc::new(Metrics::new())).unwrap();
     assert_eq!(book.has(1).await, ["chat looks"], "at its start");
     let desk = Desk::new(delivery, Arc::clone(&book));
     *book.failures.lock().unwrap() = 1;
@@ -348,9 +355,6 @@ async fn nobody_is_told_or_shown_what_is_not_kept() {
     assert_eq!(rounds(&desk.metrics), 0);
     assert_eq!(book.has(4).await[2..], ["rounds 1", "chat looks"]);
     assert_eq!(rounds(&desk.metrics), 1);
-    for task in telling {
-        task.abort();
-    }
 }
 
 #[tokio::test(start_paused = true)]
