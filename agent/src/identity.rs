@@ -8,7 +8,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{CollectorAddress, Dialer, Identity, IdentityError, JoinError, LocalKey, OwnFiles};
+use parallax_identity::{
+    CollectorAddress, Dialer, Identity, IdentityError, JoinError, Joiner, LocalKey, OwnFiles,
+};
 use parallax_model::identity::Role;
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::AgentName;
@@ -121,7 +123,14 @@ async fn of_another_ca(kept: &Identity, wanted: &Wanted<'_>) -> Result<Option<Id
         return Ok(None);
     };
     let name = &kept.spiffe().name;
-    match parallax_identity::join(wanted.collector, token, name, &LocalKey::generate()?).await {
+    match parallax_identity::join(
+        wanted.collector,
+        token,
+        Joiner::agent(name),
+        &LocalKey::generate()?,
+    )
+    .await
+    {
         Ok(joined) => {
             joined.save(wanted.dir)?;
             tracing::info!(agent = %name, "joined the collector anew: the token is of another CA");
@@ -184,7 +193,7 @@ async fn join(
 ) -> Result<Identity, JoinError> {
     let mut told = String::new();
     loop {
-        match parallax_identity::join(collector, token, name, key).await {
+        match parallax_identity::join(collector, token, Joiner::agent(name), key).await {
             Err(error) if error.may_retry() => {
                 retell(&mut told, &error);
                 tokio::time::sleep(JOIN_AGAIN).await;

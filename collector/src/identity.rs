@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use parallax_identity::{Authorities, Identity, IdentityError};
-use parallax_model::identity::{Role, SpiffeId, TrustDomain};
+use parallax_model::identity::{Role, SpiffeId, TrustDomain, Wanted};
 use parallax_model::token::{JoinToken, TokenNames};
 use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::v1;
@@ -65,6 +65,8 @@ pub(crate) enum JoinRefusal {
     Revoked,
     #[error("this token is for {0} only")]
     OtherName(TokenNames),
+    #[error("{}", other_kind(*.0, *.1))]
+    OtherKind(Role, Wanted),
     #[error("{name} was removed after this token was made: it needs a new one", name = .0.name)]
     RemovedSince(SpiffeId),
     #[error(
@@ -279,9 +281,10 @@ impl Admission {
             .name
             .parse()
             .map_err(|error| JoinRefusal::Malformed(format!("name: {error}")))?;
+        let wanted = wanted(&request.wanted)?;
         let hash = hash(&request.token_secret);
         let token = self.store.token(hash).await?.ok_or(JoinRefusal::Unknown)?;
-        check(&token, &name, now)?;
+        check(&token, &name, wanted, now)?;
         let spiffe = SpiffeId::built_in(token.role, name);
         let replaces = matches!(token.names, TokenNames::Only(_));
         if replaces && !token.takes_over && is_connected(&spiffe) {
@@ -378,7 +381,29 @@ pub(crate) fn hash(bytes: &[u8]) -> Sha256 {
     Hasher::digest(bytes).into()
 }
 
-fn check(token: &TokenRecord, name: &AgentName, now: Timestamp) -> Result<(), JoinRefusal> {
+/// Joiners that are older than the question say nothing.
+fn wanted(text: &str) -> Result<Option<Wanted>, JoinRefusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let unknown = || JoinRefusal::Malformed("wanted: neither agent nor person".to_owned());
+    Wanted::known(text).map(Some).ok_or_else(unknown)
+}
+
+fn other_kind(role: Role, wanted: Wanted) -> String {
+    let needed = match wanted {
+        Wanted::Agent => "an agent needs one made with --role agent",
+        Wanted::Person => "`ctl login` needs one made with --role viewer, operator or admin",
+    };
+    format!("this token is for the role {role}: {needed}")
+}
+
+fn check(
+    token: &TokenRecord,
+    name: &AgentName,
+    wanted: Option<Wanted>,
+    now: Timestamp,
+) -> Result<(), JoinRefusal> {
     if token.expires_at <= now {
         return Err(JoinRefusal::Expired);
     }
@@ -387,6 +412,10 @@ fn check(token: &TokenRecord, name: &AgentName, now: Timestamp) -> Result<(), Jo
     }
     if token.revoked_at.is_some() {
         return Err(JoinRefusal::Revoked);
+    }
+    match wanted {
+        Some(wanted) if !wanted.is(token.role) => return Err(JoinRefusal::OtherKind(token.role, wanted)),
+        _ => {}
     }
     if token.names.allow(name) {
         Ok(())
@@ -432,6 +461,7 @@ mod tests {
             token_secret: token.secret().to_vec(),
             name: name.into(),
             csr_der: LocalKey::generate().unwrap().csr(&name.parse().unwrap()).unwrap(),
+            wanted: String::new(),
         }
     }
 
@@ -477,6 +507,37 @@ mod tests {
         let refused = join(&admission, request(&token, "fra-2"), now).await.unwrap_err();
         assert_eq!(refused.to_string(), "this token is for fra-1 only");
         assert!(join(&admission, request(&token, "fra-1"), now).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_token_for_another_kind_of_identity_is_not_spent() {
+        let admission = admission().await;
+        let now = Timestamp::now();
+        let as_a = |wanted: &str, token: &JoinToken| v1::JoinRequest {
+            wanted: wanted.into(),
+            ..request(token, "fra-1")
+        };
+        for (role, wrong, right) in [
+            (Role::Agent, "person", "agent"),
+            (Role::Viewer, "agent", "person"),
+            (Role::Admin, "agent", ""),
+        ] {
+            let wish = TokenWish {
+                role,
+                ..wish(Some("fra-1"), 1)
+            };
+            let token = admission.create_token(wish, now).await.unwrap();
+            let refused = join(&admission, as_a(wrong, &token), now).await.unwrap_err();
+            let said = refused.to_string();
+            assert!(
+                said.starts_with(&format!("this token is for the role {role}: ")),
+                "{said}"
+            );
+            let nonsense = join(&admission, as_a("collector", &token), now).await;
+            assert!(matches!(nonsense, Err(JoinRefusal::Malformed(_))));
+            let joined = join(&admission, as_a(right, &token), now).await.unwrap();
+            assert_eq!(joined.spiffe.role, role);
+        }
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ mod tests {
             token_secret: vec![201; 24],
             name: "fra-1".into(),
             csr_der: vec![202; 3],
+            wanted: "agent".into(),
         };
         assert_eq!(format!("{request:?}"), r#"JoinRequest { name: "fra-1", .. }"#);
         let answer = v1::CreateTokenResponse {

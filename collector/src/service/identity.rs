@@ -155,7 +155,7 @@ impl From<JoinRefusal> for Status {
             | JoinRefusal::RemovedSince(_) => Self::unauthenticated(message),
             JoinRefusal::OtherName(_) | JoinRefusal::NotRenewed => Self::permission_denied(message),
             JoinRefusal::InUse(_) | JoinRefusal::Connected(_) => Self::already_exists(message),
-            JoinRefusal::OwnPki(_) => Self::failed_precondition(message),
+            JoinRefusal::OwnPki(_) | JoinRefusal::OtherKind(..) => Self::failed_precondition(message),
             JoinRefusal::Malformed(_) => Self::invalid_argument(message),
             JoinRefusal::Store(error) => error.into(),
         }

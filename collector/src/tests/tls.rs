@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use parallax_identity::{CollectorAddress, Dialer, Identity, JoinError, LocalKey, join, renew};
+use parallax_identity::{CollectorAddress, Dialer, Identity, JoinError, Joiner, LocalKey, join, renew};
 use parallax_model::audit::AuditEntry;
 use parallax_model::identity::Role;
 use parallax_model::stage::Outcome;
@@ -64,7 +64,7 @@ pub(super) async fn joined(
     join(
         &address(collector),
         token,
-        &name.parse().unwrap(),
+        Joiner::anybody(&name.parse().unwrap()),
         &LocalKey::generate().unwrap(),
     )
     .await

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use parallax_identity::{Identity, JoinError, LocalKey, OwnFiles, join};
+use parallax_identity::{Identity, JoinError, Joiner, LocalKey, OwnFiles, join};
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::AgentName;
 
@@ -26,7 +26,7 @@ pub(super) async fn run(args: &LoginArgs, config: &Config) -> Result<u8, Trouble
         .map_err(|error: parallax_model::token::TokenError| Trouble::from(error).hint(NEW_TOKEN))?;
     let name = args.name.clone().unwrap_or_else(usual_name);
     let key = LocalKey::generate()?;
-    let identity = join(&args.collector, &token, &name, &key)
+    let identity = join(&args.collector, &token, Joiner::person(&name), &key)
         .await
         .map_err(|error| not_in(error, &name))?;
     identity.save(&config.home)?;
@@ -77,7 +77,7 @@ fn not_in(error: JoinError, name: &AgentName) -> Trouble {
         JoinError::Dial(_) => {
             "is the collector running, its port open from here, and the token one of its own?".to_owned()
         }
-        JoinError::Refused(_) => NEW_TOKEN.to_owned(),
+        JoinError::Refused(_) | JoinError::OtherKind { .. } => NEW_TOKEN.to_owned(),
         JoinError::OtherName(_) => {
             format!("you asked as {name}: add --name with the name that the token is for, or {NEW_TOKEN}")
         }

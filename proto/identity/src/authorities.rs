@@ -337,7 +337,7 @@ mod tests {
     use super::*;
     use crate::testing::{Collector, agent_id, collector_id};
     use crate::trust::TrustError;
-    use crate::{DialError, Dialer, JoinError, LEAF_LIFETIME, LocalKey, join};
+    use crate::{DialError, Dialer, JoinError, Joiner, LEAF_LIFETIME, LocalKey, join};
     use parallax_model::token::JoinToken;
 
     fn agent(authorities: &Authorities) -> Identity {
@@ -411,7 +411,7 @@ mod tests {
         let both = collector(&switched).await;
         let joined = async |collector: &Collector| {
             let key = LocalKey::generate().unwrap();
-            join(&collector.address, &token, &agent_id().name, &key)
+            join(&collector.address, &token, Joiner::agent(&agent_id().name), &key)
                 .await
                 .map(|_| ())
         };

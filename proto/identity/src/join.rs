@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parallax_model::identity::{Role, Wanted};
 use parallax_model::text::escape_str;
 use parallax_model::token::JoinToken;
 use parallax_model::vantage::AgentName;
@@ -39,6 +40,14 @@ pub enum JoinError {
     /// The collector refused: the token is for another name.
     #[error("join: {0}")]
     OtherName(String),
+    /// The collector gave another kind of identity than was wanted: it is too old to refuse.
+    #[error("join: the token is for the role {role}, which is no {wanted}: it is spent, make another")]
+    OtherKind {
+        /// What the token is for.
+        role: Role,
+        /// What was wanted.
+        wanted: Wanted,
+    },
     /// The collector refused to renew.
     #[error("renew: the collector refused: {0}")]
     NotRenewed(String),
@@ -67,10 +76,41 @@ impl JoinError {
             Self::Dial(DialError::Tls { .. } | DialError::OwnExpired)
             | Self::Refused(_)
             | Self::OtherName(_)
+            | Self::OtherKind { .. }
             | Self::NotRenewed(_)
             | Self::Answer(_)
             | Self::Identity(_) => false,
         }
+    }
+}
+
+/// As whom somebody joins.
+#[derive(Debug, Clone, Copy)]
+pub struct Joiner<'a> {
+    name: &'a AgentName,
+    wanted: Option<Wanted>,
+}
+
+impl<'a> Joiner<'a> {
+    /// An agent.
+    pub const fn agent(name: &'a AgentName) -> Self {
+        Self {
+            name,
+            wanted: Some(Wanted::Agent),
+        }
+    }
+
+    /// Somebody who asks.
+    pub const fn person(name: &'a AgentName) -> Self {
+        Self {
+            name,
+            wanted: Some(Wanted::Person),
+        }
+    }
+
+    /// Whatever the token is for.
+    pub const fn anybody(name: &'a AgentName) -> Self {
+        Self { name, wanted: None }
     }
 }
 
@@ -79,9 +119,10 @@ impl JoinError {
 pub async fn join(
     address: &CollectorAddress,
     token: &JoinToken,
-    name: &AgentName,
+    joiner: Joiner<'_>,
     key: &LocalKey,
 ) -> Result<Identity, JoinError> {
+    let Joiner { name, wanted } = joiner;
     let config = pinned_config(*token.ca_sha256()).map_err(IdentityError::from)?;
     let csr_der = key.csr(name)?;
     let channel = Dialer::anonymous(address.clone(), config).connect().await?;
@@ -89,6 +130,7 @@ pub async fn join(
         token_secret: token.secret().to_vec(),
         name: name.to_string(),
         csr_der,
+        wanted: wanted.map(|wanted| wanted.to_string()).unwrap_or_default(),
     };
     let refused = |code, reason| match code {
         Code::PermissionDenied => JoinError::OtherName(reason),
@@ -103,6 +145,11 @@ pub async fn join(
         return Err(JoinError::Answer("it does not trust the token's CA".into()));
     }
     let identity = Identity::new(key, answer.chain_der, answer.anchors_der)?;
+    let role = identity.spiffe().role;
+    match wanted {
+        Some(wanted) if !wanted.is(role) => return Err(JoinError::OtherKind { role, wanted }),
+        _ => {}
+    }
     if &identity.spiffe().name != name {
         return Err(JoinError::Answer(format!("it is for {}", identity.spiffe())));
     }
@@ -178,7 +225,7 @@ mod tests {
         join(
             &collector.address,
             token,
-            &agent_id().name,
+            Joiner::agent(&agent_id().name),
             &LocalKey::generate().unwrap(),
         )
         .await
@@ -267,12 +314,32 @@ mod tests {
         assert!(!error.may_retry());
     }
 
+    /// A collector that is older than the question sells what the token is for.
+    #[tokio::test]
+    async fn another_kind_of_identity_than_was_wanted_is_not_taken() {
+        let authority = authority();
+        let collector = Collector::start(&authority).await;
+        let (name, key) = (agent_id().name, LocalKey::generate().unwrap());
+        let person = Joiner::person(&name);
+        let error = join(&collector.address, &token(&authority), person, &key)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "join: the token is for the role agent, which is no person: it is spent, make another"
+        );
+        assert!(!error.may_retry());
+        let anybody = Joiner::anybody(&name);
+        let joined = join(&collector.address, &token(&authority), anybody, &key).await;
+        assert_eq!(joined.unwrap().spiffe(), &agent_id());
+    }
+
     #[tokio::test]
     async fn a_certificate_for_another_name_is_not_taken() {
         let authority = authority();
         let collector = Collector::start(&authority).await;
         let (name, key) = ("ams-1".parse().unwrap(), LocalKey::generate().unwrap());
-        let error = join(&collector.address, &token(&authority), &name, &key)
+        let error = join(&collector.address, &token(&authority), Joiner::agent(&name), &key)
             .await
             .unwrap_err();
         assert!(
@@ -288,9 +355,14 @@ mod tests {
         let address: CollectorAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
         drop(listener);
         let key = LocalKey::generate().unwrap();
-        let error = join(&address, &token(&authority), &agent_id().name, &key)
-            .await
-            .unwrap_err();
+        let error = join(
+            &address,
+            &token(&authority),
+            Joiner::agent(&agent_id().name),
+            &key,
+        )
+        .await
+        .unwrap_err();
         assert!(error.may_retry(), "{error}");
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }

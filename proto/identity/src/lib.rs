@@ -33,7 +33,7 @@ pub use dial::{DialError, Dialer};
 pub use explain::explain;
 pub use harden::forbid_core_dumps;
 pub use identity::{Identity, IdentityError};
-pub use join::{JoinError, join, renew};
+pub use join::{JoinError, Joiner, join, renew};
 pub use key::LocalKey;
 pub use own::{OwnFiles, Served, Stamp, how_to_call};
 pub use peer::{PeerError, Presented, peer_identity_within};

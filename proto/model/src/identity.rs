@@ -64,6 +64,26 @@ kinds! {
     }
 }
 
+kinds! {
+    /// What a joiner means to be.
+    Wanted, fallback Person {
+        /// An agent.
+        Agent = "agent",
+        /// Somebody who asks: a viewer, an operator or an admin.
+        Person = "person",
+    }
+}
+
+impl Wanted {
+    /// Whether one with this role is that.
+    pub const fn is(self, role: Role) -> bool {
+        match self {
+            Self::Agent => matches!(role, Role::Agent),
+            Self::Person => role.rank().is_some(),
+        }
+    }
+}
+
 impl Role {
     /// Whether a person with this role may do what needs `needed`. Agents and collectors are not persons.
     pub const fn permits(self, needed: Self) -> bool {

@@ -6604,6 +6604,10 @@ pub struct JoinRequest {
     /// PKCS#10 certificate signing request, DER. Only its public key is used; the identity comes from the token.
     #[prost(bytes = "vec", tag = "3")]
     pub csr_der: ::prost::alloc::vec::Vec<u8>,
+    /// What the joiner means to be: "agent" or "person". A token for the other is refused and not spent. Empty: whatever
+    /// the token is for.
+    #[prost(string, tag = "4")]
+    pub wanted: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RenewRequest {
@@ -6710,6 +6714,7 @@ pub mod identity_client {
         /// Buys one certificate with a join token.
         /// UNAUTHENTICATED: the token is not known, used up, expired or revoked.
         /// PERMISSION_DENIED: the token is bound to another name. INVALID_ARGUMENT: the request or its CSR is malformed.
+        /// FAILED_PRECONDITION: the token is for another kind of identity than is wanted, or this collector sells none.
         pub async fn join(
             &mut self,
             request: impl tonic::IntoRequest<super::JoinRequest>,
@@ -6770,6 +6775,7 @@ pub mod identity_server {
         /// Buys one certificate with a join token.
         /// UNAUTHENTICATED: the token is not known, used up, expired or revoked.
         /// PERMISSION_DENIED: the token is bound to another name. INVALID_ARGUMENT: the request or its CSR is malformed.
+        /// FAILED_PRECONDITION: the token is for another kind of identity than is wanted, or this collector sells none.
         async fn join(
             &self,
             request: tonic::Request<super::JoinRequest>,
