@@ -215,7 +215,9 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
                     identity,
                     dialer: dialer.clone(),
                     dir: options.state_dir,
+                    token: options.token,
                     token_file: options.token_file,
+                    useless: Vec::new(),
                 };
                 keeper.keep_fresh().await;
             }

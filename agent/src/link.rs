@@ -76,6 +76,13 @@ impl Road {
         }
     }
 
+    /// The collector does not take the identity with which it is travelled.
+    fn refused(&self) {
+        if let Self::Dial(dialer) = self {
+            dialer.hear_of_refusal();
+        }
+    }
+
     /// A newer connection, once there is another identity than after so many replacements; not before `after`.
     async fn successor(&self, replacements: u64, after: Duration) -> (Channel, u64) {
         tokio::time::sleep(after).await;
@@ -113,6 +120,8 @@ pub(crate) enum Ended {
     Draining(Duration),
     /// The connection is lost, or never was.
     Lost(String),
+    /// The collector does not take this agent's identity: a new token can change that.
+    Refused(String),
     /// The collector does not want this agent: only a person can change that.
     Unwanted(String),
 }
@@ -125,10 +134,9 @@ impl Ended {
             status.message().to_owned()
         };
         match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Self::Refused(text),
             // ABORTED: another process took over with the same identity; two that dial at once would only take turns.
-            Code::Unauthenticated | Code::PermissionDenied | Code::Aborted | Code::AlreadyExists => {
-                Self::Unwanted(text)
-            }
+            Code::Aborted | Code::AlreadyExists => Self::Unwanted(text),
             Code::Unknown | Code::Internal | Code::Unavailable => {
                 Self::Lost(format!("the connection broke: {text}"))
             }
@@ -158,9 +166,13 @@ impl Link {
                 Ended::Stopped => return,
                 Ended::Draining(after) => *after + backoff.next(lived, rand::random()),
                 Ended::Lost(_) => backoff.next(lived, rand::random()),
-                Ended::Unwanted(_) => Backoff::after_refusal(rand::random()),
+                Ended::Refused(_) | Ended::Unwanted(_) => Backoff::after_refusal(rand::random()),
             };
             told.tell(&ended, wait);
+            // Of an identity that was replaced meanwhile this is no news.
+            if matches!(ended, Ended::Refused(_)) && self.road.replacements() == replacements {
+                self.road.refused();
+            }
             tokio::select! {
                 () = stop.as_mut() => return,
                 () = tokio::time::sleep(wait) => {}
@@ -219,11 +231,11 @@ impl Told {
                 tracing::warn!(wait_ms, "no link to the collector: {why}");
                 self.0 = Some(why.clone());
             }
-            Ended::Unwanted(why) if self.0.as_ref() != Some(why) => {
+            Ended::Refused(why) | Ended::Unwanted(why) if self.0.as_ref() != Some(why) => {
                 tracing::error!(wait_ms, "the collector turns this agent away: {why}");
                 self.0 = Some(why.clone());
             }
-            Ended::Lost(why) | Ended::Unwanted(why) => {
+            Ended::Lost(why) | Ended::Refused(why) | Ended::Unwanted(why) => {
                 tracing::debug!(wait_ms, "still no link to the collector: {why}");
             }
         }

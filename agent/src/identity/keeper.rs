@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use parallax_identity::{Dialer, Identity, IdentityError, JoinError, LocalKey};
+use parallax_identity::{Dialer, Identity, IdentityError, JoinError, Joiner, LocalKey};
+use parallax_model::token::JoinToken;
 use tokio::time::Instant;
 
 use crate::config::read_token;
@@ -25,8 +26,12 @@ pub(crate) struct Keeper {
     pub(crate) identity: Identity,
     pub(crate) dialer: Dialer,
     pub(crate) dir: PathBuf,
+    /// A token that it was started with.
+    pub(crate) token: Option<JoinToken>,
     /// Where a new token may appear.
     pub(crate) token_file: Option<PathBuf>,
+    /// Tokens that turned out to be of no use.
+    pub(crate) useless: Vec<JoinToken>,
 }
 
 impl Keeper {
@@ -40,6 +45,12 @@ impl Keeper {
                 tokio::select! {
                     () = tokio::time::sleep(left.min(LOOK)) => continue,
                     () = self.dialer.trust_moves() => {}
+                    () = self.dialer.refusal() => {
+                        if self.come_back(&mut told).await {
+                            told = None;
+                        }
+                        continue;
+                    }
                 }
                 // A fleet hears of it at once, and does not renew at once.
                 tokio::time::sleep(SPREAD_LEAST + SPREAD.mul_f64(self.identity.place())).await;
@@ -69,20 +80,61 @@ impl Keeper {
         }
     }
 
-    async fn try_again(&self) -> Result<Identity, JoinError> {
+    async fn try_again(&mut self) -> Result<Identity, JoinError> {
         let refused = match renew(&self.identity, &self.dialer, &self.dir).await {
             Err(error) if !error.may_retry() && self.identity.has_expired(SystemTime::now()) => error,
             other => return other,
         };
-        match self.token_file.as_deref().map(read_token) {
-            Some(Ok(Some(token))) => {
-                let (name, key) = (&self.identity.spiffe().name, LocalKey::generate()?);
-                let joined = parallax_identity::join(self.dialer.address(), &token, name, &key).await?;
-                take(&joined, &self.dialer, &self.dir)?;
-                Ok(joined)
+        self.join_again().await.unwrap_or(Err(refused))
+    }
+
+    /// Buys the identity once more, because the collector does not take it although its time is not over.
+    async fn come_back(&mut self, told: &mut Option<Instant>) -> bool {
+        let useless = match self.join_again().await {
+            Some(Ok(joined)) => {
+                tracing::info!(agent = %joined.spiffe().name, "joined the collector again, with a new token");
+                self.identity = joined;
+                return true;
             }
-            _ => Err(refused),
+            Some(Err(error)) if error.may_retry() => {
+                tracing::warn!("this agent could not join again yet: {error}");
+                return false;
+            }
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let is_news = useless.is_some() || told.is_none_or(|at| at.elapsed() >= TOLD_AGAIN);
+        if is_news {
+            let useless = useless.map(|error| format!(", and the token it has is of no use ({error})"));
+            tracing::error!(
+                "this agent needs a new identity{}: {}",
+                useless.unwrap_or_default(),
+                self.way_back()
+            );
+            *told = Some(Instant::now());
         }
+        false
+    }
+
+    /// Joins with a token that is there, unless it has turned out to be of no use; `None` without one.
+    async fn join_again(&mut self) -> Option<Result<Identity, JoinError>> {
+        let in_file = self.token_file.as_deref().map(read_token);
+        let in_file = in_file.and_then(|read| read.ok().flatten());
+        let tokens: Vec<_> = in_file.into_iter().chain(self.token.clone()).collect();
+        self.useless.retain(|useless| tokens.contains(useless));
+        let token = tokens.into_iter().find(|token| !self.useless.contains(token))?;
+        let joined = self.join_with(&token).await;
+        if joined.as_ref().is_err_and(|error| !error.may_retry()) {
+            self.useless.push(token);
+        }
+        Some(joined)
+    }
+
+    async fn join_with(&self, token: &JoinToken) -> Result<Identity, JoinError> {
+        let (name, key) = (&self.identity.spiffe().name, LocalKey::generate()?);
+        let joined = parallax_identity::join(self.dialer.address(), token, Joiner::agent(name), &key).await?;
+        take(&joined, &self.dialer, &self.dir)?;
+        Ok(joined)
     }
 
     fn pause(&self, now: SystemTime) -> Duration {
@@ -95,15 +147,19 @@ impl Keeper {
     }
 
     fn tell(&self, error: &JoinError) {
+        tracing::error!(
+            "this agent's certificate is over and can't be renewed ({error}): {}",
+            self.way_back()
+        );
+    }
+
+    fn way_back(&self) -> String {
         let name = &self.identity.spiffe().name;
         let place = self.token_file.as_deref().map_or_else(
             || "start this agent with it (--token-file)".to_owned(),
             |path| format!("put it into {}", path.display()),
         );
-        tracing::error!(
-            "this agent's certificate is over and can't be renewed ({error}): make a token with `ctl token create \
-             --role agent --name {name}` and {place}"
-        );
+        format!("make a token with `ctl token create --role agent --name {name}` and {place}")
     }
 }
 

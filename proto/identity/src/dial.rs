@@ -79,6 +79,8 @@ pub struct Dialer {
     replaced: watch::Sender<u64>,
     /// Whether the collector trusts other CAs by now, or another issues.
     moved: watch::Sender<bool>,
+    /// Whether the collector has said that it does not take the identity.
+    refused: watch::Sender<bool>,
 }
 
 /// As whom to dial.
@@ -115,6 +117,7 @@ impl Dialer {
             caller: Arc::new(RwLock::new(caller)),
             replaced: watch::Sender::default(),
             moved: watch::Sender::default(),
+            refused: watch::Sender::default(),
         }
     }
 
@@ -123,6 +126,7 @@ impl Dialer {
         let caller = Caller::of(identity)?;
         *self.caller.write().unwrap_or_else(PoisonError::into_inner) = caller;
         self.moved.send_replace(false);
+        self.refused.send_replace(false);
         self.replaced.send_modify(|times| *times += 1);
         Ok(())
     }
@@ -159,6 +163,19 @@ impl Dialer {
         let mut moved = self.moved.subscribe();
         // The sender is here.
         let _ = moved.wait_for(|moved| *moved).await;
+    }
+
+    /// The collector does not take the identity, whatever its certificate says: it was removed, or is not known.
+    pub fn hear_of_refusal(&self) {
+        self.refused.send_replace(true);
+    }
+
+    /// Waits until that is so; each time it is heard is told once.
+    pub async fn refusal(&self) {
+        let mut refused = self.refused.subscribe();
+        // The sender is here.
+        let _ = refused.wait_for(|refused| *refused).await;
+        self.refused.send_replace(false);
     }
 
     /// Proves a sealing key with the certificate that it dials with now; none for a joiner.
