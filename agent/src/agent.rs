@@ -29,6 +29,7 @@ use crate::policy::Policy;
 use crate::routine::{self, Keep, RoutineHandle};
 use crate::runner::Runner;
 use crate::spool::{Spool, SpoolLimits};
+use crate::state_dir::{self, InUse};
 use crate::telemetry::{LAST_WORDS, Telemetry};
 use crate::web::{self, Web, WebError, WebOptions};
 
@@ -98,6 +99,9 @@ pub enum AgentError {
     /// The state directory can't be used.
     #[error(transparent)]
     State(#[from] IdentityError),
+    /// Another agent lives in the state directory.
+    #[error(transparent)]
+    InUse(#[from] InUse),
     /// What is kept of rejected secrets can't be used.
     #[error("{0}")]
     Circuit(io::Error),
@@ -121,6 +125,21 @@ pub enum AgentError {
     Telemetry(#[from] TelemetryError),
 }
 
+impl AgentError {
+    /// Whether what it was given is to blame, and not this host: its token, its files, its directories.
+    pub const fn is_of_input(&self) -> bool {
+        matches!(
+            self,
+            Self::Identity(_)
+                | Self::State(_)
+                | Self::InUse(_)
+                | Self::Circuit(_)
+                | Self::Anchors(_)
+                | Self::Telemetry(_)
+        )
+    }
+}
+
 impl From<AnchorError> for AgentError {
     fn from(error: AnchorError) -> Self {
         Self::Anchors(error.to_string())
@@ -136,6 +155,8 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
     parallax_identity::install_provider();
     // Before anything else: who asks for the policy to be read again must not end an agent that still joins.
     let hangups = signal(SignalKind::hangup()).map_err(AgentError::Signals)?;
+    // And this before the collector hears of it: it would take the link of the agent that lives there.
+    let _claimed = state_dir::claim(&options.state_dir)?;
     let anchors = options.ca_files.iter().map(|path| read_anchors(path));
     let anchors: Vec<_> = anchors.collect::<Result<Vec<_>, _>>()?.concat();
     let mut stop = std::pin::pin!(stop);
@@ -161,7 +182,7 @@ pub async fn run(options: AgentOptions, stop: impl Future<Output = ()>) -> Resul
         tracing::warn!(%error, "a login with it is refused until it can be read");
     }
     let circuit = Circuit::load(&options.state_dir).map_err(AgentError::Circuit)?;
-    let spool = open_spool(&options.state_dir, options.spool);
+    let spool = open_spool(&options.state_dir, options.spool)?;
     let dialer =
         Dialer::new(options.collector, &identity).map_err(|error| AgentError::Tls(error.to_string()))?;
     let service = Service::agent(&name, &options.labels);
@@ -323,13 +344,19 @@ fn begin_routine(state_dir: &Path, runner: &Arc<Runner>, spool: &Spool) -> Optio
 }
 
 /// An agent without a spool repeats no checks; it still answers whoever asks.
-fn open_spool(state_dir: &Path, limits: SpoolLimits) -> Option<Spool> {
+fn open_spool(state_dir: &Path, limits: SpoolLimits) -> Result<Option<Spool>, InUse> {
     let dir = state_dir.join(SPOOL_DIR);
-    let opened = Spool::open(&dir, limits);
-    let problem = |error| {
-        tracing::error!(dir = %dir.display(), %error, "this agent runs no checks: their results would have no place");
-    };
-    opened.map_err(problem).ok()
+    match Spool::open(&dir, limits) {
+        Ok(spool) => Ok(Some(spool)),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Err(InUse {
+            dir: state_dir.to_owned(),
+            pid: None,
+        }),
+        Err(error) => {
+            tracing::error!(dir = %dir.display(), %error, "this agent runs no checks: their results would have no place");
+            Ok(None)
+        }
+    }
 }
 
 fn instance() -> Uuid {

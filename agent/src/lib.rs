@@ -29,6 +29,7 @@ mod routine;
 mod runner;
 mod schedule;
 mod spool;
+mod state_dir;
 mod telemetry;
 mod web;
 
@@ -40,4 +41,5 @@ pub use parallax_engine::budgets::Budgets;
 pub use policy::{Forbidden, Logins, Network, Policy, PolicyError, Rule};
 pub use prober::{NotProbed, Prober};
 pub use spool::SpoolLimits;
+pub use state_dir::InUse;
 pub use web::{Module, WebError, WebOptions};

@@ -11,7 +11,7 @@ use parallax_agent::doctor;
 use parallax_telemetry::logs::{self, FilterError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The command line or the configuration makes no sense.
+/// What it was given makes no sense or is of no use: the command line, the configuration, a token, a directory.
 const USAGE: u8 = 3;
 
 /// It could not start.
@@ -79,9 +79,9 @@ fn fingerprint(args: &StateArgs) -> ExitCode {
                 "{} holds no sealing key yet: it is made at the first start",
                 state_dir.display()
             );
-            complain(FAILED, &problem)
+            complain(USAGE, &problem)
         }
-        Err(error) => complain(FAILED, &error.to_string()),
+        Err(error) => complain(USAGE, &error.to_string()),
     }
 }
 
@@ -110,6 +110,7 @@ async fn run(config: Config, args: &RunArgs) -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_of_input() => complain(USAGE, &error.to_string()),
         Err(error) => complain(FAILED, &error.to_string()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parallax_tests::answer::Answer;
 use parallax_tests::host;
+use parallax_tests::wait;
 use parallax_tests::world::{World, collector_address};
 use tonic::Code;
 use tonic::client::Grpc;
@@ -14,6 +15,9 @@ use tonic_prost::ProstCodec;
 
 /// A call of the operators' service that needs the least role.
 const LIST_AGENTS: &str = "/parallax.v1.Control/ListAgents";
+/// For one line in a log.
+const SOON: Duration = Duration::from_secs(10);
+
 /// The call of the agents' service.
 const OPEN_LINK: &str = "/parallax.v1.AgentLink/Open";
 
@@ -108,6 +112,103 @@ fn a_removed_agent_stays_out() {
         .expect_status(0);
     world.wait_for_agents(&[]).unwrap();
     assert_ne!(call(&world, &world.state_of("edge-one"), OPEN_LINK), Code::Ok);
+}
+
+#[test]
+fn a_removed_agent_comes_back_with_a_new_token_and_what_it_kept() {
+    let Some(mut world) = small_world() else { return };
+    let key = shown(&world)["sealing_key"].clone();
+    world
+        .ctl(&["agents", "remove", "edge-one"])
+        .unwrap()
+        .expect_status(0);
+    wait::until("the agent to say what it needs", SOON, || {
+        let said = world.log_of("agent-edge-one");
+        let named =
+            "`ctl token create --role agent --name edge-one` and start this agent with it (--token-file)";
+        Ok(said.contains(named).then_some(()))
+    })
+    .unwrap();
+    world.kill_agent("edge-one").unwrap();
+    let token = world.create_token("agent", &["--name", "edge-one"]).unwrap();
+    let again = start(&world, "edge-one", &token);
+    world.wait_for_agents(&["edge-one"]).unwrap();
+    assert_eq!(shown(&world)["sealing_key"], key, "what it had is what it has");
+    let said = again.complaints().unwrap();
+    let lines = said
+        .lines()
+        .filter(|line| line.contains("joined the collector again"));
+    assert_eq!(lines.count(), 1, "{said}");
+    let tokens = world.ctl(&["token", "list", "-o", "json"]).unwrap().json();
+    assert_eq!(tokens[0]["used"], 1, "{tokens}");
+}
+
+#[test]
+fn a_second_agent_on_the_same_state_directory_ends_before_it_connects() {
+    let Some(world) = small_world() else { return };
+    let host = &world.site.vantage("edge-one").unwrap().host;
+    let answer = world.run(host, &world.agent_command("edge-one")).unwrap();
+    assert_eq!(answer.status, Some(3), "{answer}");
+    let state = world.state_of("edge-one").display().to_string();
+    let said = format!("parallax-agent: {state} is in use by another agent (process ");
+    assert!(
+        answer.stderr.lines().count() == 1 && answer.stderr.starts_with(&said),
+        "{answer}"
+    );
+    assert_eq!(shown(&world)["state"], "connected");
+    assert!(
+        !world.logs().contains("replaces the older one"),
+        "{}",
+        world.logs()
+    );
+}
+
+#[test]
+fn a_token_of_the_wrong_kind_is_refused_and_not_spent() {
+    let Some(world) = small_world() else { return };
+    let for_viewers = world.create_token("viewer", &[]).unwrap();
+    let refused = start(&world, "second", &for_viewers).answer().unwrap();
+    assert_eq!(refused.status, Some(3), "{refused}");
+    let said = "this token is for the role viewer: an agent needs one made with --role agent";
+    assert!(refused.stderr.contains(said), "{refused}");
+    let left = std::fs::read_dir(world.state_of("second")).unwrap();
+    assert_eq!(left.count(), 0, "nothing is written");
+
+    let for_agents = world.create_token("agent", &[]).unwrap();
+    let login = |token: &str| {
+        let mut login = world.programs().ctl();
+        login.env("PARALLAX_HOME", world.home().with_extension("other"));
+        login.args(["login", "--collector", &collector_address(), "--name", "eve"]);
+        login.args(["--token", token]);
+        world.run(&world.site.lab.control, &login).unwrap()
+    };
+    let refused = login(&for_agents);
+    assert_eq!(refused.status, Some(3), "{refused}");
+    let said = "this token is for the role agent: `ctl login` needs one";
+    assert!(refused.stderr.contains(said), "{refused}");
+    let log = world.log_of("collector");
+    assert!(
+        log.contains("join refused: this token is for the role agent"),
+        "{log}"
+    );
+
+    login(&for_viewers).expect_status(0);
+    let _second = start(&world, "second", &for_agents);
+    world.wait_for_agents(&["edge-one", "second"]).unwrap();
+}
+
+#[test]
+fn without_an_identity_and_a_token_an_agent_ends_as_for_any_bad_input() {
+    let Some(world) = small_world() else { return };
+    let host = &world.site.vantage("edge-one").unwrap().host;
+    let answer = world.run(host, &world.agent_command("second")).unwrap();
+    assert_eq!(answer.status, Some(3), "{answer}");
+    assert!(answer.stderr.contains("--token-file"), "{answer}");
+}
+
+fn shown(world: &World) -> serde_json::Value {
+    let answer = world.ctl(&["agents", "show", "edge-one", "-o", "json"]).unwrap();
+    answer.expect_status(0).json()
 }
 
 /// One error, in one line, about the token or the collector.
