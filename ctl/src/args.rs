@@ -103,7 +103,7 @@ pub(crate) enum Command {
 /// Join a collector with a token and keep the identity it gives
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ctl login --collector mon.example.org:7143 --token plx1....
+  ctl login --collector mon.example.org:7143 --token-file token
   ctl login --collector mon.example.org --certificate ada.pem --key ada-key.pem --ca collector-ca.pem
 
 The token comes from `parallax-collector token create --role operator` on the collector's host,
@@ -122,11 +122,19 @@ pub(crate) struct LoginArgs {
         value_name = "TOKEN",
         env = "PARALLAX_TOKEN",
         hide_env_values = true,
-        required_unless_present = "certificate"
+        required_unless_present_any = ["certificate", "token_file"]
     )]
     pub(crate) token: Option<String>,
+    /// A file with the join token, so that it does not stand in the list of processes
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PARALLAX_TOKEN_FILE",
+        conflicts_with = "token"
+    )]
+    pub(crate) token_file: Option<PathBuf>,
     /// Your certificate chain (PEM), of a PKI of your own, instead of a token; it stays where it is
-    #[arg(long, value_name = "FILE", env = "PARALLAX_CERTIFICATE", requires_all = ["key", "ca"], conflicts_with_all = ["token", "name"])]
+    #[arg(long, value_name = "FILE", env = "PARALLAX_CERTIFICATE", requires_all = ["key", "ca"], conflicts_with_all = ["token", "token_file", "name"])]
     pub(crate) certificate: Option<PathBuf>,
     /// Its key (PEM)
     #[arg(

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Trouble;
 
-const FILE: &str = "known_agents.toml";
+/// In the operator's home.
+pub(crate) const FILE: &str = "known_agents.toml";
 
 /// The agents of one collector, and the fingerprint of each one's sealing key.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ mod local;
 mod password;
 mod question;
 mod render;
+mod set_aside;
 mod trace;
 mod view;
 

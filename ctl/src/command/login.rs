@@ -12,12 +12,13 @@ use crate::config::Config;
 use crate::console;
 use crate::exit::Trouble;
 use crate::render::words;
+use crate::set_aside::set_aside;
 
 const NEW_TOKEN: &str =
     "make a new one on the collector's host: parallax-collector token create --role operator";
 
 pub(super) async fn run(args: &LoginArgs, config: &Config) -> Result<u8, Trouble> {
-    let Some(token) = &args.token else {
+    let Some(token) = token(args)? else {
         return with_own(args, config).await;
     };
     let token: JoinToken = token
@@ -29,9 +30,21 @@ pub(super) async fn run(args: &LoginArgs, config: &Config) -> Result<u8, Trouble
     let identity = join(&args.collector, &token, Joiner::person(&name), &key)
         .await
         .map_err(|error| not_in(error, &name))?;
+    if let Some(note) = set_aside(config, &identity)? {
+        console::complain(&note);
+    }
     identity.save(&config.home)?;
     config.keep_collector(&args.collector, None)?;
     told(args, &identity)
+}
+
+fn token(args: &LoginArgs) -> Result<Option<String>, Trouble> {
+    let Some(path) = &args.token_file else {
+        return Ok(args.token.clone());
+    };
+    let read = std::fs::read_to_string(path);
+    let token = read.map_err(|error| Trouble::new(format!("read {}: {error}", path.display())))?;
+    Ok(Some(token))
 }
 
 /// With a certificate that others made, which stays where it is. Whether it is good shows in the first call.
