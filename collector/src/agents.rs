@@ -25,7 +25,7 @@ pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// How long without one until a link counts as lost.
 pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// How long after somebody was turned away a name counts as fought over.
+/// How long after another process took its link a name counts as fought over.
 const CONFLICT: SignedDuration = SignedDuration::from_mins(5);
 
 /// One connection of one agent; never used twice.
@@ -83,6 +83,8 @@ pub(crate) struct Agent {
     pub(crate) certificate_ends: Option<Timestamp>,
     /// Who came last under its name and was turned away.
     pub(crate) rejected: Option<Rejected>,
+    /// When another process with its identity last took its link, or lost it.
+    pub(crate) fought_at: Option<Timestamp>,
     /// When it was last heard of.
     pub(crate) last_seen: Option<Timestamp>,
     /// Its connection, while there is one.
@@ -171,6 +173,14 @@ impl Agents {
         });
     }
 
+    /// Two processes with the identity of an agent take the link from each other.
+    pub(crate) fn fought(&mut self, name: &AgentName, peer: String, why: String, wall: Timestamp) {
+        self.turned_away(name, peer, why, wall);
+        if let Some(agent) = self.known.get_mut(name) {
+            agent.fought_at = Some(wall);
+        }
+    }
+
     /// An agent has connected. The newest connection of an identity is the one that counts.
     pub(crate) fn connected(
         &mut self,
@@ -200,9 +210,10 @@ impl Agents {
             heard_at: now,
             pulse: Pulse::default(),
         };
-        let rejected = self.known.remove(&name).and_then(|agent| agent.rejected);
+        let before = self.known.remove(&name);
         let mut agent = Agent {
-            rejected,
+            fought_at: before.as_ref().and_then(|agent| agent.fought_at),
+            rejected: before.and_then(|agent| agent.rejected),
             link: Some(link),
             ..Agent::remembered(introduction, None)
         };
@@ -304,6 +315,7 @@ impl Agent {
             pinned: Labels::new(),
             certificate_ends: None,
             rejected: None,
+            fought_at: None,
             last_seen,
             link: None,
         }
@@ -322,9 +334,9 @@ impl Agent {
     }
 
     fn state(&self, now: Timestamp) -> AgentState {
-        let fought_over = |rejected: &Rejected| now.duration_since(rejected.at) < CONFLICT;
+        let is_recent = |at| now.duration_since(at) < CONFLICT;
         match &self.link {
-            Some(_) if self.rejected.as_ref().is_some_and(fought_over) => AgentState::Conflict,
+            Some(_) if self.fought_at.is_some_and(is_recent) => AgentState::Conflict,
             Some(_) => AgentState::Connected,
             None if self.certificate_ends.is_some_and(|ends| ends <= now) => AgentState::Expired,
             None => AgentState::Lost,
@@ -470,6 +482,12 @@ mod tests {
         agents.certified(name("fra-1"), later);
         assert_eq!(state(&agents, wall()), AgentState::Connected);
         agents.turned_away(&name("fra-1"), "q".into(), "taken".into(), wall());
+        assert_eq!(
+            state(&agents, wall()),
+            AgentState::Connected,
+            "who was refused took nothing from it"
+        );
+        agents.fought(&name("fra-1"), "q".into(), "another process".into(), wall());
         assert_eq!(state(&agents, wall()), AgentState::Conflict);
         assert_eq!(state(&agents, wall() + CONFLICT), AgentState::Connected);
         agents.disconnected(LinkId(1), wall());

@@ -212,7 +212,7 @@ impl Hub {
             warn!(agent = %name, %peer, "a newer connection, of {who}, replaces the older one");
             if !old.same_process {
                 let why = "another process with the same identity took its place".to_owned();
-                self.agents.turned_away(&name, old.peer, why, Timestamp::now());
+                self.agents.fought(&name, old.peer, why, Timestamp::now());
             }
             self.close(old.link, ToAgent::Superseded, "superseded");
             let effects = self

@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use parallax_model::run::{AgentState, AgentSummary, Rejected};
 
-use super::canvas::{Canvas, Tone};
+use super::canvas::{Canvas, Tone, wrap};
 use super::grid::{Cell, Grid, Row};
 use super::{text, words};
+
+/// Seconds.
+const DAY: i64 = 24 * 3600;
 
 /// Every agent that the collector knows.
 pub(crate) fn table(agents: &[AgentSummary], now: Timestamp, canvas: Canvas) -> String {
@@ -19,7 +22,19 @@ pub(crate) fn table(agents: &[AgentSummary], now: Timestamp, canvas: Canvas) -> 
     for agent in agents {
         grid.push(Row::Cells(cells(agent, now)));
     }
-    text(&grid.lines(canvas))
+    let mut lines = grid.lines(canvas);
+    for agent in agents {
+        if let Some(rejected) = agent.rejected.as_ref().filter(|rejected| is_news(rejected, now)) {
+            let note = format!("note: {}: {}", agent.name, conflict(rejected, now));
+            lines.extend(wrap(&note, canvas.width));
+        }
+    }
+    text(&lines)
+}
+
+/// Whether somebody wanted the name within the last day.
+fn is_news(rejected: &Rejected, now: Timestamp) -> bool {
+    now.as_second() - rejected.at.as_second() < DAY
 }
 
 /// One agent, a fact a line.
@@ -117,4 +132,27 @@ fn seen(agent: &AgentSummary, now: Timestamp) -> String {
 
 fn rtt(millis: f64) -> String {
     words::time(parallax_model::millis::to_duration(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_join_is_a_note_below_an_agent_that_stays_connected() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let agent = |text: &str| -> AgentSummary {
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let fra = r#"{"name": "fra-1", "labels": {}, "connected": true, "version": "1", "probes_in_flight": 0,
+            "state": "connected", "rejected": {"peer": "10.1.0.2:9", "at": "2026-11-24T11:57:00Z", "count": 1,
+            "why": "the agent fra-1 is connected"}}"#;
+        let old = fra.replace("fra-1", "ams-1").replace("11-24T11", "11-23T11");
+        let shown = table(&[agent(fra), agent(&old)], now, Canvas::PLAIN);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 4, "{shown}");
+        assert!(lines[1].starts_with("fra-1  connected"), "{shown}");
+        let expected = "note: fra-1: somebody at 10.1.0.2:9, turned away once, last 3 min ago: ";
+        assert!(lines[3].starts_with(expected), "{shown}");
+    }
 }
