@@ -283,6 +283,14 @@ impl Agents {
         self.known.iter()
     }
 
+    /// When each that is connected was last heard of.
+    pub(crate) fn heard_of(&self, now: Instant, wall: Timestamp) -> Vec<(AgentName, Timestamp)> {
+        let ago = |link: &Link| SignedDuration::try_from(now.saturating_duration_since(link.heard_at));
+        self.connected_agents()
+            .filter_map(|(name, link)| Some((name.clone(), wall.checked_sub(ago(link).ok()?).ok()?)))
+            .collect()
+    }
+
     /// The names of those that are connected.
     pub(crate) fn connected_names(&self) -> impl Iterator<Item = &AgentName> {
         self.connected_agents().map(|(name, _)| name)
@@ -438,6 +446,20 @@ mod tests {
         let later = now + HEARTBEAT_TIMEOUT;
         agents.heard(LinkId(2), later);
         assert_eq!(agents.silent(later), [LinkId(1)]);
+    }
+
+    #[test]
+    fn a_connected_agent_was_heard_of_when_something_came_from_it() {
+        let (mut agents, now) = (Agents::default(), Instant::now());
+        agents.connected(name("fra-1"), LinkId(1), introduction("a"), "p".into(), now);
+        agents.connected(name("ams-1"), LinkId(2), introduction("b"), "p".into(), now);
+        agents.heard(LinkId(1), now + Duration::from_secs(50));
+        agents.disconnected(LinkId(2), wall());
+        let heard = agents.heard_of(
+            now + Duration::from_secs(60),
+            wall() + SignedDuration::from_secs(100),
+        );
+        assert_eq!(heard, [(name("fra-1"), wall() + SignedDuration::from_secs(90))]);
     }
 
     #[test]

@@ -48,6 +48,9 @@ const RUNS_AT_MOST: usize = 256;
 /// How often links are looked at for signs of life.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// How often it is kept who was heard of: after the end of a power cut nobody is asked.
+const HEARD: Duration = Duration::from_secs(60);
+
 /// How agents that come back after a stop are spread: so long for each, within these bounds.
 const RETURN_EACH: Duration = Duration::from_millis(2);
 const RETURN_SOONEST: Duration = Duration::from_millis(500);
@@ -96,6 +99,8 @@ impl Hub {
     async fn work(mut self, mut mailbox: mpsc::Receiver<Event>) {
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = tokio::time::interval(HEARD);
+        heard.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.resume_routine(clock::now());
         loop {
             let now = clock::now();
@@ -123,6 +128,7 @@ impl Hub {
                     self.tick_alerts();
                 }
                 _ = sweep.tick() => self.cut_silent(clock::now()),
+                _ = heard.tick() => self.remember_who_was_heard(clock::now()),
             }
         }
     }
@@ -339,6 +345,13 @@ impl Hub {
         for link in self.agents.silent(now) {
             self.close(link, ToAgent::Silent, "silent");
             self.disconnected(link, "no sign of life", now);
+        }
+    }
+
+    fn remember_who_was_heard(&self, now: Instant) {
+        let heard = self.agents.heard_of(now, Timestamp::now());
+        if !heard.is_empty() {
+            self.recorder.record(Record::Heard(heard));
         }
     }
 

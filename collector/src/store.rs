@@ -168,6 +168,8 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Remembers an agent as it now is.
     fn put_agent(&self, agent: AgentRecord) -> Answer<'_, ()>;
+    /// Remembers when agents that are connected were last heard of, unless something later is remembered.
+    fn agents_heard(&self, heard: Vec<(AgentName, Timestamp)>) -> Answer<'_, ()>;
     /// Every agent ever seen and not removed.
     fn agents(&self) -> Answer<'_, Vec<AgentRecord>>;
     /// Labels that count whatever an agent says of itself.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parallax_model::run::RunDocument;
+use parallax_model::vantage::AgentName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -23,6 +24,8 @@ const CAPTURES: usize = 32 * 1024;
 pub(crate) enum Record {
     /// An agent, as it now is.
     Agent(Box<AgentRecord>),
+    /// When agents that are connected were last heard of.
+    Heard(Vec<(AgentName, Timestamp)>),
     /// A run, and whoever waits for its answer: it is told once the run is kept.
     Run {
         document: Box<RunDocument>,
@@ -41,7 +44,7 @@ pub(crate) enum Record {
 impl Record {
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Agent(_) => "agent",
+            Self::Agent(_) | Self::Heard(_) => "agent",
             Self::Run { .. } => "run",
             Self::Login(_) => "login",
             Self::Capture { .. } => "capture",
@@ -94,6 +97,11 @@ async fn write(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
                 let name = agent.name.clone();
                 if let Err(problem) = store.put_agent(*agent).await {
                     error!(agent = %name, "not kept: {problem}");
+                }
+            }
+            Record::Heard(heard) => {
+                if let Err(problem) = store.agents_heard(heard).await {
+                    error!("when agents were last heard of is not kept: {problem}");
                 }
             }
             Record::Login(settled) => {

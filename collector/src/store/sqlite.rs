@@ -229,6 +229,10 @@ impl Store for Sqlite {
         Box::pin(agents::put(self, agent))
     }
 
+    fn agents_heard(&self, heard: Vec<(AgentName, Timestamp)>) -> Answer<'_, ()> {
+        Box::pin(agents::heard(self, heard))
+    }
+
     fn agents(&self) -> Answer<'_, Vec<AgentRecord>> {
         Box::pin(agents::all(self))
     }

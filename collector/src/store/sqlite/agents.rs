@@ -32,6 +32,24 @@ pub(super) async fn put(store: &Sqlite, agent: AgentRecord) -> Result<(), StoreE
     Ok(())
 }
 
+/// Notes when each was last heard of, in one statement; what is known to be later stays.
+pub(super) async fn heard(store: &Sqlite, heard: Vec<(AgentName, Timestamp)>) -> Result<(), StoreError> {
+    let heard: Vec<_> = heard
+        .iter()
+        .map(|(name, at)| (name.as_str(), at.as_microsecond()))
+        .collect();
+    let heard = serde_json::to_string(&heard).map_err(|_| StoreError::Unreadable("name"))?;
+    sqlx::query(
+        "UPDATE agents SET last_seen = MAX(COALESCE(last_seen, 0), heard.at) \
+         FROM (SELECT json_extract(value, '$[0]') AS name, json_extract(value, '$[1]') AS at FROM json_each($1)) \
+         AS heard WHERE agents.name = heard.name",
+    )
+    .bind(heard)
+    .execute(&store.pool)
+    .await?;
+    Ok(())
+}
+
 /// Every agent ever seen and not removed, by name.
 pub(super) async fn all(store: &Sqlite) -> Result<Vec<AgentRecord>, StoreError> {
     sqlx::query(

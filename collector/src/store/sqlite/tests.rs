@@ -105,6 +105,26 @@ async fn what_was_kept_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn who_was_heard_is_kept_for_all_at_once_and_never_set_back() {
+    let store = Sqlite::in_memory().await.unwrap();
+    let at = |seconds| Timestamp::from_second(seconds).unwrap();
+    let seen = |name: &str, seconds| AgentRecord {
+        last_seen: Some(at(seconds)),
+        ..agent(name)
+    };
+    for name in ["ams-1", "fra-1", "nyc-1"] {
+        store.put_agent(seen(name, 100)).await.unwrap();
+    }
+    let heard = [("ams-1", 160), ("fra-1", 90), ("never-seen", 160)];
+    let heard = heard.map(|(name, seconds)| (name.parse().unwrap(), at(seconds)));
+    store.agents_heard(heard.to_vec()).await.unwrap();
+    assert_eq!(
+        store.agents().await.unwrap(),
+        [seen("ams-1", 160), seen("fra-1", 100), seen("nyc-1", 100)]
+    );
+}
+
+#[tokio::test]
 async fn a_single_use_token_is_spent_once_however_many_ask_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("collector.db");
