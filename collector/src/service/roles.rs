@@ -126,19 +126,67 @@ pub(crate) fn permit(path: &str, peer: &Peer) -> Result<(), Status> {
         return Err(over(id));
     }
     let (permitted, wanted) = match needs {
-        Needs::Nothing | Needs::Identity => (id.role != Role::Collector, "an agent or a person"),
-        Needs::Agent => (id.role == Role::Agent, "an agent"),
-        Needs::Person(least) => (id.role.permits(least), least.as_str()),
+        Needs::Nothing | Needs::Identity => (id.role != Role::Collector, "is for agents and persons"),
+        Needs::Agent => (id.role == Role::Agent, "is for agents alone"),
+        Needs::Person(least) => (id.role.permits(least), needed(least)),
     };
     if permitted {
         return Ok(());
     }
-    let call = path.trim_start_matches('/');
-    let (name, role) = (&id.name, id.role);
+    let (what, name, role) = (in_words(call_of(path)), &id.name, id.role);
     Err(Status::permission_denied(format!(
-        "{call} needs the role {wanted}; {name} has the role {role}"
+        "{what} {wanted}; {name} has the role {role}"
     )))
 }
+
+const fn needed(least: Role) -> &'static str {
+    match least {
+        Role::Viewer => "needs the role viewer, operator or admin",
+        Role::Operator => "needs the role operator or admin",
+        Role::Admin => "needs the role admin",
+        Role::Agent | Role::Collector => "is for no person",
+    }
+}
+
+/// The command that makes a call, as whoever typed it knows it.
+fn in_words(call: &str) -> &'static str {
+    match call {
+        "Open" => "an agent's link",
+        "Renew" | "Export" => "this call",
+        "Join" => "joining",
+        "GetStatus" => "`ctl status`",
+        "ListAgents" => "`ctl agents`",
+        "RemoveAgent" => "`ctl agents remove`",
+        "SetAgentLabels" => "`ctl agents set-label`",
+        "RunProbe" => "`ctl probe`",
+        "ListRuns" | "GetRun" => "`ctl runs`",
+        "GetCaptures" => "`ctl runs bundle`",
+        "CreateToken" => "`ctl token create`",
+        "ListTokens" => "`ctl token list`",
+        "RevokeToken" => "`ctl token revoke`",
+        "ListIdentities" => "`ctl access`",
+        "RemoveIdentity" => "`ctl access remove`",
+        "RestoreIdentity" => "`ctl access restore`",
+        "ListAudit" => "`ctl audit`",
+        "SetCredential" => "`ctl credential set`",
+        "ListCredentials" => "`ctl credential`",
+        "RemoveCredential" => "`ctl credential remove`",
+        "CloseCircuit" => "`ctl credential retry`",
+        "ApplyChecks" => "changing checks (`ctl check add`, `apply`)",
+        "ListChecks" => "`ctl check`",
+        "PauseCheck" => "`ctl check pause`",
+        "RemoveCheck" => "`ctl check remove`",
+        "CheckHistory" | "CheckResults" => "`ctl check history`",
+        "ListAlerts" | "ListSilences" => "`ctl alerts`",
+        "AddSilence" => "`ctl alerts silence`",
+        "EndSilence" => "`ctl alerts unsilence`",
+        "TestReceivers" => "`ctl alerts test`",
+        _ => UNNAMED,
+    }
+}
+
+/// What a call is called that nobody types.
+const UNNAMED: &str = "what was asked";
 
 /// What is said to somebody whose certificate is over.
 fn over(id: &SpiffeId) -> Status {
@@ -346,6 +394,22 @@ mod tests {
         assert!(calls.len() > 8, "{calls:?}");
         for call in calls {
             assert!(CALLS.iter().any(|(path, ..)| *path == call), "{call} is missing");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_what_was_typed_and_who_may() {
+        let refused = |path: &str, role| permit(path, &peer(Some(role))).unwrap_err().message().to_owned();
+        assert_eq!(
+            refused("/parallax.v1.Control/RunProbe", Role::Viewer),
+            "`ctl probe` needs the role operator or admin; x has the role viewer"
+        );
+        assert_eq!(
+            refused("/parallax.v1.AgentLink/Open", Role::Admin),
+            "an agent's link is for agents alone; x has the role admin"
+        );
+        for (path, ..) in CALLS {
+            assert_ne!(in_words(call_of(path)), UNNAMED, "{path}");
         }
     }
 
