@@ -19,7 +19,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// No collector has ever worked in the directory.
-    #[error("{} holds no collector's database: give --data-dir as to `serve`", .0.display())]
+    #[error("{} holds no collector's database: give --data-dir as to `serve`, which makes it at its first start", .0.display())]
     NoCollector(PathBuf),
     /// The database can't be used.
     #[error("{}: {problem}", path.display())]

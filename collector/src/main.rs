@@ -1,6 +1,7 @@
 //! The collector's process.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -14,6 +15,7 @@ use parallax_collector::config::{
 };
 use parallax_collector::config::{ConfigError, default_data_dir};
 use parallax_collector::token::{self, TokenOptions};
+use parallax_model::token::JoinToken;
 use parallax_telemetry::logs::{FilterError, LogFormat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -136,7 +138,7 @@ async fn tokens(command: TokenCommand) -> ExitCode {
         TokenCommand::Create(args) => create_token(args).await,
         TokenCommand::List(args) => match list_tokens(args).await {
             Ok(text) => print(Ok(text)),
-            Err(error) => complain(FAILED, &format!("token list: {error:#}")),
+            Err(error) => complain(USAGE, &format!("token list: {error:#}")),
         },
         TokenCommand::Revoke(args) => revoke_token(args).await,
     }
@@ -168,11 +170,29 @@ async fn create_token(args: TokenArgs) -> ExitCode {
         ttl: args.ttl,
         uses: args.uses,
     };
-    let data_dir = args.data_dir.unwrap_or_else(default_data_dir);
-    match token::create(&data_dir, options).await {
+    let made = match args.data_dir {
+        Some(data_dir) => create_token_in(&data_dir, options).await,
+        // Nobody has said that a collector will work there.
+        None => token::create_beside(&default_data_dir(), options).await,
+    };
+    match made {
         Ok(token) => print(Ok(format!("{token}\n"))),
-        Err(error) => complain(FAILED, &format!("token create: {error:#}")),
+        Err(error) => complain(USAGE, &format!("token create: {error:#}")),
     }
+}
+
+/// Before the first start of a collector a token makes the CA that it will have; whoever meant another directory is told.
+async fn create_token_in(data_dir: &Path, options: TokenOptions) -> anyhow::Result<JoinToken> {
+    let is_known = token::is_known(data_dir);
+    let token = token::create(data_dir, options).await?;
+    if !is_known {
+        eprintln!(
+            "parallax-collector: made a new CA in {}, where no collector has worked yet: the token is good for the one \
+             that is started there (`parallax-collector serve --data-dir {0}`), and for no other",
+            data_dir.display()
+        );
+    }
+    Ok(token)
 }
 
 /// As many connections as the system allows: what a shell gives is far less than the limits are made for.

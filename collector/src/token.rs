@@ -45,7 +45,22 @@ pub struct Revoked {
     keep_joined: bool,
 }
 
-/// Makes a token in a data directory, whether or not a collector works in it.
+/// Whether a collector has ever worked in a data directory, or a token was made there.
+pub fn is_known(data_dir: &Path) -> bool {
+    DataDir::existing(data_dir).is_ok()
+}
+
+/// Makes a token where a collector has worked, whether or not it does now.
+///
+/// # Errors
+/// When none has, or its database or certificate authority can't be used.
+pub async fn create_beside(data_dir: &Path, options: TokenOptions) -> anyhow::Result<JoinToken> {
+    DataDir::existing(data_dir)?;
+    create(data_dir, options).await
+}
+
+/// Makes a token in a data directory, whether or not a collector works in it or ever has: its certificate authority is
+/// made if there is none.
 ///
 /// # Errors
 /// When the directory, its database or its certificate authority can't be used.

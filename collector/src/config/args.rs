@@ -63,7 +63,7 @@ pub enum CaCommand {
 #[derive(Debug, Clone, clap::Args)]
 pub struct CaArgs {
     /// The collector's data directory
-    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR", help = data_dir_help("The collector's data directory, as given to `serve`"))]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -85,7 +85,7 @@ pub struct ServeArgs {
     #[arg(long, env = "PARALLAX_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where the certificate authority and the database are; made at the first start
-    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR", help = data_dir_help("Where the certificate authority and the database are; made at the first start"))]
     pub data_dir: Option<PathBuf>,
     /// Where agents and operators connect (gRPC, mutual TLS).
     #[arg(
@@ -186,7 +186,7 @@ pub struct PageArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct TokenArgs {
     /// The collector's data directory
-    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR", help = data_dir_help("The collector's data directory, as given to `serve`"))]
     pub data_dir: Option<PathBuf>,
     /// What the joiner becomes: agent, viewer, operator or admin
     #[arg(long, value_parser = role)]
@@ -215,7 +215,7 @@ pub struct TokenArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct ListArgs {
     /// The collector's data directory
-    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR", help = data_dir_help("The collector's data directory, as given to `serve`"))]
     pub data_dir: Option<PathBuf>,
     /// table or json
     #[arg(
@@ -245,7 +245,7 @@ pub struct RevokeArgs {
     /// Its ID, as `token list` has it
     pub id: String,
     /// The collector's data directory
-    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "PARALLAX_DATA_DIR", value_name = "DIR", help = data_dir_help("The collector's data directory, as given to `serve`"))]
     pub data_dir: Option<PathBuf>,
     /// Those who joined with it stay
     #[arg(long, env = "PARALLAX_KEEP_JOINED")]
@@ -261,6 +261,10 @@ impl TokenArgs {
             (None, None) => TokenNames::Any,
         }
     }
+}
+
+fn data_dir_help(what: &str) -> String {
+    format!("{what} (default: {})", super::default_data_dir().display())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
