@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use nix::unistd::{Uid, User};
 use parallax_model::bucket::{Buckets, Rate};
 use parallax_model::text::escape_str;
 use tracing::error;
@@ -15,6 +16,9 @@ use crate::clock;
 use crate::peer::Peer;
 use crate::source::Source;
 use crate::store::{AuditRecord, Store, StoreError};
+
+/// In the place of a role, of whoever works on the collector's own host without any.
+const ON_THE_HOST: &str = "host";
 
 /// Characters of what somebody wrote.
 const TEXT_AT_MOST: usize = 300;
@@ -140,9 +144,10 @@ impl Drop for Entry {
 }
 
 fn record(peer: &Peer, call: &str, subject: &str) -> AuditRecord {
-    let (actor, role) = match &peer.spiffe {
-        Some(id) => (id.name.to_string(), id.role.to_string()),
-        None => (String::new(), String::new()),
+    let (actor, role) = match (&peer.spiffe, peer.address) {
+        (Some(id), _) => (id.name.to_string(), id.role.to_string()),
+        (None, None) => (user(), ON_THE_HOST.to_owned()),
+        (None, Some(_)) => (String::new(), String::new()),
     };
     AuditRecord {
         at: Timestamp::now(),
@@ -155,6 +160,15 @@ fn record(peer: &Peer, call: &str, subject: &str) -> AuditRecord {
         result: "begun".to_owned(),
         detail: String::new(),
         took: Duration::ZERO,
+    }
+}
+
+/// Who runs this process, as the host calls them.
+fn user() -> String {
+    let uid = Uid::current();
+    match User::from_uid(uid) {
+        Ok(Some(user)) => escape_str(&format!("{} (uid {uid})", user.name), TEXT_AT_MOST),
+        _ => format!("uid {uid}"),
     }
 }
 

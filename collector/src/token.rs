@@ -14,7 +14,7 @@ use parallax_model::vantage::Labels;
 use crate::audit::Audit;
 use crate::config::Terms;
 use crate::data_dir::DataDir;
-use crate::identity::TokenWish;
+use crate::identity::{TokenWish, name_of};
 use crate::peer::Peer;
 use crate::store::{Called, Store as _};
 
@@ -66,7 +66,7 @@ pub async fn create_beside(data_dir: &Path, options: TokenOptions) -> anyhow::Re
 /// When the directory, its database or its certificate authority can't be used.
 pub async fn create(data_dir: &Path, options: TokenOptions) -> anyhow::Result<JoinToken> {
     parallax_identity::install_provider();
-    let (_, admission) = DataDir::open(data_dir)?.admission(Terms::default()).await?;
+    let (store, admission) = DataDir::open(data_dir)?.admission(Terms::default()).await?;
     let wish = TokenWish {
         role: options.role,
         names: options.names,
@@ -79,7 +79,20 @@ pub async fn create(data_dir: &Path, options: TokenOptions) -> anyhow::Result<Jo
     if let Some(refusal) = admission.sells_nothing() {
         return Err(refusal.into());
     }
-    admission.create_token(wish, Timestamp::now()).await
+    let subject = format!("{} {}", wish.role, wish.names);
+    let entry = Audit::new(store)
+        .begin(&Peer::default(), "CreateToken", subject.trim_end())
+        .await?;
+    match admission.create_token(wish, Timestamp::now()).await {
+        Ok(token) => {
+            entry.end("done", &format!("token {}", name_of(&token))).await;
+            Ok(token)
+        }
+        Err(error) => {
+            entry.end("failed", &error.to_string()).await;
+            Err(error)
+        }
+    }
 }
 
 /// Every token of a data directory, newest first.

@@ -125,6 +125,67 @@ fn on_the_collectors_host_tokens_are_told_of_and_taken_back_in_the_words_of_ctl(
     );
 }
 
+#[test]
+fn what_is_done_on_the_collectors_host_is_in_the_log_and_a_doctor_leaves_nothing_there() {
+    let Some(world) = small_world() else { return };
+    let entries = |words: &[&str]| {
+        let log = world
+            .ctl(&[&["audit", "-o", "json"], words].concat())
+            .unwrap()
+            .json();
+        log.as_array().unwrap().clone()
+    };
+    let made = entries(&["--call", "CreateToken"]);
+    assert_eq!(
+        made.len(),
+        4,
+        "an agent's token and an admin's, begun and done: {made:?}"
+    );
+    for entry in &made {
+        assert_eq!(entry["role"], "host", "{made:?}");
+        assert!(entry["actor"].as_str().unwrap().contains("uid "), "{made:?}");
+    }
+    assert_eq!(made[0]["result"], "done", "{made:?}");
+    assert_eq!(made[0]["subject"], "admin", "{made:?}");
+
+    let before = entries(&[]).len();
+    let mut doctor = world.programs().agent();
+    doctor
+        .arg("doctor")
+        .args(world.agent_command("edge-one").get_args().skip(1));
+    let host = &world.site.vantage("edge-one").unwrap().host;
+    let examined = world.run(host, &doctor).unwrap();
+    assert!(
+        examined.stdout.contains("both sides know each other"),
+        "{examined}"
+    );
+    let after = entries(&[]);
+    // The look before is in it, and nothing else is new.
+    assert_eq!(after.len(), before + 1, "{after:?}");
+}
+
+/// Whoever asks after a power cut is told when an agent was last heard of, and not when it connected.
+#[test]
+fn after_a_power_cut_an_agent_was_last_seen_a_minute_before_it() {
+    let Some(mut world) = small_world() else { return };
+    let connected = jiff::Timestamp::now();
+    let then = connected + jiff::SignedDuration::from_secs(70);
+    wait::until("more than a minute to pass", A_LIFE, || {
+        Ok((jiff::Timestamp::now() > then).then_some(()))
+    })
+    .unwrap();
+    world.kill_collector();
+    world.kill_agent("edge-one").unwrap();
+    world.start_collector().unwrap();
+    let agent = agent(&world, "edge-one");
+    assert_eq!(agent["state"], "lost", "{agent}");
+    let seen: jiff::Timestamp = agent["last_seen"].as_str().unwrap().parse().unwrap();
+    assert!(
+        seen > connected,
+        "{agent} was connected at {connected} and heard of later"
+    );
+}
+
 /// With certificates of a minute: the collector is away when one is due, and then the agent sleeps past its end.
 #[test]
 fn renewal_across_a_restart_and_a_sleep_needs_no_token() {

@@ -6736,6 +6736,8 @@ pub mod identity_client {
             self.inner.unary(req, path, codec).await
         }
         /// Renews the caller's own certificate, for the same identity. Needs the present certificate.
+        /// INVALID_ARGUMENT: the CSR is malformed. Without one nothing is renewed and nothing written to the audit log: the
+        /// answer shows that both sides know each other.
         pub async fn renew(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewRequest>,
@@ -6781,6 +6783,8 @@ pub mod identity_server {
             request: tonic::Request<super::JoinRequest>,
         ) -> std::result::Result<tonic::Response<super::Certificate>, tonic::Status>;
         /// Renews the caller's own certificate, for the same identity. Needs the present certificate.
+        /// INVALID_ARGUMENT: the CSR is malformed. Without one nothing is renewed and nothing written to the audit log: the
+        /// answer shows that both sides know each other.
         async fn renew(
             &self,
             request: tonic::Request<super::RenewRequest>,
