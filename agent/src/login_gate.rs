@@ -16,7 +16,7 @@ use crate::moment::Moment;
 
 /// Asks whoever watches over all agents of the run; an error says why the secret must not be tried.
 pub(crate) type AskLeave =
-    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), NoTurn>> + Send>> + Send + Sync>;
 
 /// Lets the sessions of one probe try their common secret in turns: a wrong one is tried once.
 pub(crate) struct LoginGate {
@@ -30,11 +30,12 @@ enum Leave {
     Granted,
     /// The server took the secret.
     Accepted,
-    Withheld(String),
+    /// Nobody gets a turn any more.
+    Over(NoTurn),
 }
 
 /// Why a session gets no turn.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum NoTurn {
     /// Somebody else said so.
     Withheld(String),
@@ -50,6 +51,12 @@ pub(crate) struct Turn {
     address: IpAddr,
     answered: bool,
     _alone: Option<OwnedMutexGuard<()>>,
+}
+
+impl Leave {
+    const fn withheld(reason: String) -> Self {
+        Self::Over(NoTurn::Withheld(reason))
+    }
 }
 
 /// What the server said to a login.
@@ -86,11 +93,11 @@ impl LoginGate {
         if matches!(*leave, Leave::NotAsked) {
             *leave = match (self.ask)().await {
                 Ok(()) => Leave::Granted,
-                Err(reason) => Leave::Withheld(reason),
+                Err(why) => Leave::Over(why),
             };
         }
-        if let Leave::Withheld(reason) = &*leave {
-            return Err(NoTurn::Withheld(reason.clone()));
+        if let Leave::Over(why) = &*leave {
+            return Err(why.clone());
         }
         // After the leave: whoever waits for that while it is alone here could wait for one that waits for it. And what
         // this agent knows of the secret is the answer that all others wait for.
@@ -98,7 +105,7 @@ impl LoginGate {
         if let Some(guarded) = &self.guarded {
             alone = Some(guarded.alone().await);
             if let Err(known) = guarded.try_now(Moment::now()).await {
-                *leave = Leave::Withheld(known.message.clone());
+                *leave = Leave::Over(NoTurn::Withheld(known.message.clone()));
                 return Err(NoTurn::Known(known));
             }
         }
@@ -128,7 +135,7 @@ impl Turn {
             Answer::Rejected(kind) => {
                 let address = self.address;
                 *self.leave =
-                    Leave::Withheld(format!("the same secret was rejected at {address} a moment ago"));
+                    Leave::withheld(format!("the same secret was rejected at {address} a moment ago"));
                 if let Some(guarded) = &self.guarded {
                     guarded.rejected(address, kind, Moment::now()).await;
                 }
@@ -143,7 +150,7 @@ impl Drop for Turn {
         let insists = self.guarded.as_ref().is_some_and(|guarded| guarded.insists());
         if !self.answered && !insists && matches!(*self.leave, Leave::Granted) {
             let address = self.address;
-            *self.leave = Leave::Withheld(format!(
+            *self.leave = Leave::withheld(format!(
                 "the same secret was sent to {address} a moment ago and no answer came; it may have counted, and is \
                  sent to another address only with --retry-login"
             ));

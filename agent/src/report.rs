@@ -12,7 +12,7 @@ use parallax_model::target::Endpoint;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::login_gate::AskLeave;
+use crate::login_gate::{AskLeave, NoTurn};
 
 /// One piece of news of a probe.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Report {
     /// What is due does not come; what was seen so far.
     Overdue(Box<Observation>),
     /// The probe stands before its login; the answer may be an error with the reason why not.
-    LoginAsked(oneshot::Sender<Result<(), String>>),
+    LoginAsked(oneshot::Sender<Result<(), NoTurn>>),
     /// The packets of an attempt.
     Capture(Box<Capture>),
     /// A session says something to the session of another agent.
@@ -152,7 +152,11 @@ impl Reports {
             let (answer, answered) = oneshot::channel();
             let asked = reports.tell(Report::LoginAsked(answer));
             Box::pin(async move {
-                let lost = || "the collector can not be asked whether the secret may be tried".to_owned();
+                let lost = || {
+                    NoTurn::Withheld(
+                        "the collector can not be asked whether the secret may be tried".to_owned(),
+                    )
+                };
                 if !asked {
                     return Err(lost());
                 }

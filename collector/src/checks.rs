@@ -270,7 +270,7 @@ impl Checks {
             return None;
         }
         let login = self.login_of(record, agent)?;
-        let word = self.logins.heard(record, &login, agent, result)?;
+        let word = self.logins.heard(record, &login, (agent, received_at), result)?;
         if let LoginWord::Accepted { check, generation } = &word
             && let Some(record) = self.records.get_mut(check)
         {
@@ -316,6 +316,7 @@ impl Checks {
         let (state, note) = match place {
             Place::Unable(why) => (CheckState::Unable, why.clone()),
             Place::Withheld(why) => (CheckState::Withheld, why.clone()),
+            Place::Rejected(fault) => (CheckState::Withheld, fault.message.clone()),
             Place::Runs if !connected => (CheckState::Offline, "not connected".to_owned()),
             Place::Runs => match told {
                 Some(told) if told.applied == Some(told.sum()) => match problem(told) {

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::capture;
 use crate::link::signal::{self, Clocks};
+use crate::login_gate::NoTurn;
 use crate::order::{Order, Refusal};
 use crate::partner::{Heard, WAITING};
 use crate::policy::Policy;
@@ -40,7 +41,7 @@ pub(crate) struct Orders {
 struct Underway {
     task: AbortHandle,
     /// Where the answer to its question about the login goes.
-    leave: Option<oneshot::Sender<Result<(), String>>>,
+    leave: Option<oneshot::Sender<Result<(), NoTurn>>>,
     /// Where goes what another agent's sessions say to those of this order.
     partner: mpsc::Sender<Heard>,
     /// Given back at once when the order is cancelled, before its task has noticed.
@@ -157,7 +158,7 @@ impl Orders {
         let _ = waiting.send(if answer.granted {
             Ok(())
         } else {
-            Err(answer.reason.clone())
+            Err(NoTurn::Withheld(answer.reason.clone()))
         });
     }
 

@@ -13,7 +13,7 @@ const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
-fn gate(answer: Result<(), String>) -> (Arc<LoginGate>, Arc<AtomicUsize>) {
+fn gate(answer: Result<(), NoTurn>) -> (Arc<LoginGate>, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let ask: AskLeave = Box::new(move || {
@@ -102,7 +102,7 @@ async fn trouble_that_is_not_the_secrets_passes_the_turn_on() {
 
 #[tokio::test]
 async fn what_is_withheld_is_withheld_from_all() {
-    let (gate, asked) = gate(Err("rejected at another vantage point".into()));
+    let (gate, asked) = gate(Err(NoTurn::Withheld("rejected at another vantage point".into())));
     for _ in 0..2 {
         let Err(NoTurn::Withheld(reason)) = gate.turn(HERE, soon()).await else {
             panic!("there is no turn")

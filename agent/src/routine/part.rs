@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use uuid::{NoContext, Uuid};
 
 use super::Means;
+use crate::login_gate::NoTurn;
 use crate::order::{Order, Refusal};
 use crate::runner::Ran;
 use crate::schedule::{Anchor, Due, Skip};
@@ -97,11 +98,14 @@ impl Part {
     }
 
     /// One wrong secret is tried by one agent: without a link there is nobody to ask, so it is said beforehand.
-    fn leave(&self) -> Result<(), String> {
-        if self.due.assignment.login_cleared {
-            Ok(())
-        } else {
-            Err("another agent tries this secret first; the collector says when it was taken".to_owned())
+    fn leave(&self) -> Result<(), NoTurn> {
+        let assignment = &self.due.assignment;
+        match &assignment.login_rejected {
+            Some(fault) => Err(NoTurn::Known(fault.clone())),
+            None if assignment.login_cleared => Ok(()),
+            None => Err(NoTurn::Withheld(
+                "another agent tries this secret first; the collector says when it was taken".to_owned(),
+            )),
         }
     }
 
@@ -140,6 +144,7 @@ fn left_out(skip: Skip) -> Refusal {
 mod tests {
     use std::time::Duration;
 
+    use parallax_model::fault::{AuthFault, Fault, FaultKind};
     use parallax_model::round::Cadence;
     use parallax_model::spec::Depth;
 
@@ -148,7 +153,7 @@ mod tests {
     use crate::runner::tests::{order, runner};
 
     /// A part whose secret a server took already, or not.
-    fn part(state_dir: &tempfile::TempDir, login_cleared: bool) -> Part {
+    fn part(state_dir: &tempfile::TempDir, login_cleared: bool, login_rejected: Option<Fault>) -> Part {
         let order = order("127.0.0.1:9", Depth::Login);
         let anchor = Anchor {
             at: Instant::now(),
@@ -165,6 +170,7 @@ mod tests {
             secret: None,
             credential: None,
             login_cleared,
+            login_rejected,
         };
         let cadence = Cadence {
             check: assignment.check,
@@ -188,8 +194,22 @@ mod tests {
     #[tokio::test]
     async fn a_secret_that_no_server_took_yet_is_withheld() {
         let dir = tempfile::tempdir().unwrap();
-        let withheld = part(&dir, false).leave().unwrap_err();
-        assert!(withheld.contains("another agent tries"), "{withheld}");
-        assert_eq!(part(&dir, true).leave(), Ok(()));
+        let Err(NoTurn::Withheld(why)) = part(&dir, false, None).leave() else {
+            panic!("nobody said that it may be tried");
+        };
+        assert!(why.contains("another agent tries"), "{why}");
+        assert_eq!(part(&dir, true, None).leave(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_turned_down_is_not_sent_and_said_to_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let fault = Fault::new(FaultKind::Auth(AuthFault::CredentialsRejected), "no");
+        for cleared in [false, true] {
+            assert_eq!(
+                part(&dir, cleared, Some(fault.clone())).leave(),
+                Err(NoTurn::Known(fault.clone()))
+            );
+        }
     }
 }

@@ -9,13 +9,14 @@ use parallax_model::stage::{Outcome, Stage, StageName};
 use tokio::sync::mpsc;
 
 use super::{Ran, Runner};
+use crate::login_gate::NoTurn;
 use crate::order::{Order, Refusal};
 use crate::report::{Report, Reports, outlet};
 
 impl Runner {
     /// Carries an order out that comes of no link; whoever calls keeps the permit. `leave` is the answer to its
     /// question whether the secret may be tried.
-    pub(crate) async fn run_alone(&self, order: &Order, leave: Result<(), String>) -> Result<Ran, Refusal> {
+    pub(crate) async fn run_alone(&self, order: &Order, leave: Result<(), NoTurn>) -> Result<Ran, Refusal> {
         let (outlet, mut news) = outlet();
         let reports = Reports::of_order(order.id.as_str().into(), outlet);
         let (_partner, nobody) = mpsc::channel(1);

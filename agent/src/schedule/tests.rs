@@ -40,6 +40,7 @@ fn assignment(check: u128, every: Duration) -> Arc<Assignment> {
         secret: None,
         credential: None,
         login_cleared: false,
+        login_rejected: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use parallax_model::check::Assignment;
+use parallax_model::fault::Fault;
 use parallax_model::vantage::AgentName;
 use parallax_proto::convert::digest;
 use parallax_proto::v1;
@@ -24,6 +25,8 @@ pub(super) struct Placement {
 pub(super) enum Place {
     /// The agent repeats it, with or without a link.
     Runs,
+    /// The same as far as the login, which is not tried and counts as failed like this.
+    Rejected(Fault),
     /// It must wait, in words.
     Withheld(String),
     /// The agent can't, in words.
@@ -32,7 +35,7 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) const fn runs(&self) -> bool {
-        matches!(self, Self::Runs)
+        matches!(self, Self::Runs | Self::Rejected(_))
     }
 }
 
@@ -48,13 +51,13 @@ impl Checks {
 
     /// What an agent is to repeat.
     pub(super) fn assignments(&self, agent: &AgentName) -> BTreeMap<Uuid, v1::CheckAssignment> {
-        let its = self
-            .placements
-            .iter()
-            .filter(|(_, placement)| placement.places.get(agent).is_some_and(Place::runs));
-        its.filter_map(|(check, _)| {
+        let its = self.placements.iter().filter_map(|(check, placement)| {
+            let place = placement.places.get(agent)?;
+            place.runs().then_some((check, place))
+        });
+        its.filter_map(|(check, place)| {
             let record = self.records.get(check)?;
-            Some((*check, self.assignment(record, agent)))
+            Some((*check, self.assignment(record, agent, place)))
         })
         .collect()
     }
@@ -67,7 +70,7 @@ impl Checks {
         self.logins.login(credential, &host, agent, face)
     }
 
-    fn assignment(&self, record: &CheckRecord, agent: &AgentName) -> v1::CheckAssignment {
+    fn assignment(&self, record: &CheckRecord, agent: &AgentName, place: &Place) -> v1::CheckAssignment {
         let definition = &record.definition;
         let mut assignment = Assignment {
             check: record.id,
@@ -80,10 +83,14 @@ impl Checks {
             secret: None,
             credential: None,
             login_cleared: false,
+            login_rejected: None,
         };
         if let Some(login) = self.login_of(record, agent) {
             login.put_into(&mut assignment);
-            assignment.login_cleared = true;
+            match place {
+                Place::Rejected(fault) => assignment.login_rejected = Some(fault.clone()),
+                Place::Runs | Place::Withheld(_) | Place::Unable(_) => assignment.login_cleared = true,
+            }
         }
         let mut wire = v1::CheckAssignment::from(assignment);
         wire.digest = digest(&wire);
@@ -146,8 +153,8 @@ impl Checks {
                 let Some(login) = self.login_of(record, agent) else {
                     return Place::Unable("its credential is gone".to_owned());
                 };
-                if let Some(why) = self.logins.withheld(&login) {
-                    return Place::Withheld(why);
+                if let Some(fault) = self.logins.rejected(&login) {
+                    return Place::Rejected(fault);
                 }
                 let cleared = record.cleared == login.generation();
                 match lead {

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parallax_model::check::{Assignment, CheckResult};
 use parallax_model::credential::{Mechanism, SealedSecret};
+use parallax_model::fault::{AuthFault, Fault, FaultKind};
 use parallax_model::spec::LoginSpec;
 use parallax_model::stage::{Outcome, StageName};
 use parallax_model::vantage::AgentName;
@@ -112,7 +114,7 @@ pub(crate) enum LoginWord {
 pub(super) struct Logins {
     secrets: BTreeMap<String, KnownSecret>,
     /// Accounts that were turned down since they were last read from the store.
-    rejected: BTreeMap<Account, String>,
+    rejected: BTreeMap<Account, Fault>,
 }
 
 impl Logins {
@@ -195,18 +197,15 @@ impl Logins {
         }
     }
 
-    /// Why nobody may try it.
-    pub(super) fn withheld(&self, login: &Login) -> Option<String> {
+    /// That a server turned it down: nobody tries it again.
+    pub(super) fn rejected(&self, login: &Login) -> Option<Fault> {
         let account = login.account();
-        let retry = format!("put it right, or: ctl credential retry {}", account.credential);
-        if let Some(how) = self.rejected.get(account) {
-            return Some(format!("the server turned the secret down ({how}); {retry}"));
+        if let Some(fault) = self.rejected.get(account) {
+            return Some(fault.clone());
         }
         let circuit = self.secrets.get(&account.credential)?.circuit.as_ref()?;
-        (circuit.account == *account).then(|| {
-            let (agent, at) = (&circuit.agent, circuit.opened_at);
-            format!("the secret was rejected for {agent} on {at:.0}; {retry}")
-        })
+        (circuit.account == *account)
+            .then(|| known(account, &circuit.words, &circuit.agent, circuit.opened_at))
     }
 
     /// What a server said of a secret to somebody who asked by hand. One that was typed is in no check.
@@ -215,7 +214,8 @@ impl Logins {
         match &settled.rejected {
             _ if account.credential.is_empty() => {}
             Some(how) => {
-                self.rejected.insert(account.clone(), how.clone());
+                let fault = known(account, how, &settled.agent, Timestamp::now());
+                self.rejected.insert(account.clone(), fault);
             }
             None => {
                 self.rejected.remove(account);
@@ -231,7 +231,7 @@ impl Logins {
         &mut self,
         record: &CheckRecord,
         login: &Login,
-        agent: &AgentName,
+        (agent, at): (&AgentName, Timestamp),
         result: &CheckResult,
     ) -> Option<LoginWord> {
         let account = login.account();
@@ -246,11 +246,12 @@ impl Logins {
                 Outcome::Ok | Outcome::Degraded(_) => accepted = true,
                 Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
                     // An old result may be about an older secret; the digest says which form was carried out.
-                    if self.rejected.contains_key(account) {
+                    if self.rejected(login).is_some() {
                         return None;
                     }
                     let how = fault.kind.as_str().to_owned();
-                    self.rejected.insert(account.clone(), how.clone());
+                    self.rejected
+                        .insert(account.clone(), known(account, &how, agent, at));
                     return Some(LoginWord::Rejected {
                         run: result.run_id,
                         agent: agent.clone(),
@@ -266,4 +267,15 @@ impl Logins {
             generation: account.generation.clone(),
         })
     }
+}
+
+/// What is said of a login that is not tried because a server turned the secret down, so or so.
+fn known(account: &Account, how: &str, agent: &AgentName, at: Timestamp) -> Fault {
+    let name = &account.credential;
+    Fault::new(
+        FaultKind::Auth(AuthFault::from_name(how)),
+        format!(
+            "the secret was rejected for {agent} on {at:.0} and is not sent again; put it right, or: ctl credential retry {name}"
+        ),
+    )
 }

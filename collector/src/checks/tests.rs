@@ -269,6 +269,56 @@ fn everybody_is_told(checks: &mut Checks, names: &[&str]) {
     }
 }
 
+/// Whether an agent has the check and must not log in.
+fn goes_without(its: &BTreeMap<Uuid, v1::CheckAssignment>) -> bool {
+    its.values()
+        .all(|one| !one.login_cleared && one.login_rejected.is_some())
+        && !its.is_empty()
+}
+
+#[test]
+fn what_is_said_of_a_secret_that_is_not_sent_is_no_news() {
+    let names = ["ams-1", "fra-1"];
+    let mut kept = login(&names, 1);
+    kept.secrets[0].circuit = Some(circuit(&kept));
+    let mut checks = Checks::restored(vec![login_check()], kept);
+    checks.agents_changed(&agents(&names));
+    for agent in names {
+        let agent = name(agent);
+        let update = checks.update_for(&agent, Known::Said(&[])).unwrap();
+        let [one] = update.set.as_slice() else {
+            panic!("{update:?}")
+        };
+        let fault = Fault::from(one.login_rejected.clone().unwrap());
+        assert!(
+            fault
+                .message
+                .contains("rejected for nyc-1 on 1970-01-01T00:00:00Z"),
+            "{fault:?}"
+        );
+        assert!(fault.message.contains("ctl credential retry probe"), "{fault:?}");
+        let result = authenticated(&checks, &agent, Outcome::Failed(fault));
+        assert_eq!(checks.heard(&agent, &result, Timestamp::UNIX_EPOCH), None);
+    }
+}
+
+fn circuit(credentials: &CredentialsNow) -> crate::store::CircuitRecord {
+    let kept = &credentials.secrets[0].kept.credential;
+    crate::store::CircuitRecord {
+        account: crate::store::Account {
+            host: kept.host.clone(),
+            user: kept.user.clone(),
+            credential: kept.name.clone(),
+            generation: kept.generation.to_string(),
+        },
+        opened_at: Timestamp::UNIX_EPOCH,
+        agent: name("nyc-1"),
+        run: Uuid::from_u128(5),
+        words: "credentials_rejected".to_owned(),
+        closed: false,
+    }
+}
+
 #[test]
 fn a_wrong_password_is_tried_by_one_agent() {
     let names = ["ams-1", "fra-1", "nyc-1"];
@@ -283,8 +333,16 @@ fn a_wrong_password_is_tried_by_one_agent() {
     let result = authenticated(&checks, &lead[0], rejected);
     let word = checks.heard(&lead[0], &result, Timestamp::UNIX_EPOCH);
     assert!(matches!(word, Some(LoginWord::Rejected { ref agent, .. }) if *agent == lead[0]));
+    let before: Vec<_> = names
+        .iter()
+        .map(|agent| checks.assignments(&name(agent)))
+        .collect();
+    assert!(
+        before.iter().all(goes_without),
+        "nobody tries it again: {before:?}"
+    );
+    assert_eq!(checks.expected()[&Uuid::from_u128(1)].len(), 3, "all are judged");
     everybody_is_told(&mut checks, &names);
-    assert!(told(&checks).is_empty(), "nobody tries it again");
     let states: Vec<_> = checks.views()[0].agents.iter().map(|agent| agent.state).collect();
     assert_eq!(states, [CheckState::Withheld; 3]);
     checks.credentials_changed(login(&names, 2));
@@ -346,7 +404,9 @@ fn a_secret_that_was_turned_down_by_hand_is_tried_by_no_check() {
     };
     checks.login_settled(&settled(Some("credentials_rejected".to_owned())));
     everybody_is_told(&mut checks, &names);
-    assert!(told(&checks).is_empty());
+    for agent in names {
+        assert!(goes_without(&checks.assignments(&name(agent))), "{agent}");
+    }
     checks.login_settled(&settled(None));
     everybody_is_told(&mut checks, &names);
     assert_eq!(told(&checks).len(), 1);

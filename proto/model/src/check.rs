@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::alert::AlertRules;
 use crate::credential::SealedSecret;
+use crate::fault::Fault;
 use crate::kinds::kinds;
 use crate::observation::{Observation, VantageOutcome};
 use crate::round::Cadence;
@@ -233,6 +234,8 @@ pub struct Assignment {
     pub credential: Option<String>,
     /// Whether it may log in: the secret was taken once, or this agent is the first to try.
     pub login_cleared: bool,
+    /// That a server turned the secret down before: what is said of the login, which nobody tries then.
+    pub login_rejected: Option<Fault>,
 }
 
 impl Assignment {

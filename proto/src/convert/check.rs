@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use parallax_model::check::{
     Assignment, CheckDefinition, CheckResult, RunCheck, ScheduleState, SpoolState, Window,
 };
+use parallax_model::fault::Fault;
 use parallax_model::finding::Verdict;
 use parallax_model::round::{Counts, RoundSummary};
 use parallax_model::selector::Selector;
@@ -115,6 +116,7 @@ impl From<Assignment> for v1::CheckAssignment {
             secret: assignment.secret.map(Into::into),
             credential: assignment.credential.unwrap_or_default(),
             login_cleared: assignment.login_cleared,
+            login_rejected: assignment.login_rejected.map(Into::into),
         }
     }
 }
@@ -137,6 +139,7 @@ impl TryFrom<v1::CheckAssignment> for Assignment {
             secret: optional("secret", wire.secret)?,
             credential: non_empty(wire.credential),
             login_cleared: wire.login_cleared,
+            login_rejected: wire.login_rejected.map(Fault::from),
         })
     }
 }

@@ -90,6 +90,7 @@ fn assignment() -> Assignment {
         secret: Some(sample::secret()),
         credential: Some("probe".into()),
         login_cleared: true,
+        login_rejected: None,
     }
 }
 

@@ -2441,6 +2441,10 @@ pub struct CheckAssignment {
     /// The secret was taken once, or this agent is to be the first to try it. Otherwise nobody logs in.
     #[prost(bool, tag = "10")]
     pub login_cleared: bool,
+    /// A server turned the secret down before, as this says: the agent goes as far as the login, sends no secret, and
+    /// reports `authenticate` as failed like this. Only without `login_cleared`.
+    #[prost(message, optional, tag = "11")]
+    pub login_rejected: ::core::option::Option<Fault>,
 }
 /// Results that wait at an agent, oldest first.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -145,6 +145,14 @@ fn impostor(matrix: &Matrix, tried: &[TroubleId], held_back: &[TroubleId]) -> Ca
     .next(steps(matrix, FindingKind::TlsIntercepted, tried))
 }
 
+/// A server that turns a secret down says so in its answer: where there is none, it was known before, and nothing was
+/// sent.
+fn not_sent(matrix: &Matrix, id: TroubleId) -> bool {
+    let trouble = &matrix.troubles[id];
+    let about_the_secret = trouble.kind().is_some_and(FaultKind::is_about_the_secret);
+    about_the_secret && facts(matrix, trouble).is_none_or(|facts| facts.reply.is_none())
+}
+
 fn summary(matrix: &Matrix, kind: FindingKind, tried: &[TroubleId]) -> String {
     let phrase = match kind {
         FindingKind::CredentialsRejected => "the credential is rejected",
@@ -162,11 +170,19 @@ fn summary(matrix: &Matrix, kind: FindingKind, tried: &[TroubleId]) -> String {
         .find_map(|&id| facts(matrix, &matrix.troubles[id])?.reply.as_ref())
         .map(|reply| format!(" ({})", words::reply(reply)))
         .unwrap_or_default();
-    format!("login to {} fails: {phrase}{said}", matrix.host())
+    let known = if tried.iter().all(|&id| not_sent(matrix, id)) {
+        "; it was rejected before and is not sent again"
+    } else {
+        ""
+    };
+    format!("login to {} fails: {phrase}{said}{known}", matrix.host())
 }
 
 fn attempt(matrix: &Matrix, id: TroubleId) -> String {
     let line = fact::trouble(matrix, id);
+    if not_sent(matrix, id) {
+        return line;
+    }
     let first_response = if facts(matrix, &matrix.troubles[id]).is_some_and(|facts| facts.initial_response) {
         ", the first response with the command"
     } else {
@@ -221,11 +237,14 @@ fn steps(matrix: &Matrix, kind: FindingKind, tried: &[TroubleId]) -> Vec<String>
             .courier("authtest USER; journalctl -u 'courier-*' -n 100")
             .cyrus("imtest -a USER localhost; journalctl -u cyrus-imapd -n 100"),
     };
+    let known = tried.iter().any(|&id| not_sent(matrix, id));
+    let again = "once it is put right, a kept one is sent again after ctl credential retry NAME, a typed one with --retry-login";
     let cell = tried.iter().find_map(|&id| matrix.troubles[id].cell);
     let address = cell.map(|cell| matrix.cell(cell).attempt.address);
     address
         .map(|address| look.on(matrix, address))
         .into_iter()
+        .chain(known.then(|| again.to_owned()))
         .collect()
 }
 
