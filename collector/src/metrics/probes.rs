@@ -124,7 +124,11 @@ impl Probes {
 
     fn count(&self, scene: &mut Scene, outcome: &RoundOutcome, part: &VantagePart) {
         let target = outcome.check.definition.spec.target.host.to_string();
-        let base = vec![("target", target.clone()), ("probe", part.agent.to_string())];
+        let base = vec![
+            ("check", outcome.check.definition.name.to_string()),
+            ("target", target.clone()),
+            ("probe", part.agent.to_string()),
+        ];
         let result = if works(part) { "success" } else { "failure" };
         scene.success.observe(base.clone(), works(part));
         self.probes

@@ -120,7 +120,8 @@ fn the_page_shows_what_every_vantage_point_saw() {
     for line in [
         format!("probe_success{{{} 1.0", of("agent-0")),
         format!("probe_success{{{} 0.0", of("agent-1")),
-        "parallax_probes_total{target=\"imap-0.example.org\",probe=\"agent-1\",result=\"failure\"} 1".into(),
+        "parallax_probes_total{check=\"imap-0\",target=\"imap-0.example.org\",probe=\"agent-1\",result=\"failure\"} 1"
+            .into(),
         "stage=\"connect\",reason=\"timed_out\"} 1".into(),
         "parallax_target_up{check=\"imap-0\",target=\"imap-0.example.org\"".into(),
         "state=\"fail\"} 1.0".into(),
@@ -131,8 +132,8 @@ fn the_page_shows_what_every_vantage_point_saw() {
             f64::from(address_hash("192.0.2.1".parse().unwrap()))
         ),
         "# TYPE probe_all_success summary".into(),
-        "probe_all_success_sum{target=\"imap-0.example.org\",probe=\"agent-1\"} 0".into(),
-        "probe_all_success_count{target=\"imap-0.example.org\",probe=\"agent-1\"} 1".into(),
+        "probe_all_success_sum{check=\"imap-0\",target=\"imap-0.example.org\",probe=\"agent-1\"} 0".into(),
+        "probe_all_success_count{check=\"imap-0\",target=\"imap-0.example.org\",probe=\"agent-1\"} 1".into(),
         "parallax_alerts{state=\"pending\"} 0".into(),
         "parallax_alerts{state=\"firing\"} 1".into(),
         "parallax_alerts{state=\"silenced\"} 1".into(),
