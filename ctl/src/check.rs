@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use parallax_model::alert::AlertRules;
-use parallax_model::spec::{CaptureChoice, ProbeSpec};
+use parallax_model::check::CheckDefinition;
+use parallax_model::spec::{CaptureChoice, Depth, ProbeSpec};
 use parallax_proto::v1;
 
 use crate::args::rules::{Bound, HowMany, Slow};
@@ -39,6 +40,13 @@ pub(crate) struct Wish {
 impl Wish {
     /// As it goes to the collector. The files it names are read.
     pub(crate) fn definition(self, anchors_in_config: &[PathBuf]) -> Result<v1::CheckDefinition, Trouble> {
+        if let Some(depth) = self.probe.depth.filter(|&depth| depth >= Depth::Login)
+            && self.probe.credential.is_none()
+        {
+            return Err(Trouble::new(format!("depth {depth} needs a credential")).hint(
+                "add --credential NAME, in a file credential = \"NAME\"; `ctl credential set NAME` keeps it",
+            ));
+        }
         // What logs in by a credential trusts the credential's own anchors.
         let anchors = match self.probe.credential {
             Some(_) => &[],
@@ -55,7 +63,7 @@ impl Wish {
             login: None,
             ..question.spec
         };
-        Ok(v1::CheckDefinition {
+        let wire = v1::CheckDefinition {
             name: self.name,
             spec: Some((&spec).into()),
             from: question.selector.to_texts(),
@@ -68,7 +76,10 @@ impl Wish {
             labels: self.labels.into_iter().collect(),
             runbook: self.runbook,
             maintenance: self.maintenance,
-        })
+        };
+        // What the collector would refuse is said here, where the file and the flags are known.
+        CheckDefinition::try_from(wire.clone())?.check()?;
+        Ok(wire)
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use parallax_identity::{CollectorAddress, DialError, Dialer, Identity, LocalKey, ProofError, renew};
 use parallax_model::capture::Capture;
-use parallax_model::vantage::AgentName;
+use parallax_model::selector::Selector;
+use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 use parallax_proto::v1::access_client::AccessClient;
@@ -25,6 +26,8 @@ use crate::known_agents::KnownAgents;
 
 /// Time for a call that does not run anything.
 const CALL: Duration = Duration::from_secs(10);
+/// So many agents are named where none was meant.
+const NAMED: usize = 8;
 /// A run of many vantage points with evidence is large, but not larger.
 const LARGEST_MESSAGE: usize = 64 << 20;
 
@@ -123,6 +126,21 @@ impl Client {
         Ok(answer.agents)
     }
 
+    /// That a choice of agents chooses somebody.
+    ///
+    /// # Errors
+    /// Nobody is chosen; who could be is said.
+    pub(crate) async fn somebody(&mut self, selector: &Selector) -> Result<(), Trouble> {
+        if *selector == Selector::all() {
+            return Ok(());
+        }
+        let agents = self.agents().await?;
+        match nobody(&agents, selector) {
+            Some(trouble) => Err(trouble),
+            None => Ok(()),
+        }
+    }
+
     /// The keys to which this operator seals secrets.
     pub(crate) fn known_agents(&self) -> Result<KnownAgents, Trouble> {
         let books = self
@@ -188,6 +206,29 @@ pub(crate) fn identity(config: &Config) -> Result<Identity, Trouble> {
     Ok(identity)
 }
 
+fn nobody(agents: &[v1::Agent], selector: &Selector) -> Option<Trouble> {
+    let chosen = |agent: &v1::Agent| {
+        let labels: Labels = agent.labels.clone().into_iter().collect();
+        selector.matches(&agent.name, &labels)
+    };
+    if agents.iter().any(chosen) {
+        return None;
+    }
+    let connected = agents.iter().filter(|agent| agent.connected);
+    let mut connected: Vec<_> = connected.map(|agent| agent.name.as_str()).collect();
+    connected.sort_unstable();
+    let connected = match connected.len() {
+        0 => "no agent is connected".to_owned(),
+        1..=NAMED => format!("connected are: {}", connected.join(", ")),
+        more => format!(
+            "connected are: {} and {} more",
+            connected[..NAMED].join(", "),
+            more - NAMED
+        ),
+    };
+    Some(Trouble::new(format!("no agent matches {selector}; {connected}")).hint("see `ctl agents`"))
+}
+
 /// Waits for an answer, but not for ever.
 pub(crate) async fn call<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {
     match tokio::time::timeout(CALL, answer).await {
@@ -251,6 +292,35 @@ async fn renew_if_due(config: &Config, identity: &Identity, dialer: &Dialer, cha
         tracing::warn!(
             "the certificate could not be renewed: {}",
             trouble.lines().trim_end()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_of_nobody_says_who_could_be_chosen() {
+        let agent = |name: &str, connected| v1::Agent {
+            name: name.into(),
+            labels: [("region".to_owned(), "eu".to_owned())].into(),
+            connected,
+            ..v1::Agent::default()
+        };
+        let agents = [agent("nyc-1", true), agent("fra-1", true), agent("ams-1", false)];
+        let said =
+            |selector: &str| nobody(&agents, &selector.parse().unwrap()).map(|trouble| trouble.lines());
+        assert_eq!(said("region=eu"), None);
+        assert_eq!(said("ams-1"), None, "one that is lost is asked, and missing");
+        assert_eq!(
+            said("region=asia").unwrap(),
+            "error: no agent matches region=asia; connected are: fra-1, nyc-1\nhint: see `ctl agents`\n"
+        );
+        let said = nobody(&[], &"tokyo".parse().unwrap()).unwrap().lines();
+        assert!(
+            said.contains("no agent matches tokyo; no agent is connected"),
+            "{said}"
         );
     }
 }

@@ -162,7 +162,7 @@ fn depth(args: &ProbeArgs) -> Result<Depth, Trouble> {
         .hint("leave --user and --mechanism out, or use --depth login, mailbox or sync")),
         Some(depth) if !logs_in && depth >= Depth::Login => {
             Err(Trouble::new(format!("--depth {depth} needs a credential"))
-                .hint("add --user USER --password-stdin"))
+                .hint("add --user USER --password-stdin, or --credential NAME"))
         }
         Some(depth) => Ok(depth),
     }

@@ -63,7 +63,12 @@ impl Room {
         let module = match (&asked.module, self.modules.get(&asked.module)) {
             (_, Some(module)) => module.clone(),
             (name, None) if name.is_empty() => Module::default(),
-            (name, None) => return Err(Problem::usage(format!("this agent has no module {name:?}"))),
+            (name, None) => {
+                return Err(Problem::usage(format!(
+                    "this agent has no module {name:?}: add [modules.{}] to its configuration, or leave module= out",
+                    name.escape_default()
+                )));
+            }
         };
         let time = time(module.timeout, request)?;
         let runner = &self.means.runner;

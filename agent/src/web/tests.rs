@@ -142,7 +142,11 @@ async fn what_makes_no_sense_is_said() {
     for (path, status, word) in [
         ("/probe", 400, "target is missing"),
         ("/probe?target=a..b", 400, "a..b"),
-        ("/probe?target=127.0.0.1:9&module=other", 400, "no module"),
+        (
+            "/probe?target=127.0.0.1:9&module=other",
+            400,
+            "add [modules.other]",
+        ),
         ("/nothing", 404, "/probe"),
     ] {
         let (said, text) = get(address, path, "").await;

@@ -92,7 +92,7 @@ impl Alerting {
                 return Err(wrong(
                     "receivers",
                     &receiver.name,
-                    "a name that only one receiver has",
+                    "a name of its own: two receivers have it",
                 ));
             }
         }
@@ -360,7 +360,7 @@ mod tests {
         }
         let twice =
             "name = 'a'\nwebhook = 'http://h/'\n[[alerting.receivers]]\nname = 'a'\nwebhook = 'http://h/'";
-        assert!(receiver(twice).unwrap_err().contains("only one receiver"));
+        assert!(receiver(twice).unwrap_err().contains("two receivers have it"));
     }
 
     #[test]

@@ -214,7 +214,9 @@ impl ChecksService {
         let since = moment("since_us", request.since_us, now - A_DAY)?;
         let until = moment("until_us", request.until_us, now)?;
         if until <= since {
-            return Err(Status::invalid_argument("until_us: not after since_us"));
+            return Err(Status::invalid_argument(
+                "the time asked for ends before it begins: --until (now, where none is given) is not after --since",
+            ));
         }
         let step = match request.step.as_str() {
             "" => HistoryStep::Auto,

@@ -309,13 +309,13 @@ impl ControlService {
         let id = request.run_id.trim().to_ascii_lowercase();
         let readable = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         if !readable {
-            return Err(Status::invalid_argument(
-                "run_id: write the id of a run, or how it begins",
-            ));
+            return Err(Status::invalid_argument(format!(
+                "no run begins with {id:?}: write an id of `ctl runs list`, or how one begins"
+            )));
         }
         match self.0.store.run(id.clone()).await? {
             Found::One(run) => Ok(*run),
-            Found::None => Err(Status::not_found(format!("there is no run {id}"))),
+            Found::None => Err(Status::not_found(format!("no run is called {id}, or begins so"))),
             Found::Several => Err(Status::invalid_argument(format!(
                 "more than one run begins with {id}; write more of it"
             ))),

@@ -49,7 +49,7 @@ pub(crate) enum AccessCommand {
   ctl audit --verify          whether the log is what was written, from its first entry to its last")]
 pub(crate) struct AuditArgs {
     /// At most so many entries, the latest
-    #[arg(long, value_name = "N", env = "PARALLAX_AUDIT_LIMIT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", env = "PARALLAX_AUDIT_LIMIT", default_value_t = 50, value_parser = read::count_to(1000))]
     pub(crate) limit: u32,
     /// Only what this name did
     #[arg(long, value_name = "NAME", env = "PARALLAX_AUDIT_ACTOR")]

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
-use uuid::Uuid;
 
 use super::{OutputArgs, read};
 
@@ -15,7 +14,7 @@ pub(crate) struct AlertsArgs {
     #[command(subcommand)]
     pub(crate) command: Option<AlertsCommand>,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) list: AlertsListArgs,
 }
 
 /// What is to be done with alerts.
@@ -28,8 +27,9 @@ pub(crate) enum AlertsCommand {
     Silences(OutputArgs),
     /// End a silence now; what fires still is told then
     Unsilence {
-        /// Its ID, as `ctl alerts silences` has it
-        id: Uuid,
+        /// Its ID of `ctl alerts silences`, or how that begins
+        #[arg(value_name = "ID", value_parser = silence_id)]
+        id: String,
     },
     /// Send every receiver a notice that says it is a test, and say how each takes it
     Test(OutputArgs),
@@ -75,9 +75,29 @@ fn matcher(text: &str) -> Result<(String, String), String> {
     Ok((label.to_owned(), glob.to_owned()))
 }
 
+/// An ID, or how it begins.
+fn silence_id(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    if text.is_empty() || !text.bytes().all(fits) {
+        return Err("give an ID of `ctl alerts silences`, or how it begins".to_owned());
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silence_is_named_by_how_its_id_begins() {
+        assert_eq!(silence_id("01A20f69-6ff7"), Ok("01a20f69-6ff7".to_owned()));
+        for bad in ["", "imap", "01a2 "] {
+            assert!(
+                silence_id(bad).unwrap_err().contains("ctl alerts silences"),
+                "{bad}"
+            );
+        }
+    }
 
     #[test]
     fn a_matcher_is_a_label_and_what_its_value_must_look_like() {

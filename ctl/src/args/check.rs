@@ -119,7 +119,7 @@ pub(crate) struct AddCheck {
     #[arg(long, help_heading = FROM_WHERE, value_name = "SELECTOR", env = "PARALLAX_FROM")]
     pub(crate) from: Vec<String>,
     /// At most so many vantage points
-    #[arg(long, help_heading = FROM_WHERE, value_name = "N", env = "PARALLAX_LIMIT", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = FROM_WHERE, value_name = "N", env = "PARALLAX_LIMIT", value_parser = read::count)]
     pub(crate) limit: Option<u32>,
     /// How often: 1s to 24h
     #[arg(long, help_heading = FROM_WHERE, value_name = "TIME", env = "PARALLAX_EVERY", value_parser = read::every)]
@@ -132,10 +132,10 @@ pub(crate) struct AddCheck {
     #[arg(long, help_heading = ALERTS, value_name = "K|SHARE", env = "PARALLAX_FAIL_FROM", value_parser = rules::how_many)]
     pub(crate) fail_from: Option<HowMany>,
     /// So many bad rounds in a row, until it is told [default: 2]
-    #[arg(long, help_heading = ALERTS, value_name = "R", env = "PARALLAX_FOR_ROUNDS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, help_heading = ALERTS, value_name = "R", env = "PARALLAX_FOR_ROUNDS", value_parser = read::count_to(1000))]
     pub(crate) for_rounds: Option<u32>,
     /// So many good rounds in a row, until it is over [default: 2]
-    #[arg(long, help_heading = ALERTS, value_name = "R", env = "PARALLAX_RECOVER_ROUNDS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, help_heading = ALERTS, value_name = "R", env = "PARALLAX_RECOVER_ROUNDS", value_parser = read::count_to(1000))]
     pub(crate) recover_rounds: Option<u32>,
     /// Tell of what works with faults, too
     #[arg(long, help_heading = ALERTS, env = "PARALLAX_DEGRADED", value_parser = BoolishValueParser::new())]
@@ -144,7 +144,7 @@ pub(crate) struct AddCheck {
     #[arg(long, help_heading = ALERTS, value_name = "STAGE:TIME|STAGE:3x", env = "PARALLAX_LATENCY", value_parser = rules::slow)]
     pub(crate) latency: Vec<Slow>,
     /// A certificate that is over in so many days [default: 14; 3 for critical]
-    #[arg(long, help_heading = ALERTS, value_name = "DAYS", env = "PARALLAX_CERTIFICATE_DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    #[arg(long, help_heading = ALERTS, value_name = "DAYS", env = "PARALLAX_CERTIFICATE_DAYS", value_parser = read::count_to(3650))]
     pub(crate) certificate_days: Option<u32>,
     /// A certificate with no more than this part of its life left, such as 10% [default: 10%]
     #[arg(long, help_heading = ALERTS, value_name = "SHARE", env = "PARALLAX_CERTIFICATE_LEFT", value_parser = rules::share)]
@@ -206,7 +206,7 @@ pub(crate) struct CheckHistory {
     #[arg(long, value_name = "SELECTOR", env = "PARALLAX_FROM")]
     pub(crate) from: Vec<String>,
     /// At most so many rows
-    #[arg(long, value_name = "N", env = "PARALLAX_HISTORY_LIMIT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", env = "PARALLAX_HISTORY_LIMIT", default_value_t = 1000, value_parser = read::count_to(100_000))]
     pub(crate) limit: u32,
     /// Every single result that is still kept, oldest first
     #[arg(long, env = "PARALLAX_RESULTS", value_parser = BoolishValueParser::new(), conflicts_with = "step")]

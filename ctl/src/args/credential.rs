@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 use parallax_model::credential::Mechanism;
-use parallax_model::target::Host;
+use parallax_model::target::{Host, Target};
 
 use super::OutputArgs;
 use super::names::mechanisms;
@@ -73,6 +73,38 @@ pub(crate) struct SetCredential {
 }
 
 fn host(text: &str) -> Result<Host, String> {
-    let target = parallax_model::target::Target::parse(text, None).map_err(|error| error.to_string())?;
+    let target = Target::parse(text, None).map_err(|error| error.to_string())?;
+    let more = text.contains("://") || text.contains("]:") || text.matches(':').count() == 1;
+    if more {
+        return Err(format!(
+            "give the host alone, {}: a credential is for every port of it",
+            target.host
+        ));
+    }
     Ok(target.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_for_a_host_and_no_port() {
+        for good in [
+            "imap.example.org",
+            "IMAP.example.org",
+            "192.0.2.1",
+            "2001:db8::1",
+            "[2001:db8::1]",
+        ] {
+            assert!(host(good).is_ok(), "{good}: {:?}", host(good));
+        }
+        for bad in [
+            "imap.example.org:1993",
+            "imaps://imap.example.org",
+            "[2001:db8::1]:993",
+        ] {
+            assert!(host(bad).unwrap_err().contains("host alone"), "{bad}");
+        }
+    }
 }

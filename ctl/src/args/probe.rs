@@ -36,7 +36,7 @@ pub(crate) struct ProbeArgs {
     #[arg(long, help_heading = FROM_WHERE, value_name = "SELECTOR", env = "PARALLAX_FROM")]
     pub(crate) from: Vec<String>,
     /// At most so many vantage points, spread over their labels
-    #[arg(long, help_heading = FROM_WHERE, value_name = "N", env = "PARALLAX_LIMIT", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = FROM_WHERE, value_name = "N", env = "PARALLAX_LIMIT", value_parser = read::count)]
     pub(crate) limit: Option<u32>,
     /// Say which agents would run and why, and ask nothing
     #[arg(long, help_heading = FROM_WHERE, env = "PARALLAX_DRY_RUN", value_parser = BoolishValueParser::new())]

@@ -126,6 +126,22 @@ pub(super) fn ttl(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How many of something: from 1 on.
+pub(crate) fn count(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| "give a whole number, 1 or more".to_owned())
+}
+
+/// [`count`], up to `most`.
+pub(crate) fn count_to(most: u32) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = count(text).ok().filter(|&number| number <= most);
+        number.ok_or_else(|| format!("give a whole number from 1 to {most}"))
+    }
+}
+
 /// `1500ms`, `20s`, `20`, `2m`, `1h`, `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
@@ -147,6 +163,18 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_out_of_range_is_answered_in_plain_words() {
+        assert_eq!((count("3"), count_to(1000)("1000")), (Ok(3), Ok(1000)));
+        for bad in ["0", "-1", "x", "4294967296"] {
+            assert_eq!(count(bad), Err("give a whole number, 1 or more".to_owned()));
+            assert_eq!(
+                count_to(9)(bad),
+                Err("give a whole number from 1 to 9".to_owned())
+            );
+        }
+    }
     use crate::args::Command;
 
     fn read(line: &str) -> Result<Cli, Unread> {

@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 
 use super::names::{diff_formats, run_formats};
-use super::{DiffFormat, OutputArgs, RunFormat};
+use super::{DiffFormat, OutputArgs, RunFormat, read};
 
 /// `ctl runs`.
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub(crate) enum RunsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RunsListArgs {
     /// At most so many
-    #[arg(long, value_name = "N", env = "PARALLAX_RUNS_LIMIT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "PARALLAX_RUNS_LIMIT", default_value_t = 50, value_parser = read::count)]
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) output: OutputArgs,

@@ -67,6 +67,6 @@ pub(crate) struct TokenWish {
     #[arg(long, value_name = "TIME", env = "PARALLAX_TOKEN_TTL", default_value = "1h", value_parser = read::ttl)]
     pub(crate) ttl: Duration,
     /// How often it can be used
-    #[arg(long, value_name = "N", env = "PARALLAX_TOKEN_USES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "PARALLAX_TOKEN_USES", default_value_t = 1, value_parser = read::count)]
     pub(crate) uses: u32,
 }

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use parallax_model::spec::{Depth, Examination, FamilyChoice, PathChoice};
 use parallax_model::target::Security;
 use parallax_proto::v1;
-use serde::Deserialize;
-use toml::{Table, Value};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use toml::{Spanned, Table, Value};
 
 use super::{Wish, millis, usual_rules};
 use crate::args::{Examine, ProbeArgs, read, rules};
@@ -22,7 +23,22 @@ struct File {
     #[serde(default)]
     defaults: Table,
     #[serde(default)]
-    check: Vec<Table>,
+    check: Vec<Spanned<Table>>,
+}
+
+/// A time as it is typed on the command line too: `"60s"`, or a number of seconds.
+struct Time(String);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Integer(seconds) => Ok(Self(seconds.to_string())),
+            other => Err(D::Error::custom(format!(
+                "{other} is no time: give one such as \"60s\""
+            ))),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -33,14 +49,14 @@ struct Entry {
     security: Option<String>,
     depth: Option<String>,
     credential: Option<String>,
-    timeout: Option<String>,
+    timeout: Option<Time>,
     family: Option<String>,
     #[serde(default)]
     addresses: Vec<IpAddr>,
     resolver: Option<String>,
     #[serde(default)]
     ca_file: Vec<PathBuf>,
-    hold: Option<String>,
+    hold: Option<Time>,
     #[serde(default)]
     examine: Vec<String>,
     path: Option<String>,
@@ -48,7 +64,7 @@ struct Entry {
     #[serde(default)]
     from: Vec<String>,
     limit: Option<u32>,
-    every: Option<String>,
+    every: Option<Time>,
     #[serde(default)]
     together: bool,
     alerts: Option<Alerts>,
@@ -85,7 +101,7 @@ struct Fail {
 #[serde(deny_unknown_fields)]
 struct Latency {
     stage: String,
-    above: Option<String>,
+    above: Option<Time>,
     above_baseline: Option<f64>,
     rounds: Option<u32>,
 }
@@ -103,8 +119,8 @@ struct Certificate {
 struct Maintenance {
     from: String,
     #[serde(rename = "for")]
-    length: String,
-    every: Option<String>,
+    length: Time,
+    every: Option<Time>,
 }
 
 /// What is wrong at a key.
@@ -117,16 +133,26 @@ pub(crate) fn read(text: &str, name: &str, folder: &Path) -> Result<Vec<Wish>, T
         let line = text[..before.min(text.len())].matches('\n').count() + 1;
         Trouble::new(format!("{name}, line {line}: {}", error.message()))
     })?;
-    let wrong = |place: &str, what: &str| Trouble::new(format!("{name}: {place}: {what}"));
-    entry(file.defaults.clone()).map_err(|what| wrong("[defaults]", &what))?;
+    let defaults = text.lines().position(|line| line.trim() == "[defaults]");
+    let wrong =
+        |place: &Place<'_>, what: &str| Trouble::new(format!("{name}{}: {what}", place.found(text, what)));
+    let place = Place {
+        called: "[defaults]",
+        line: defaults.unwrap_or_default(),
+    };
+    entry(file.defaults.clone()).map_err(|what| wrong(&place, &what))?;
     let mut names = BTreeSet::new();
     let mut wishes = Vec::new();
-    for (number, mut check) in file.check.into_iter().enumerate() {
+    for (number, check) in file.check.into_iter().enumerate() {
+        let before = check.span().start.min(text.len());
+        let line = text[..before].matches('\n').count();
+        let mut check = check.into_inner();
         let called = check.get("name").and_then(Value::as_str);
         let place = called.map_or_else(
             || format!("[[check]] number {}", number + 1),
             |called| format!("check {called}"),
         );
+        let place = Place { called: &place, line };
         for (key, value) in &file.defaults {
             check.entry(key.clone()).or_insert_with(|| value.clone());
         }
@@ -142,27 +168,72 @@ pub(crate) fn read(text: &str, name: &str, folder: &Path) -> Result<Vec<Wish>, T
     Ok(wishes)
 }
 
+/// Where in the file something is wrong.
+struct Place<'a> {
+    called: &'a str,
+    /// Lines before it.
+    line: usize,
+}
+
+impl Place<'_> {
+    /// ", line 7: check a", with the line of the key that `what` begins with or names; without, the check's own.
+    fn found(&self, text: &str, what: &str) -> String {
+        let named = what.split('`').nth(1).filter(|_| what.contains("unknown field"));
+        let path = what.split(':').next().unwrap_or_default();
+        let key = named.or_else(|| path.rsplit('.').next()).unwrap_or_default();
+        let is_key = |line: &str| {
+            let key_at = |at: usize| {
+                let rest = line[at + key.len()..].trim_start();
+                let before = line[..at].chars().next_back();
+                rest.starts_with('=')
+                    && before.is_none_or(|before| !before.is_alphanumeric() && before != '_')
+            };
+            !key.is_empty() && line.match_indices(key).any(|(at, _)| key_at(at))
+        };
+        let of_it = text.lines().enumerate().skip(self.line);
+        let ends = |line: &str| matches!(line.trim(), "[[check]]" | "[defaults]");
+        let mut of_it = of_it.take_while(|(at, line)| *at <= self.line + 1 || !ends(line));
+        let line = of_it
+            .find(|(_, line)| is_key(line))
+            .map_or(self.line, |(at, _)| at);
+        format!(", line {}: {}", line + 1, self.called)
+    }
+}
+
+/// What is wrong begins with its key, if it is wrong at one.
 fn entry(table: Table) -> Result<Entry, String> {
-    Entry::deserialize(Value::Table(table)).map_err(|error| error.message().trim_end().to_owned())
+    Entry::deserialize(Value::Table(table)).map_err(|error| {
+        let what = error.message().trim_end();
+        let what = what.replace("expected a sequence", "expected a list, such as [\"...\"]");
+        let whole = error.to_string();
+        match whole
+            .trim_end()
+            .rsplit_once("\nin `")
+            .and_then(|(_, key)| key.strip_suffix('`'))
+        {
+            Some(key) => format!("{key}: {what}"),
+            None => what,
+        }
+    })
 }
 
 impl Entry {
     fn wish(self, folder: &Path) -> Result<Wish, Wrong> {
         let missing = || "is missing".to_owned();
-        let every = self.every.as_deref().ok_or_else(|| ("every", missing()))?;
+        let every = self.every.as_ref().ok_or_else(|| ("every", missing()))?;
         let family = one_of("family", self.family.as_deref(), FamilyChoice::known)?;
         let probe = ProbeArgs {
             target: self.target.ok_or_else(|| ("target", missing()))?,
             security: one_of("security", self.security.as_deref(), Security::known)?,
             depth: one_of("depth", self.depth.as_deref(), Depth::known)?,
             credential: self.credential,
-            timeout: parsed("timeout", self.timeout.as_deref(), read::timeout)?,
+            timeout: parsed("timeout", typed(self.timeout.as_ref()), read::timeout)?,
             ipv4: family == Some(FamilyChoice::Ipv4),
             ipv6: family == Some(FamilyChoice::Ipv6),
             address: self.addresses,
             resolver: parsed("resolver", self.resolver.as_deref(), read::resolver)?,
             ca_file: self.ca_file.iter().map(|file| folder.join(file)).collect(),
-            hold: parsed("hold", self.hold.as_deref(), read::hold)?,
+            hold: parsed("hold", typed(self.hold.as_ref()), read::hold)?,
             examine: self
                 .examine
                 .iter()
@@ -177,7 +248,7 @@ impl Entry {
         Ok(Wish {
             name: self.name.ok_or_else(|| ("name", missing()))?,
             probe,
-            every: read::every(every).map_err(|what| ("every", what))?,
+            every: read::every(&every.0).map_err(|what| ("every", what))?,
             together: self.together,
             rules: self.alerts.unwrap_or_default().rules()?,
             labels: self.labels,
@@ -245,7 +316,7 @@ impl Latency {
     fn rule(self, rounds: u32) -> Result<v1::LatencyRule, Wrong> {
         let key = "alerts.latency";
         let wrong = |what| (key, what);
-        let above = parsed(key, self.above.as_deref(), rules::above)?;
+        let above = parsed(key, typed(self.above.as_ref()), rules::above)?;
         if above.is_none() && self.above_baseline.is_none() {
             return Err(wrong("give above, above_baseline, or both".to_owned()));
         }
@@ -272,10 +343,14 @@ impl Maintenance {
         };
         Ok(v1::Window {
             from_us: from.as_microsecond(),
-            length_ms: time(&self.length)?,
-            every_ms: self.every.as_deref().map_or(Ok(0), time)?,
+            length_ms: time(&self.length.0)?,
+            every_ms: typed(self.every.as_ref()).map_or(Ok(0), time)?,
         })
     }
+}
+
+fn typed(time: Option<&Time>) -> Option<&str> {
+    time.map(|time| time.0.as_str())
 }
 
 fn parsed<T>(
@@ -347,11 +422,24 @@ mod tests {
             ),
             (
                 "[defaults]\nevry = \"1m\"",
-                "checks.toml: [defaults]: unknown field `evry`",
+                "checks.toml, line 2: [defaults]: unknown field `evry`",
             ),
             (
                 "[[check]]\nname = \"a\"\ntarget = \"x\"\nevery = \"1m\"\nalerts.failing = { vantages = 2, share = 0.5 }",
                 "check a: alerts.failing: give vantages or share, not both",
+            ),
+            (
+                "[[check]]\nname = \"a\"\ntarget = \"x\"\nfrom = \"all\"\nevery = \"1m\"",
+                "checks.toml, line 4: check a: from: invalid type: string \"all\", expected a list, such as",
+            ),
+            (
+                "[[check]]\nname = \"b\"\ntarget = \"x\"\nevery = 60\n\n[[check]]\nname = \"a\"\ntarget = \"x\"\n\
+                 every = \"1m\"\n[check.alerts]\nfaling = { vantages = 2 }",
+                "checks.toml, line 11: check a: alerts: unknown field `faling`",
+            ),
+            (
+                "[[check]]\nname = \"a\"\ntarget = \"x\"\nevery = true",
+                "checks.toml, line 4: check a: every: true is no time: give one such as \"60s\"",
             ),
         ] {
             assert!(trouble(text).contains(said), "{text}\n{}", trouble(text));
@@ -375,5 +463,33 @@ mod tests {
         let text =
             "[defaults]\ntarget = \"x\"\nevery = \"1m\"\n[[check]]\nname = \"a\"\n[[check]]\nname = \"a\"";
         assert!(trouble(text).contains("check a: there are two of this name"));
+    }
+
+    #[test]
+    fn a_number_is_so_many_seconds_as_on_the_command_line() {
+        let text = "[[check]]\nname = \"a\"\ntarget = \"x\"\nevery = 60\ntimeout = 5\nhold = \"2s\"";
+        let wishes = read(text, "checks.toml", Path::new(".")).expect("reads");
+        let seen = (
+            wishes[0].every.as_secs(),
+            wishes[0].probe.timeout.map(|time| time.as_secs()),
+        );
+        assert_eq!(seen, (60, Some(5)));
+    }
+
+    #[test]
+    fn a_window_that_never_ends_is_refused_with_its_times() {
+        let text = "[[check]]\nname = \"a\"\ntarget = \"x\"\nevery = \"1m\"\n\
+                    maintenance = [{ from = \"2026-12-05T22:00:00Z\", for = \"8d\", every = \"7d\" }]";
+        let wish = read(text, "checks.toml", Path::new("."))
+            .expect("reads")
+            .remove(0);
+        let refused = wish
+            .definition(&[])
+            .expect_err("a window that never ends")
+            .lines();
+        assert!(
+            refused.contains("maintenance: a window of 8d every 7d"),
+            "{refused}"
+        );
     }
 }

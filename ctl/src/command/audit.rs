@@ -1,5 +1,7 @@
 //! `ctl audit`
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use parallax_model::audit::AuditEntry;
 use parallax_proto::v1;
@@ -31,12 +33,40 @@ pub(super) async fn run(args: &AuditArgs, config: &Config) -> Result<u8, Trouble
         run_id: args.run.map(|run| run.to_string()).unwrap_or_default(),
     };
     let entries = page(&mut client, request).await?;
+    if let Some(asked) = args.call.as_deref().filter(|_| entries.is_empty()) {
+        known_call(&mut client, asked).await?;
+    }
     let text = match args.output.output.unwrap_or_default() {
         ListFormat::Table => render::audit::table(&entries, console::canvas()),
         ListFormat::Json => render::json(&entries)?,
     };
     console::print(&text)?;
     Ok(0)
+}
+
+/// That there are entries of such a call, if none of the kind that was asked for.
+async fn known_call(client: &mut Client, asked: &str) -> Result<(), Trouble> {
+    let request = v1::ListAuditRequest {
+        limit: PAGE,
+        ..v1::ListAuditRequest::default()
+    };
+    let entries = page(client, request.clone()).await?;
+    let calls: BTreeSet<String> = entries.into_iter().map(|entry| entry.call).collect();
+    let of_it = v1::ListAuditRequest {
+        call: asked.to_owned(),
+        limit: 1,
+        ..request
+    };
+    if calls.contains(asked) || !page(client, of_it).await?.is_empty() {
+        return Ok(());
+    }
+    let calls: Vec<_> = calls.into_iter().collect();
+    Err(
+        Trouble::new(format!("no call {asked} is in the audit log")).hint(format!(
+            "the calls of its latest entries are {}",
+            calls.join(", ")
+        )),
+    )
 }
 
 /// Reads the log from its end to its beginning, each page against the one after it.

@@ -73,7 +73,10 @@ async fn apply_file(config: &Config, apply: ApplyChecks) -> Result<u8, Trouble> 
         dry_run: true,
         only_new: false,
     };
-    let planned = call(client.checks.apply_checks(request.clone())).await?.changes;
+    let planned = call(client.checks.apply_checks(request.clone())).await;
+    let planned = planned
+        .map_err(|trouble| trouble.at(&apply.file.display().to_string()))?
+        .changes;
     console::print(&checks::changes(&planned, console::canvas()))?;
     let same = planned.iter().all(|change| change.what == "unchanged");
     if same || apply.dry_run {
@@ -180,27 +183,44 @@ async fn remove(config: &Config, name: String) -> Result<u8, Trouble> {
 }
 
 async fn history(config: &Config, asked: CheckHistory) -> Result<u8, Trouble> {
-    if let Some(until) = asked.until
-        && until <= asked.since
-    {
-        return Err(Trouble::new("--until is not after --since"));
+    match asked.until {
+        Some(until) if until <= asked.since => return Err(Trouble::new("--until is not after --since")),
+        None if asked.since > Timestamp::now() => {
+            return Err(
+                Trouble::new("--since lies in the future").hint("give a time that is past, such as 24h")
+            );
+        }
+        _ => {}
     }
+    let selector = Selector::parse_any(&asked.from)?;
     let request = v1::CheckHistoryRequest {
         name: asked.name,
         since_us: asked.since.as_microsecond(),
         until_us: asked.until.map(Timestamp::as_microsecond).unwrap_or_default(),
         step: asked.step.unwrap_or_default().to_owned(),
-        from: Selector::parse_any(&asked.from)?.to_texts(),
+        from: selector.to_texts(),
         limit: asked.limit,
     };
     let format = asked.output.unwrap_or_default();
     let mut client = Client::dial(config).await?;
     if asked.results {
-        return results(&mut client, request, format).await;
+        return results(&mut client, request, &selector, format).await;
     }
+    let name = request.name.clone();
     let history = History::try_from(call(client.checks.check_history(request)).await?)?;
+    if history.shows_nobody() {
+        client.somebody(&selector).await?;
+    }
     let text = match format {
-        HistoryFormat::Table => history.table(Timestamp::now(), console::canvas()),
+        HistoryFormat::Table => {
+            // A check that was removed has a history still, and no target.
+            let check = known(&mut client, name)
+                .await
+                .ok()
+                .and_then(|all| all.into_iter().next());
+            let target = check.as_ref().map(|check| check.target.as_str());
+            history.table(target, Timestamp::now(), console::canvas())
+        }
         HistoryFormat::Json => render::json(&history)?,
         HistoryFormat::Jsonl => history.json_lines()?,
     };
@@ -212,17 +232,23 @@ async fn history(config: &Config, asked: CheckHistory) -> Result<u8, Trouble> {
 async fn results(
     client: &mut Client,
     request: v1::CheckHistoryRequest,
+    selector: &Selector,
     format: HistoryFormat,
 ) -> Result<u8, Trouble> {
     let mut stream = call(client.checks.check_results(request)).await?;
     let mut all = Vec::new();
+    let mut any = false;
     while let Some(result) = stream.message().await.map_err(|status| refused(&status))? {
         let outcome = Outcome::try_from(result)?;
+        any = true;
         if format == HistoryFormat::Jsonl {
             console::print(&render::json_line(&outcome)?)?;
         } else {
             all.push(outcome);
         }
+    }
+    if !any {
+        client.somebody(selector).await?;
     }
     match format {
         HistoryFormat::Table => console::print(&history::outcomes(&all, console::canvas()))?,

@@ -77,6 +77,12 @@ async fn run_here(args: &ProbeArgs, question: &Question) -> Result<u8, Trouble> 
         ))
         .hint("log in first, or leave --sync-with out: a second session of this machine watches then"));
     }
+    if !args.from.is_empty() {
+        console::complain(&format!(
+            "no collector is configured: this is asked from here only, the vantage point {:?}\n",
+            Local::NAME
+        ));
+    }
     let mut local = interrupt::unless_asked(Local::start(args.otlp_endpoint.as_deref())).await?;
     let ended = answer(&mut local.client, question, args).await;
     local.end().await;
@@ -127,6 +133,9 @@ async fn ask(
     args: &ProbeArgs,
     trace: &mut ProbeTrace,
 ) -> Result<Answer, Trouble> {
+    if !question.dry_run {
+        client.somebody(&question.selector).await?;
+    }
     let agents = if question.has_secret() {
         client
             .agents_for_secrets(|agent| question.may_open(agent))

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use parallax_model::run::RunDocument;
 use parallax_proto::v1;
 use serde::Serialize;
 
 use crate::args::{ListFormat, OutputArgs};
-use crate::client::Client;
+use crate::client::{Client, call};
 use crate::config::Config;
 use crate::exit::Trouble;
-use crate::render::words;
+use crate::render::{Canvas, hang, words};
 use crate::{console, render};
 
 /// What the collector is.
@@ -49,7 +50,7 @@ struct Circuit {
 pub(super) async fn run(args: OutputArgs, config: &Config) -> Result<u8, Trouble> {
     let mut client = Client::dial(config).await?;
     let answer = client.status().await?;
-    let status = Status {
+    let mut status = Status {
         collector: config
             .collector
             .as_ref()
@@ -74,8 +75,11 @@ pub(super) async fn run(args: OutputArgs, config: &Config) -> Result<u8, Trouble
             .map(Circuit::try_from)
             .collect::<Result<_, _>>()?,
     };
+    for circuit in &mut status.circuits {
+        circuit.name_target(&mut client).await;
+    }
     let text = match args.output.unwrap_or_default() {
-        ListFormat::Table => status.lines(Timestamp::now()),
+        ListFormat::Table => status.lines(Timestamp::now(), console::canvas()),
         ListFormat::Json => render::json(&status)?,
     };
     console::print(&text)?;
@@ -83,7 +87,7 @@ pub(super) async fn run(args: OutputArgs, config: &Config) -> Result<u8, Trouble
 }
 
 impl Status {
-    fn lines(&self, now: Timestamp) -> String {
+    fn lines(&self, now: Timestamp, canvas: Canvas) -> String {
         let up = words::span(now.as_second() - self.started_at.as_second());
         let mut lines = format!(
             "collector  {}, version {}, up {up}\nagents     {} of {} connected\ntraces     {}\n",
@@ -110,13 +114,36 @@ impl Status {
         }
         for (index, circuit) in self.circuits.iter().enumerate() {
             let head = if index == 0 { "not tried" } else { "" };
-            lines.push_str(&format!("{head:<9}  {}\n", circuit.line(now)));
+            for (index, piece) in hang(&circuit.line(now), 11, canvas).iter().enumerate() {
+                let head = if index == 0 { head } else { "" };
+                lines.push_str(&format!("{head:<9}  {piece}\n"));
+            }
         }
         lines
     }
 }
 
 impl Circuit {
+    /// The target as it was typed where the secret was turned down: the host alone may be another port.
+    async fn name_target(&mut self, client: &mut Client) {
+        if self.credential.is_some() {
+            return;
+        }
+        let request = v1::GetRunRequest {
+            run_id: self.run_id.clone(),
+        };
+        // A run that is kept no longer names no port.
+        let Ok(run) = call(client.control.get_run(request)).await else {
+            return;
+        };
+        let Ok(run) = RunDocument::try_from(run) else {
+            return;
+        };
+        if run.target.host == self.host {
+            self.close = typed_again(&run.target.input, &self.user);
+        }
+    }
+
     fn line(&self, now: Timestamp) -> String {
         let what = match &self.credential {
             Some(name) => format!("credential {}", words::quote(name)),
@@ -135,15 +162,17 @@ impl Circuit {
     }
 }
 
+/// The same login, once more.
+fn typed_again(target: &str, user: &str) -> String {
+    format!("ctl probe {target} --user {user} --password-stdin --retry-login")
+}
+
 impl TryFrom<v1::Circuit> for Circuit {
     type Error = jiff::Error;
 
     fn try_from(wire: v1::Circuit) -> Result<Self, jiff::Error> {
         let close = match wire.credential.as_str() {
-            "" => format!(
-                "ctl probe {} --user {} --password-stdin --retry-login",
-                wire.host, wire.user
-            ),
+            "" => typed_again(&wire.host, &wire.user),
             name => format!("ctl credential retry {name}"),
         };
         Ok(Self {
@@ -183,14 +212,14 @@ mod tests {
     fn checks_are_a_line_where_there_are_any() {
         let mut status = quiet();
         let now = Timestamp::from_second(60).unwrap();
-        assert!(!status.lines(now).contains("checks"));
+        assert!(!status.lines(now, Canvas::PLAIN).contains("checks"));
         (status.checks, status.checks_paused, status.alerts_firing) = (3, 1, 2);
         assert!(
             status
-                .lines(now)
+                .lines(now, Canvas::PLAIN)
                 .contains("\nchecks     3, 1 paused; 2 alerts firing\n"),
             "{}",
-            status.lines(now)
+            status.lines(now, Canvas::PLAIN)
         );
     }
 
@@ -198,15 +227,15 @@ mod tests {
     fn what_was_lost_is_a_line_and_nothing_lost_is_none() {
         let mut status = quiet();
         let now = Timestamp::from_second(60).unwrap();
-        assert!(!status.lines(now).contains("dropped"));
+        assert!(!status.lines(now, Canvas::PLAIN).contains("dropped"));
         status.drops.insert("live_events".into(), 7);
         status.drops.insert("spans\x1b".into(), 1);
         assert!(
             status
-                .lines(now)
+                .lines(now, Canvas::PLAIN)
                 .ends_with("\ndropped    7 live_events, 1 spans\\x1b\n"),
             "{}",
-            status.lines(now)
+            status.lines(now, Canvas::PLAIN)
         );
     }
     #[test]
@@ -226,7 +255,7 @@ mod tests {
                 .into(),
             ..quiet()
         };
-        let lines = status.lines(Timestamp::from_second(60).unwrap());
+        let lines = status.lines(Timestamp::from_second(60).unwrap(), Canvas::PLAIN);
         let lines: Vec<_> = lines.lines().skip(3).collect();
         let [kept, typed] = lines.as_slice() else {
             panic!("{lines:?}")

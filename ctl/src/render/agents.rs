@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use parallax_model::run::{AgentState, AgentSummary, Rejected};
 
-use super::canvas::{Canvas, Tone, wrap};
+use super::canvas::{Canvas, Tone, fact, wrap};
 use super::grid::{Cell, Grid, Row};
 use super::{text, words};
 
@@ -65,7 +65,7 @@ pub(crate) fn details(agent: &AgentSummary, key: Option<String>, now: Timestamp,
     );
     let lines: Vec<_> = facts
         .iter()
-        .map(|(name, fact)| format!("{} {fact}", canvas.paint(Tone::Faint, &format!("{name:<9}"))))
+        .flat_map(|(name, said)| fact(name, 9, said, canvas))
         .collect();
     text(&lines)
 }
@@ -90,7 +90,7 @@ fn cells(agent: &AgentSummary, now: Timestamp) -> Vec<Cell> {
             Tone::Plain,
         ),
         Cell::left(words::quote(&agent.version), Tone::Plain),
-        Cell::left(words::labels(&agent.labels), Tone::Plain),
+        Cell::prose(words::labels(&agent.labels), Tone::Plain),
     ]
 }
 

@@ -6,7 +6,7 @@ use parallax_model::finding::Severity;
 use parallax_proto::v1;
 use serde::Serialize;
 
-use super::canvas::{Canvas, Tone};
+use super::canvas::{Canvas, Tone, wrap};
 use super::grid::{Cell, Grid, Row};
 use super::{text, words};
 
@@ -54,22 +54,33 @@ pub(crate) fn table(shown: &Shown, now: Timestamp, canvas: Canvas) -> String {
     let mut lines = if shown.alerts.is_empty() {
         vec!["nothing is wrong".to_owned()]
     } else {
-        alerts(&shown.alerts, now).lines(canvas)
+        alerts(&shown.alerts, now, canvas)
+    };
+    let mut say = |tone, said: &str| {
+        let said = wrap(said, canvas.width);
+        lines.extend(said.iter().map(|line| canvas.paint(tone, line)));
     };
     if shown.receivers.is_empty() {
-        lines.push(canvas.paint(
+        say(
             Tone::Warning,
             "nobody is told: there is no [[alerting.receivers]] in the collector's configuration",
-        ));
+        );
     }
     for receiver in shown.receivers.iter().filter(|receiver| !receiver.is_well()) {
-        lines.push(canvas.paint(Tone::Bad, &not_told(receiver)));
+        say(Tone::Bad, &not_told(receiver));
     }
     text(&lines)
 }
 
-fn alerts(alerts: &[Alert], now: Timestamp) -> Grid {
-    let mut grid = Grid::headed(&["STATE", "SEVERITY", "ALERT", "ABOUT", "FOR", "SUMMARY"]);
+/// An alert a line; on a terminal, what it says in lines below.
+fn alerts(alerts: &[Alert], now: Timestamp, canvas: Canvas) -> Vec<String> {
+    const SHORT: [&str; 6] = ["STATE", "SEVERITY", "ALERT", "ABOUT", "SINCE", "FOR"];
+    let in_lines = canvas.width.is_some();
+    let mut grid = if in_lines {
+        Grid::headed(&SHORT)
+    } else {
+        Grid::headed(&[SHORT.as_slice(), &["SUMMARY"]].concat())
+    };
     for alert in alerts {
         let (state, tone) = state(alert);
         let about = alert.labels.get("probe").map(String::as_str);
@@ -78,18 +89,45 @@ fn alerts(alerts: &[Alert], now: Timestamp) -> Grid {
             Some(stage) => format!("{} ({stage})", alert.name),
             None => alert.name.clone(),
         };
-        let first = alert.fired_at.unwrap_or(alert.since);
-        let length = alert.resolved_at.unwrap_or(now).duration_since(first);
-        grid.push(Row::Cells(vec![
+        let mut cells = vec![
             Cell::left(state, tone),
             Cell::left(alert.severity.as_str(), severity(alert)),
-            Cell::left(words::safe(&name), Tone::Strong),
-            Cell::left(words::safe(about.unwrap_or("-")), Tone::Plain),
-            Cell::right(words::span(length.as_secs()), Tone::Plain),
-            Cell::left(summary(alert), Tone::Plain),
-        ]));
+            Cell::prose(words::safe(&name), Tone::Strong),
+            Cell::prose(words::safe(about.unwrap_or("-")), Tone::Plain),
+            Cell::left(words::moment(first(alert)), Tone::Plain),
+            Cell::left(length(alert, now), Tone::Plain),
+        ];
+        let said = summary(alert);
+        if in_lines {
+            grid.push(Row::Cells(cells));
+            for said in said {
+                let empty = Cell::left("", Tone::Plain);
+                grid.push(Row::Note(empty, Cell::left(said, Tone::Plain)));
+            }
+        } else {
+            cells.push(Cell::left(said.join("; "), Tone::Plain));
+            grid.push(Row::Cells(cells));
+        }
     }
-    grid
+    grid.lines(canvas)
+}
+
+/// When it fired, or began to be pending.
+fn first(alert: &Alert) -> Timestamp {
+    alert.fired_at.unwrap_or(alert.since)
+}
+
+/// "5 min"; of what is over, how long it was and since when it is over.
+fn length(alert: &Alert, now: Timestamp) -> String {
+    let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs().max(0);
+    match alert.resolved_at {
+        None => words::span(seconds(first(alert), now)),
+        Some(over) => format!(
+            "{}, over {} ago",
+            words::span(seconds(first(alert), over)),
+            words::span(seconds(over, now))
+        ),
+    }
 }
 
 fn state(alert: &Alert) -> (&'static str, Tone) {
@@ -108,17 +146,18 @@ fn severity(alert: &Alert) -> Tone {
     }
 }
 
-/// What it says, where to see more, and why nobody is told.
-fn summary(alert: &Alert) -> String {
-    let mut said = words::safe(&alert.summary);
-    if let Some(run) = alert.run_id {
-        said.push_str(&format!(" (run {run})"));
-    }
-    if alert.flapping {
-        said.push_str(" (flapping)");
-    }
-    if let Some(held) = &alert.silenced_by {
-        said.push_str(&format!(" (held by {})", words::safe(held)));
+/// What it says; then where to see more, and why nobody is told.
+fn summary(alert: &Alert) -> Vec<String> {
+    let run = alert.run_id.map(|run| format!("ctl runs show {run}"));
+    let flapping = alert
+        .flapping
+        .then(|| "flapping: told once until it is steady".to_owned());
+    let held = alert.silenced_by.as_ref();
+    let held = held.map(|held| format!("held by {}", words::safe(held)));
+    let more: Vec<_> = [run, flapping, held].into_iter().flatten().collect();
+    let mut said = vec![words::safe(&alert.summary)];
+    if !more.is_empty() {
+        said.push(more.join("; "));
     }
     said
 }
@@ -138,12 +177,12 @@ pub(crate) fn silences(silences: &[Silence], canvas: Canvas) -> String {
     for silence in silences {
         let by = silence.created_by.rsplit_once('/').map_or("-", |(_, name)| name);
         grid.push(Row::Cells(vec![
-            Cell::left(silence.id.to_string(), Tone::Strong),
-            Cell::left(words::labels(&silence.matchers), Tone::Plain),
+            Cell::id(silence.id.to_string(), Tone::Strong),
+            Cell::prose(words::labels(&silence.matchers), Tone::Plain),
             Cell::left(words::moment(silence.starts_at), Tone::Plain),
             Cell::left(words::moment(silence.ends_at), Tone::Plain),
             Cell::left(words::safe(by), Tone::Plain),
-            Cell::left(words::safe(&silence.comment), Tone::Plain),
+            Cell::prose(words::safe(&silence.comment), Tone::Plain),
         ]));
     }
     text(&grid.lines(canvas))
@@ -164,7 +203,7 @@ pub(crate) fn tested(receivers: &[Receiver], canvas: Canvas) -> String {
         grid.push(Row::Cells(vec![
             Cell::left(words::safe(&receiver.name), Tone::Strong),
             Cell::left(words::safe(&receiver.kind), Tone::Plain),
-            Cell::left(answer, tone),
+            Cell::prose(answer, tone),
         ]));
     }
     text(&grid.lines(canvas))
@@ -224,7 +263,8 @@ mod tests {
         let said = table(&shown, at(6), Canvas::PLAIN);
         let lines: Vec<&str> = said.lines().collect();
         assert!(
-            lines[1].starts_with("firing  critical  ImapTargetFailing  imap-fra  5 min"),
+            lines[1]
+                .starts_with("firing  critical  ImapTargetFailing  imap-fra  2023-11-14 22:14:20 UTC  5 min"),
             "{said}"
         );
         assert!(
@@ -236,6 +276,38 @@ mod tests {
             "receiver on-call is not told, 2 notices waiting: connection refused"
         );
         assert!(!said.contains('\u{1b}'), "{said}");
+    }
+
+    #[test]
+    fn on_a_terminal_what_an_alert_says_stands_below_it() {
+        let shown = Shown {
+            alerts: vec![Alert {
+                state: AlertState::Resolved,
+                resolved_at: Some(at(5)),
+                run_id: Some(uuid::Uuid::nil()),
+                summary:
+                    "imap.example.org cannot be reached from any of the vantage points that were asked, "
+                        .repeat(2),
+                ..alert()
+            }],
+            receivers: vec![receiver(&"connection refused, ".repeat(8))],
+        };
+        let terminal = Canvas {
+            width: Some(100),
+            colour: false,
+        };
+        let said = table(&shown, at(60), terminal);
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{said}");
+        assert!(
+            lines[1].ends_with("22:14:20 UTC  4 min, over 55 min ago"),
+            "{said}"
+        );
+        assert!(
+            lines[2].starts_with("          imap.example.org cannot"),
+            "{said}"
+        );
+        assert!(said.contains("\n          ctl runs show 00000000-"), "{said}");
     }
 
     #[test]

@@ -88,9 +88,31 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
 
 /// Breaks text into lines of at most `width` columns, at spaces where there are any.
 pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
-    let Some(width) = width.map(|width| width.max(16)) else {
-        return vec![text.to_owned()];
-    };
+    match width {
+        Some(width) => pieces(text, width.max(16)),
+        None => vec![text.to_owned()],
+    }
+}
+
+/// Breaks text that begins at a column, so that its lines end with the terminal.
+pub(crate) fn hang(text: &str, start: usize, canvas: Canvas) -> Vec<String> {
+    wrap(text, canvas.width.map(|width| width.saturating_sub(start)))
+}
+
+/// A fact with its name before it, in columns of that width; what does not fit stands below itself.
+pub(crate) fn fact(name: &str, width: usize, said: &str, canvas: Canvas) -> Vec<String> {
+    let lines = hang(said, width + 1, canvas).into_iter().enumerate();
+    lines
+        .map(|(at, line)| {
+            let name = if at == 0 { name } else { "" };
+            format!("{} {line}", canvas.paint(Tone::Faint, &format!("{name:<width$}")))
+        })
+        .collect()
+}
+
+/// Text in lines of at most `width` columns, narrow as that may be.
+pub(crate) fn pieces(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ') {

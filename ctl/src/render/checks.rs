@@ -6,11 +6,9 @@ use jiff::Timestamp;
 use parallax_proto::v1;
 use serde::Serialize;
 
-use super::canvas::{Canvas, Tone, cut};
+use super::canvas::{Canvas, Tone, fact};
 use super::grid::{Cell, Grid, Row};
 use super::{text, words};
-
-const SUMMARY_AT_LEAST: usize = 24;
 
 /// A check, as the collector has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,7 +17,8 @@ pub(crate) struct Check {
     /// Its name.
     pub(crate) name: String,
     version: u64,
-    target: String,
+    /// As it was typed.
+    pub(crate) target: String,
     depth: String,
     every_ms: u32,
     together: bool,
@@ -182,22 +181,38 @@ pub(crate) fn table(checks: &[Check], now: Timestamp, canvas: Canvas) -> String 
     if checks.is_empty() {
         return "there is no check; see `ctl check add --help`\n".to_owned();
     }
-    let before_summary = grid(checks, now, |_| String::new()).width();
-    let room = canvas.width.map_or(usize::MAX, |width| {
-        width.saturating_sub(before_summary).max(SUMMARY_AT_LEAST)
-    });
-    text(&grid(checks, now, |round| cut(&words::safe(&round.summary), room)).lines(canvas))
+    let in_one = grid(checks, now, Shape::OneLine);
+    let grid = if canvas.fits(in_one.width()) {
+        in_one
+    } else {
+        grid(checks, now, Shape::WithNotes)
+    };
+    text(&grid.lines(canvas))
 }
 
-fn grid(checks: &[Check], now: Timestamp, summary: impl Fn(&Round) -> String) -> Grid {
-    let mut grid = Grid::headed(&["NAME", "TARGET", "EVERY", "AGENTS", "ROUND", "VERDICT", "SUMMARY"]);
+/// How a check is laid out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// As long as it may be.
+    OneLine,
+    /// What is not well is said below.
+    WithNotes,
+}
+
+fn grid(checks: &[Check], now: Timestamp, shape: Shape) -> Grid {
+    const SHORT: [&str; 6] = ["NAME", "TARGET", "EVERY", "AGENTS", "ROUND", "VERDICT"];
+    let mut grid = match shape {
+        Shape::OneLine => Grid::headed(&[SHORT.as_slice(), &["SUMMARY"]].concat()),
+        Shape::WithNotes => Grid::headed(&SHORT),
+    };
     for check in checks {
         let running = check.agents.iter().filter(|at| at.state == "running").count();
         let last = check.last_round.as_ref();
         let (word, tone) = standing(check);
-        grid.push(Row::Cells(vec![
+        let summary = last.map(|round| words::beside_target(&round.summary, &check.target));
+        let mut cells = vec![
             Cell::left(words::safe(&check.name), Tone::Strong),
-            Cell::left(words::quote(&check.target), Tone::Plain),
+            Cell::line(words::quote(&check.target), Tone::Plain),
             Cell::left(every(check.every_ms), Tone::Plain),
             Cell::left(format!("{running}/{}", check.agents.len()), Tone::Plain),
             Cell::left(
@@ -205,8 +220,18 @@ fn grid(checks: &[Check], now: Timestamp, summary: impl Fn(&Round) -> String) ->
                 Tone::Plain,
             ),
             Cell::left(word, tone),
-            Cell::left(last.map(&summary).unwrap_or_default(), Tone::Plain),
-        ]));
+        ];
+        if shape == Shape::OneLine {
+            cells.push(Cell::left(summary.unwrap_or_default(), Tone::Plain));
+            grid.push(Row::Cells(cells));
+            continue;
+        }
+        grid.push(Row::Cells(cells));
+        let ill = last.is_some_and(|round| !check.paused && round.verdict != "healthy");
+        if let Some(said) = summary.filter(|_| ill) {
+            let empty = Cell::left("", Tone::Plain);
+            grid.push(Row::Note(empty, Cell::left(said, Tone::Plain)));
+        }
     }
     grid
 }
@@ -272,17 +297,17 @@ pub(crate) fn details(check: &Check, now: Timestamp, canvas: Canvas) -> String {
             check.last_round.as_ref().map(|round| words::safe(&round.summary)),
         ),
     ];
-    let line =
-        |name: &str, fact: &str| format!("{} {fact}", canvas.paint(Tone::Faint, &format!("{name:<11}")));
+    let line = |name: &str, said: &str| fact(name, 11, said, canvas);
     let mut lines: Vec<_> = facts
         .into_iter()
-        .filter_map(|(name, fact)| fact.map(|fact| line(name, &fact)))
+        .filter_map(|(name, said)| said.map(|said| line(name, &said)))
+        .flatten()
         .collect();
     if check.alerts.is_empty() {
-        lines.push(line("alerts", "none"));
+        lines.extend(line("alerts", "none"));
     }
     let alerts = check.alerts.iter().enumerate();
-    lines.extend(alerts.map(|(number, rule)| line(if number == 0 { "alerts" } else { "" }, rule)));
+    lines.extend(alerts.flat_map(|(number, rule)| line(if number == 0 { "alerts" } else { "" }, rule)));
     if !check.agents.is_empty() {
         lines.push(String::new());
         lines.extend(agents(&check.agents, now).lines(canvas));
@@ -306,7 +331,7 @@ fn agents(agents: &[At], now: Timestamp) -> Grid {
                     .map_or_else(|| "-".to_owned(), |seen| ago(seen, now)),
                 Tone::Plain,
             ),
-            Cell::left(words::safe(&at.note), Tone::Plain),
+            Cell::prose(words::safe(&at.note), Tone::Plain),
         ]));
     }
     grid
@@ -379,7 +404,7 @@ pub(crate) fn changes(changes: &[v1::CheckChange], canvas: Canvas) -> String {
         lines.push(canvas.paint(tone, &format!("{sign} {}{asked}", words::safe(&change.name))));
         for field in &change.fields {
             let side = |text: &str| match text {
-                "" => "-".to_owned(),
+                "" => "none".to_owned(),
                 text => words::safe(text),
             };
             lines.push(format!(
@@ -392,7 +417,7 @@ pub(crate) fn changes(changes: &[v1::CheckChange], canvas: Canvas) -> String {
     }
     let unchanged = changes.iter().filter(|change| change.what == "unchanged").count();
     if unchanged > 0 {
-        lines.push(format!("{} as it is", words::count(unchanged, "check")));
+        lines.push(format!("{} unchanged", words::count(unchanged, "check")));
     }
     text(&lines)
 }
@@ -474,6 +499,29 @@ mod tests {
     }
 
     #[test]
+    fn on_a_narrow_terminal_what_is_not_well_stands_below() {
+        let narrow = Canvas {
+            width: Some(60),
+            colour: false,
+        };
+        let healthy = Check {
+            last_round: check().last_round.map(|round| Round {
+                verdict: "healthy".into(),
+                ..round
+            }),
+            ..check()
+        };
+        let shown = table(&[check(), healthy], now(), narrow);
+        let lines: Vec<_> = shown.lines().skip(1).collect();
+        assert_eq!(lines.len(), 3, "{shown}");
+        assert!(
+            lines[0].ends_with("partial") && lines[2].ends_with("healthy"),
+            "{shown}"
+        );
+        assert_eq!(lines[1], "      nyc-1 can't\\x1b reach it", "{shown}");
+    }
+
+    #[test]
     fn one_check_is_told_whole() {
         let shown = details(&check(), now(), Canvas::PLAIN);
         for part in [
@@ -511,7 +559,7 @@ mod tests {
         ];
         assert_eq!(
             changes(&all, Canvas::PLAIN),
-            "+ a, no agent is chosen by it now\n~ b, at 1 agent\n    every: 60s -> -\n- c\n1 check as it is\n"
+            "+ a, no agent is chosen by it now\n~ b, at 1 agent\n    every: 60s -> none\n- c\n1 check unchanged\n"
         );
     }
 }

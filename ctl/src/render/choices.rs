@@ -30,7 +30,7 @@ fn row(choice: &Choice, asked: Cell) -> Row {
         Cell::left(choice.agent.to_string(), Tone::Strong),
         asked,
         state,
-        Cell::left(words::safe(&choice.why), Tone::Plain),
-        Cell::left(words::labels(&choice.labels), Tone::Plain),
+        Cell::prose(words::safe(&choice.why), Tone::Plain),
+        Cell::prose(words::labels(&choice.labels), Tone::Plain),
     ])
 }

@@ -105,13 +105,13 @@ pub(crate) fn table(credentials: &[Credential], now: Timestamp, canvas: Canvas) 
         let (state, tone) = state(credential);
         grid.push(Row::Cells(vec![
             Cell::left(words::safe(&credential.name), Tone::Strong),
-            Cell::left(words::safe(&credential.host), Tone::Plain),
-            Cell::left(words::safe(&credential.user), Tone::Plain),
+            Cell::prose(words::safe(&credential.host), Tone::Plain),
+            Cell::prose(words::safe(&credential.user), Tone::Plain),
             Cell::left(words::safe(&credential.source), Tone::Plain),
-            Cell::left(set(credential, now), Tone::Plain),
-            Cell::left(list(&credential.sealed_to), Tone::Plain),
-            Cell::left(list(&unable), Tone::Plain),
-            Cell::left(state, tone),
+            Cell::prose(set(credential, now), Tone::Plain),
+            Cell::prose(list(&credential.sealed_to), Tone::Plain),
+            Cell::prose(list(&unable), Tone::Plain),
+            Cell::prose(state, tone),
         ]));
     }
     text(&grid.lines(canvas))

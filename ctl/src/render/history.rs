@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use parallax_proto::v1;
 use serde::Serialize;
 
-use super::canvas::{Canvas, Tone, cut};
+use super::canvas::{Canvas, Tone};
 use super::checks::{Round, tally, verdict_tone};
 use super::grid::{Cell, Grid, Row};
 use super::{text, words};
 
-const SUMMARY_AT_LEAST: usize = 24;
 /// Rounds that stand below a table of hours or days.
 const ROUNDS_BELOW: usize = 10;
 /// The step of time that is a round.
@@ -154,6 +153,11 @@ impl Span {
 }
 
 impl History {
+    /// Whether no vantage point is shown by itself.
+    pub(crate) const fn shows_nobody(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// A row a line, for programs.
     pub(crate) fn json_lines(&self) -> Result<String, serde_json::Error> {
         let rows = self.rows.iter().map(super::json_line);
@@ -162,9 +166,10 @@ impl History {
     }
 
     /// For a person: rounds one by one, or vantage points by the hour or day.
-    pub(crate) fn table(&self, now: Timestamp, canvas: Canvas) -> String {
+    /// The target, where it is known, need not be named in each.
+    pub(crate) fn table(&self, target: Option<&str>, now: Timestamp, canvas: Canvas) -> String {
         if self.step == ROUND && !self.rounds.is_empty() {
-            return rounds(&self.rounds, canvas);
+            return rounds(&self.rounds, target, canvas);
         }
         if self.rows.is_empty() {
             return "nothing came of it in this time\n".to_owned();
@@ -185,11 +190,11 @@ impl History {
         for span in &self.rows {
             grid.push(Row::Cells(cells(span, &self.step, now)));
         }
-        text(&grid.lines(canvas)) + &self.not_well(canvas)
+        text(&grid.lines(canvas)) + &self.not_well(target, canvas)
     }
 
     /// Below hours and days, the newest rounds in which not all was well.
-    fn not_well(&self, canvas: Canvas) -> String {
+    fn not_well(&self, target: Option<&str>, canvas: Canvas) -> String {
         let newest = &self.rounds[self.rounds.len().saturating_sub(ROUNDS_BELOW)..];
         if newest.is_empty() {
             return String::new();
@@ -198,7 +203,10 @@ impl History {
             0 => String::new(),
             more => format!("and {more} before; see --step round\n"),
         };
-        format!("\nnot all was well, last:\n{}{more}", rounds(newest, canvas))
+        format!(
+            "\nnot all was well, last:\n{}{more}",
+            rounds(newest, target, canvas)
+        )
     }
 }
 
@@ -214,10 +222,10 @@ fn cells(span: &Span, step: &str, now: Timestamp) -> Vec<Cell> {
         0 => Cell::right("-", Tone::Faint),
         number => Cell::right(number.to_string(), tone),
     };
-    let at = if step == "day" {
-        words::day(span.at)
-    } else {
-        words::moment(span.at)
+    let at = match step {
+        "day" => words::day(span.at),
+        "hour" => words::hour(span.at),
+        _ => words::moment(span.at),
     };
     vec![
         Cell::left(at, Tone::Plain),
@@ -230,7 +238,7 @@ fn cells(span: &Span, step: &str, now: Timestamp) -> Vec<Cell> {
         time(|latency| latency.p50_ms),
         time(|latency| latency.p95_ms),
         time(|latency| latency.p99_ms),
-        Cell::left(
+        Cell::line(
             span.certificate
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |certificate| left(certificate, now)),
@@ -244,11 +252,14 @@ fn availability(span: &Span) -> Cell {
         None => Cell::right("-", Tone::Faint),
         Some(part) if part >= 1.0 => Cell::right("100%", Tone::Good),
         // Cut, not rounded: what failed once is not a hundred percent.
-        Some(part) => Cell::right(
-            format!("{:.2}%", (part * 10_000.0).floor() / 100.0),
-            if part >= 0.99 { Tone::Warning } else { Tone::Bad },
-        ),
+        Some(part) => Cell::right(share(part), if part >= 0.99 { Tone::Warning } else { Tone::Bad }),
     }
+}
+
+/// "99.99%", "50%": cut to a hundredth, and without zeros that say nothing.
+fn share(part: f64) -> String {
+    let hundredths = format!("{:.2}", (part * 10_000.0).floor() / 100.0);
+    format!("{}%", hundredths.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn left(certificate: &Certificate, now: Timestamp) -> String {
@@ -260,15 +271,7 @@ fn left(certificate: &Certificate, now: Timestamp) -> String {
     format!("{} left ({sha256})", words::span(seconds))
 }
 
-fn rounds(rounds: &[Round], canvas: Canvas) -> String {
-    let before_summary = rounds_grid(rounds, |_| String::new()).width();
-    let room = canvas.width.map_or(usize::MAX, |width| {
-        width.saturating_sub(before_summary).max(SUMMARY_AT_LEAST)
-    });
-    text(&rounds_grid(rounds, |round| cut(&words::safe(&round.summary), room)).lines(canvas))
-}
-
-fn rounds_grid(rounds: &[Round], summary: impl Fn(&Round) -> String) -> Grid {
+fn rounds(rounds: &[Round], target: Option<&str>, canvas: Canvas) -> String {
     let mut grid = Grid::headed(&["STARTED", "VERDICT", "VANTAGE POINTS", "RUN", "SUMMARY"]);
     for round in rounds {
         let verdict = if round.late {
@@ -277,15 +280,16 @@ fn rounds_grid(rounds: &[Round], summary: impl Fn(&Round) -> String) -> Grid {
             words::safe(&round.verdict)
         };
         let run = if round.kept { round.run_id.as_str() } else { "-" };
+        let summary = words::beside_target(&round.summary, target.unwrap_or_default());
         grid.push(Row::Cells(vec![
             Cell::left(words::moment(round.started_at), Tone::Plain),
             Cell::left(verdict, verdict_tone(&round.verdict)),
-            Cell::left(tally(round), Tone::Plain),
-            Cell::left(words::safe(run), Tone::Plain),
-            Cell::left(summary(round), Tone::Plain),
+            Cell::prose(tally(round), Tone::Plain),
+            Cell::id(words::safe(run), Tone::Plain),
+            Cell::line(summary, Tone::Plain),
         ]));
     }
-    grid
+    text(&grid.lines(canvas))
 }
 
 /// Single results, for a person.
@@ -314,8 +318,8 @@ pub(crate) fn outcomes(outcomes: &[Outcome], canvas: Canvas) -> String {
             Cell::left(words::safe(&outcome.agent), Tone::Strong),
             Cell::left(words::safe(&outcome.outcome), tone),
             Cell::right(words::millis(outcome.total_ms), Tone::Plain),
-            Cell::left(fault, Tone::Plain),
-            Cell::left(words::safe(&outcome.run_id), Tone::Faint),
+            Cell::prose(fault, Tone::Plain),
+            Cell::id(words::safe(&outcome.run_id), Tone::Faint),
         ]));
     }
     text(&grid.lines(canvas))
@@ -359,11 +363,11 @@ mod tests {
 
     #[test]
     fn an_hour_is_a_line() {
-        let shown = history(row()).table(Timestamp::UNIX_EPOCH, Canvas::PLAIN);
+        let shown = history(row()).table(None, Timestamp::UNIX_EPOCH, Canvas::PLAIN);
         let line: Vec<_> = shown.lines().nth(1).expect("a line").split_whitespace().collect();
         assert_eq!(
             line.join(" "),
-            "1970-01-01 00:00:00 UTC fra-1 95.00% 57 - 1 2 42 ms 95 ms 120 ms 10 days left (ab3d78ac…)"
+            "1970-01-01 00:00 UTC fra-1 95% 57 - 1 2 42 ms 95 ms 120 ms 10 days left (ab3d78ac…)"
         );
     }
 
@@ -374,15 +378,15 @@ mod tests {
             failed: 0,
             ..row()
         };
-        let shown = history(gap).table(Timestamp::UNIX_EPOCH, Canvas::PLAIN);
-        assert!(shown.contains("95.00%"), "{shown}");
+        let shown = history(gap).table(None, Timestamp::UNIX_EPOCH, Canvas::PLAIN);
+        assert!(shown.contains(" 95% "), "{shown}");
         let whole = v1::HistoryRow {
             ok: 99_999,
             failed: 1,
             expected: 100_000,
             ..row()
         };
-        let shown = history(whole).table(Timestamp::UNIX_EPOCH, Canvas::PLAIN);
+        let shown = history(whole).table(None, Timestamp::UNIX_EPOCH, Canvas::PLAIN);
         assert!(shown.contains("99.99%"), "{shown}");
     }
 

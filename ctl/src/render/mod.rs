@@ -29,7 +29,7 @@ mod tests;
 pub(crate) mod tokens;
 pub(crate) mod words;
 
-pub(crate) use canvas::Canvas;
+pub(crate) use canvas::{Canvas, hang};
 use markdown::markdown;
 use nagios::nagios;
 use table::{table, wide};

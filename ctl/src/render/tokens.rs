@@ -66,12 +66,12 @@ pub(crate) fn table(tokens: &[Token], now: Timestamp, canvas: Canvas) -> String 
         grid.push(Row::Cells(vec![
             Cell::left(words::safe(&token.id), Tone::Strong),
             Cell::left(words::safe(&token.role), Tone::Plain),
-            Cell::left(words::safe(names), Tone::Plain),
+            Cell::prose(words::safe(names), Tone::Plain),
             Cell::left(state, tone),
             Cell::right(format!("{}/{}", token.used, token.uses), Tone::Plain),
             Cell::left(words::moment(token.expires_at), Tone::Plain),
             Cell::left(by(token), Tone::Plain),
-            Cell::left(words::labels(&token.labels), Tone::Plain),
+            Cell::prose(words::labels(&token.labels), Tone::Plain),
         ]));
     }
     text(&grid.lines(canvas))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parallax_model::evidence::ImapReply;
 use parallax_model::millis;
+use parallax_model::target::Target;
 use parallax_model::text::escape_str;
 use parallax_model::vantage::Labels;
 
@@ -105,6 +106,11 @@ pub(crate) fn moment(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// "2026-07-28 10:00 UTC".
+pub(crate) fn hour(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 /// "2026-07-28".
 pub(crate) fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d").to_string()
@@ -188,6 +194,18 @@ pub(crate) fn safe(text: &str) -> String {
     shown
 }
 
+/// A summary beside its target, which it need not say once more; safe to show.
+pub(crate) fn beside_target(summary: &str, target: &str) -> String {
+    let host =
+        Target::parse(target, None).map_or_else(|_| target.to_owned(), |target| target.host.to_string());
+    let summary = summary.replacen(
+        &format!("could not tell whether {host} works: "),
+        "could not tell: ",
+        1,
+    );
+    safe(summary.strip_prefix(&format!("{host} ")).unwrap_or(&summary))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,5 +265,25 @@ mod tests {
         assert_eq!(safe("said BYE \\x1b[2Jred"), "said BYE \\x1b[2Jred");
         assert_eq!(safe("a\x1b[2Jb\\"), "a\\x1b[2Jb\\");
         assert_eq!(safe("two\nlines"), "two\\x0alines");
+    }
+
+    #[test]
+    fn a_summary_beside_its_target_does_not_name_it_again() {
+        let target = "imaps://imap.example.org:1993";
+        assert_eq!(
+            beside_target("imap.example.org is healthy from fra-1", target),
+            "is healthy from fra-1"
+        );
+        assert_eq!(
+            beside_target(
+                "could not tell whether imap.example.org works: nothing was seen",
+                target
+            ),
+            "could not tell: nothing was seen"
+        );
+        assert_eq!(
+            beside_target("fra-1 cannot reach imap.example.org\x1b:\x1b[2J", target),
+            "fra-1 cannot reach imap.example.org\\x1b:\\x1b[2J"
+        );
     }
 }

@@ -162,11 +162,42 @@ pub enum DefinitionError {
     #[error("a hold of {0:?} is as long as a round: hold less, or check less often")]
     Hold(Duration),
     /// A window without a length, or one that begins again before it ends.
-    #[error("a maintenance window is longer than nothing, and over before it comes again")]
-    Window,
+    #[error("{}", window(*length, *every))]
+    Window {
+        /// How long it is.
+        length: Duration,
+        /// From one beginning to the next.
+        every: Option<Duration>,
+    },
     /// A rule.
     #[error("{0}")]
     Rule(#[from] crate::alert::RuleError),
+}
+
+/// What a window is, and what it must be.
+fn window(length: Duration, every: Option<Duration>) -> String {
+    let length = typed(length);
+    match every {
+        Some(every) => format!(
+            "maintenance: a window of {length} every {every}: give it a length over 0s, and no more than {every}",
+            every = typed(every)
+        ),
+        None => format!("maintenance: a window of {length}: give it a length over 0s"),
+    }
+}
+
+/// `8d`, `90s`, `1500ms`.
+fn typed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")]
+        .iter()
+        .find(|(unit, _)| seconds.is_multiple_of(*unit))
+    {
+        _ if time.subsec_millis() > 0 => format!("{}ms", time.as_millis()),
+        _ if seconds == 0 => "0s".to_owned(),
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
 }
 
 impl CheckDefinition {
@@ -204,8 +235,11 @@ impl CheckDefinition {
         let fits = |window: &Window| {
             !window.length.is_zero() && window.every.is_none_or(|every| every >= window.length)
         };
-        if !self.maintenance.iter().all(fits) {
-            return Err(DefinitionError::Window);
+        if let Some(window) = self.maintenance.iter().find(|window| !fits(window)) {
+            return Err(DefinitionError::Window {
+                length: window.length,
+                every: window.every,
+            });
         }
         Ok(self.rules.check()?)
     }

@@ -64,7 +64,11 @@ impl TryFrom<v1::CheckDefinition> for CheckDefinition {
         let from = Selector::parse_any(&wire.from)
             .map_err(|_| unreadable("from", &wire.from.join(" "), "a selector"))?;
         Ok(Self {
-            name: parse("name", &wire.name, "a check's name")?,
+            name: parse(
+                "name",
+                &wire.name,
+                "a check's name: 1 to 63 of A-Z a-z 0-9 . _ -, beginning and ending with a letter or a digit",
+            )?,
             spec: required("spec", wire.spec)?,
             from,
             limit: (wire.limit > 0).then_some(wire.limit),

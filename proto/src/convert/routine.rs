@@ -267,7 +267,10 @@ fn a_check_that_can_not_be_repeated_is_refused() {
     );
     assert_eq!(
         refused(|check| check.maintenance[0].every = Some(Duration::from_secs(1))),
-        DefinitionError::Window
+        DefinitionError::Window {
+            length: Duration::from_secs(4 * 3600),
+            every: Some(Duration::from_secs(1)),
+        }
     );
 }
 
