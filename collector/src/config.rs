@@ -158,15 +158,18 @@ impl Config {
         Ok(text)
     }
 
-    /// Whether the files of a PKI of one's own can be used now.
+    /// Whether the files of a PKI of one's own, and the secrets of receivers, can be used now.
     ///
     /// # Errors
     /// For the first that can't.
     pub fn check_files(&self) -> Result<(), ConfigError> {
-        match self.own_pki.as_ref().map(|own| own.files.served()) {
-            Some(Err(error)) => Err(ConfigError::Files(error.to_string())),
-            Some(Ok(_)) | None => Ok(()),
+        if let Some(own) = &self.own_pki {
+            let served = own.files.served();
+            served.map_err(|error| ConfigError::Files(error.to_string()))?;
         }
+        crate::alerts::deliver::Prepared::of(&self.alerting)
+            .map(drop)
+            .map_err(ConfigError::Secret)
     }
 
     /// What the server certificate is to be valid for.
@@ -371,5 +374,26 @@ mod tests {
         ] {
             assert!(load(&words).is_err(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_a_receiver_names_is_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("webhook.key");
+        let (_file, path) = file(&format!(
+            "[[alerting.receivers]]\nname = 'chat'\nwebhook = 'http://127.0.0.1/'\nsecret_file = '{}'",
+            key.display()
+        ));
+        let config = load(&["--config", &path]).unwrap();
+        let missing = config.check_files().unwrap_err().to_string();
+        assert!(
+            missing.contains("receiver chat: read ") && missing.contains("webhook.key"),
+            "{missing}"
+        );
+        std::fs::write(&key, "short\n").unwrap();
+        let short = config.check_files().unwrap_err().to_string();
+        assert!(short.contains("receiver chat") && short.contains("16"), "{short}");
+        std::fs::write(&key, "long enough to sign with\n").unwrap();
+        config.check_files().unwrap();
     }
 }

@@ -46,6 +46,9 @@ pub enum ConfigError {
     /// Files that are named can't be used.
     #[error("tls: {0}")]
     Files(String),
+    /// The secret of a receiver can't be used.
+    #[error("alerting: {0}")]
+    Secret(String),
     /// A path can't be written down.
     #[error("{0}: the path is not UTF-8")]
     PathNotText(&'static str),
