@@ -6,6 +6,7 @@ mod run;
 mod serve;
 mod tls;
 mod token;
+mod watched;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -31,6 +32,7 @@ use crate::store::{Found, RunFilter, Standing};
 use door::Door;
 use serve::Visitor;
 use token::Token;
+use watched::Watched;
 
 /// The formats of `/metrics`: exemplars are in the first alone.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -211,11 +213,18 @@ async fn one_run(State(shared): State<Shared>, Path(id): Path<Uuid>) -> Response
 }
 
 async fn front(State(shared): State<Shared>) -> Response {
-    let (Ok(agents), Ok(runs)) = (
+    let (Ok(agents), Ok(runs), Ok(alerts), Ok(checks), Ok(mut rounds)) = (
         shared.hub.agents().await,
         shared.store.runs(RunFilter::default(), RUNS_SHOWN).await,
+        shared.hub.alerts(false).await,
+        shared.checks.checks().await,
+        shared.results.last_rounds().await,
     ) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
     };
-    Html(page::render(&agents, &runs)).into_response()
+    let checks = checks.into_iter().map(|check| Watched {
+        last: rounds.remove(&check.id),
+        check,
+    });
+    Html(page::render(&agents, &runs, alerts, checks.collect())).into_response()
 }

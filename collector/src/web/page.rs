@@ -1,11 +1,13 @@
-//! The status page: agents and the latest runs, each of which leads to its own page.
+//! The status page: alerts, checks, agents and the latest runs, each of which leads to its own page.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use parallax_model::alert::Alert;
 use parallax_model::run::RunSummary;
 use parallax_model::text::escape_str;
 
+use super::watched::{self, Watched};
 use crate::hub::AgentView;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;\
@@ -17,7 +19,12 @@ padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd;vertical-align:top}th{f
 const CELL: usize = 300;
 
 /// The page as HTML. Every text is escaped: first for a terminal's and a reader's sake, then for HTML.
-pub(super) fn render(agents: &[AgentView], runs: &[RunSummary]) -> String {
+pub(super) fn render(
+    agents: &[AgentView],
+    runs: &[RunSummary],
+    alerts: Vec<Alert>,
+    checks: Vec<Watched>,
+) -> String {
     let connected = agents.iter().filter(|agent| agent.summary.connected).count();
     let mut page = begin("Parallax collector");
     // Writing to a String never fails.
@@ -27,6 +34,8 @@ pub(super) fn render(agents: &[AgentView], runs: &[RunSummary]) -> String {
         env!("CARGO_PKG_VERSION"),
         agents.len(),
     );
+    watched::alerts(&mut page, alerts);
+    watched::checks(&mut page, checks);
     let agent_rows = agents.iter().map(agent_row).collect();
     table(
         &mut page,
@@ -183,7 +192,7 @@ mod tests {
             summary: "a & b\u{202e}\x1b[2J".into(),
             check: None,
         };
-        let page = render(&[], &[run]);
+        let page = render(&[], &[run], Vec::new(), Vec::new());
         assert!(!page.contains("<script>"));
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         assert!(page.contains("a &amp; b\\u{202e}\\x1b[2J"));
