@@ -133,7 +133,12 @@ async fn ask(
     args: &ProbeArgs,
     trace: &mut ProbeTrace,
 ) -> Result<Answer, Trouble> {
-    if !question.dry_run {
+    // A program that asks reads it in the document.
+    let reads = matches!(
+        args.output,
+        Some(RunFormat::Json | RunFormat::Jsonl | RunFormat::Nagios)
+    );
+    if !question.dry_run && !reads {
         client.somebody(&question.selector).await?;
     }
     let agents = if question.has_secret() {
