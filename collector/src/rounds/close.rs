@@ -123,15 +123,13 @@ impl Watched {
             parts.push(VantagePart::of(&observation, started_at));
             seen.push(observation);
         }
-        let standing = if late {
-            Standing {
-                new_trouble: false,
-                look_into: false,
-                keep: false,
-                first: false,
-            }
-        } else {
-            self.memory.judge(&parts, round.starts_at)
+        // Who was still at the round before saw nothing of this one: where somebody looked, that is the answer.
+        if parts.iter().any(|part| answered(part) && !part.skipped) {
+            seen.retain(|observation| observation.reason != Some(Reason::Overload));
+        }
+        let standing = match late {
+            true => Standing::NOTHING,
+            false => self.memory.judge(&parts, round.starts_at),
         };
         Judged {
             run_id: round.run_id,
@@ -148,15 +146,21 @@ impl Watched {
 
 impl Judged {
     fn is_well(&self) -> bool {
-        self.parts.iter().all(|part| part.outcome == VantageOutcome::Ok)
+        let works = |part: &VantagePart| part.outcome == VantageOutcome::Ok;
+        self.parts.iter().any(works) && self.parts.iter().all(|part| works(part) || part.skipped)
     }
 
     /// Everybody saw the target work.
     fn well(mut self) -> ClosedRound {
-        let count = self.parts.len();
-        let summary = match count {
-            1 => format!("{} works from 1 vantage point", self.target()),
-            count => format!("{} works from all {count} vantage points", self.target()),
+        let left_out = self.parts.iter().filter(|part| part.skipped).count();
+        let target = self.target();
+        let summary = match (self.parts.len() - left_out, left_out) {
+            (1, 0) => format!("{target} works from 1 vantage point"),
+            (count, 0) => format!("{target} works from all {count} vantage points"),
+            (count, _) => format!(
+                "{target} works from {count} of {} vantage points; {left_out} left the round out",
+                self.parts.len()
+            ),
         };
         let seen = std::mem::take(&mut self.seen);
         let run = self.standing.keep.then(|| {
@@ -255,6 +259,10 @@ impl Judged {
     fn target(&self) -> &str {
         &self.check.definition.spec.target.input
     }
+}
+
+fn answered(part: &VantagePart) -> bool {
+    part.outcome != VantageOutcome::Missing
 }
 
 fn missing(agent: AgentName, labels: Labels, reason: Reason) -> Observation {

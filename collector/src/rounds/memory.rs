@@ -55,6 +55,16 @@ pub(super) struct Standing {
     pub(super) first: bool,
 }
 
+impl Standing {
+    /// It says nothing of how the target is.
+    pub(super) const NOTHING: Self = Self {
+        new_trouble: false,
+        look_into: false,
+        keep: false,
+        first: false,
+    };
+}
+
 impl Memory {
     pub(super) fn restored(restored: Restored) -> Self {
         let is_bad = |verdict| verdict != Verdict::Healthy;
@@ -75,9 +85,17 @@ impl Memory {
 
     /// Takes in what a round that was closed in its time saw.
     pub(super) fn judge(&mut self, parts: &[VantagePart], starts_at: Timestamp) -> Standing {
-        let trouble = trouble(parts);
+        let mut trouble = trouble(parts);
+        // What was wrong at who left this round out is still open.
+        let left_out = |agent: &AgentName| parts.iter().any(|part| part.skipped && part.agent == *agent);
+        let before = self.trouble.iter().filter(|(agent, _)| left_out(agent));
+        let open: Trouble = before.map(|(agent, what)| (agent.clone(), *what)).collect();
         if trouble.is_empty() {
-            return self.well(starts_at);
+            let nobody_looked = parts.iter().all(|part| part.skipped);
+            return match nobody_looked || !open.is_empty() {
+                true => Standing::NOTHING,
+                false => self.well(starts_at),
+            };
         }
         let new_trouble = trouble
             .iter()
@@ -86,6 +104,7 @@ impl Memory {
         let again = self.bad < AGAIN || self.bad.is_multiple_of(AGAIN);
         let look_into = new_trouble || self.bad.is_multiple_of(AGAIN);
         self.bad = self.bad.saturating_add(1);
+        trouble.extend(open);
         self.trouble = trouble;
         Standing {
             new_trouble,
@@ -122,11 +141,11 @@ impl Memory {
     }
 }
 
-/// Who saw something wrong. Who is away, or did not run it, saw nothing.
+/// Who saw something wrong, or nothing at all, but for who was still at the round before.
 fn trouble(parts: &[VantagePart]) -> Trouble {
     parts
         .iter()
-        .filter(|part| part.outcome != VantageOutcome::Ok)
+        .filter(|part| part.outcome != VantageOutcome::Ok && !part.skipped)
         .map(|part| (part.agent.clone(), (part.outcome, part.failed)))
         .collect()
 }

@@ -1,7 +1,7 @@
 use parallax_model::check::CheckResult;
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::finding::Verdict;
-use parallax_model::observation::{Attempt, Purpose, VantageOutcome};
+use parallax_model::observation::{Attempt, Purpose, Reason, VantageOutcome};
 use parallax_model::round::{Counts, RoundSummary};
 use parallax_model::run::RunTarget;
 use parallax_model::stage::{Outcome, Stage, StageName};
@@ -79,9 +79,17 @@ impl World {
     }
 
     fn result(&mut self, agent: &str, later: i64, outcome: VantageOutcome) -> Vec<RoundEffect> {
+        self.hears(later, seen(agent, outcome))
+    }
+
+    fn says(&mut self, observation: Observation) -> Vec<RoundEffect> {
+        self.hears(0, observation)
+    }
+
+    fn hears(&mut self, later: i64, observation: Observation) -> Vec<RoundEffect> {
         let round = self.round(later);
         let fresh = Fresh {
-            agent: name(agent),
+            agent: observation.agent.clone(),
             received_at: self.now().wall,
             result: CheckResult {
                 id: Uuid::now_v7(),
@@ -90,7 +98,7 @@ impl World {
                 digest: 7,
                 round_at: round.starts_at,
                 started_at: round.starts_at,
-                observation: seen(agent, outcome),
+                observation,
             },
         };
         self.rounds.result(fresh, self.now())
@@ -130,13 +138,7 @@ fn seen(agent: &str, outcome: VantageOutcome) -> Observation {
         }],
         reason: None,
         note: None,
-        ..Observation::unseen(
-            name(agent),
-            Labels::new(),
-            outcome,
-            parallax_model::observation::Reason::Offline,
-            "",
-        )
+        ..Observation::unseen(name(agent), Labels::new(), outcome, Reason::Offline, "")
     }
 }
 
@@ -298,6 +300,76 @@ fn experiments_are_for_new_trouble_only() {
         question(world.result("nyc-1", 0, Failed)).follow_up,
         "somebody else too"
     );
+}
+
+/// What an agent says that is still at the round before.
+fn left_out(agent: &str) -> Observation {
+    let (refused, overload) = (VantageOutcome::Refused, Reason::Overload);
+    Observation::unseen(
+        name(agent),
+        Labels::new(),
+        refused,
+        overload,
+        "the round before still ran",
+    )
+}
+
+#[test]
+fn who_is_still_at_the_round_before_makes_no_round_worse() {
+    let mut world = World::new(true, &["ams-1", "fra-1"]);
+    world.pass(2);
+    assert!(world.says(left_out("ams-1")).is_empty());
+    let round = &closed(world.result("fra-1", 0, Well))[0];
+    assert_eq!(round.outcome.verdict, Verdict::Healthy);
+    let said = "works from 1 of 2 vantage points; 1 left the round out";
+    assert!(round.outcome.summary.ends_with(said), "{}", round.outcome.summary);
+    assert_eq!(round.observations.len(), 1);
+    assert_eq!(round.outcome.vantages.len(), 2, "it is counted");
+}
+
+#[test]
+fn what_fails_for_long_is_no_news_after_a_round_that_was_left_out() {
+    let mut world = World::new(true, &["ams-1", "fra-1"]);
+    world.pass(2);
+    let both_fail = |world: &mut World| {
+        assert!(world.result("ams-1", 0, Failed).is_empty());
+        question(world.result("fra-1", 0, Failed))
+    };
+    let first = both_fail(&mut world);
+    assert!(first.follow_up);
+    assert!(closed(world.answer(&first))[0].outcome.new_trouble);
+    world.pass(60);
+    // One is still at it: the other is the answer, and it is no news.
+    assert!(world.says(left_out("ams-1")).is_empty());
+    let second = question(world.result("fra-1", 0, Failed));
+    assert_eq!(second.seen.len(), 1);
+    assert!(!second.follow_up);
+    closed(world.answer(&second));
+    world.pass(60);
+    // Both are: nobody can say how it is, and nothing is forgotten.
+    assert!(world.says(left_out("ams-1")).is_empty());
+    let third = question(world.says(left_out("fra-1")));
+    assert_eq!((third.seen.len(), third.follow_up), (2, false));
+    let nothing = &closed(world.answer(&third))[0];
+    assert!(nothing.run.is_none() && !nothing.outcome.new_trouble);
+    world.pass(60);
+    let fourth = both_fail(&mut world);
+    assert!(!fourth.follow_up);
+    closed(world.answer(&fourth));
+    world.pass(60);
+    // One works again; of the other, which failed, nothing is known.
+    assert!(world.says(left_out("ams-1")).is_empty());
+    let fifth = &closed(world.result("fra-1", 0, Well))[0];
+    assert!(fifth.run.is_none(), "it is not over");
+    world.pass(60);
+    assert!(world.result("fra-1", 0, Well).is_empty());
+    let sixth = question(world.result("ams-1", 0, Failed));
+    assert!(!sixth.follow_up);
+    closed(world.answer(&sixth));
+    world.pass(60);
+    assert!(world.result("fra-1", 0, Well).is_empty());
+    let over = &closed(world.result("ams-1", 0, Well))[0];
+    assert!(over.run.is_some(), "now it is");
 }
 
 #[test]
