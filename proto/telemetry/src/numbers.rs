@@ -102,17 +102,15 @@ impl<N: Numbers> Publisher<N> {
         let mut ticks = interval_at(Instant::now() + pause, pause);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let next = async {
-                ticks.tick().await;
-                self.publish().await;
-            };
             tokio::select! {
-                () = next => {}
+                _ = ticks.tick() => {}
                 told = &mut stopped => match told {
                     Ok(()) => break,
                     Err(_) => return,
                 },
             }
+            // What is on its way is not cut off: it may have arrived, and would not be counted.
+            self.publish().await;
         }
         self.publish().await;
     }
