@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use parallax_model::check::RunCheck;
 use parallax_model::observation::Observation;
 use parallax_model::round::SET_BACK;
 use parallax_model::run::RunDocument;
@@ -26,7 +27,7 @@ use open::OpenRound;
 pub(crate) use outcome::{LeafFacts, RoundOutcome, VantagePart};
 
 use crate::checks::Expected;
-use crate::runs::LastGood;
+use crate::runs::{Inquiry, LastGood, LoginPast};
 use crate::store::{CheckRecord, Fresh};
 
 /// How long the last answers may take on their way, behind the end of a round's probes.
@@ -89,6 +90,33 @@ pub(crate) struct ToDiagnose {
     /// The target as it was when it last worked.
     pub(crate) before: Option<LastGood>,
     pub(crate) late: bool,
+}
+
+impl ToDiagnose {
+    /// As a question to be diagnosed, with what was seen already.
+    pub(crate) fn ask(self) -> (Inquiry, Vec<Observation>) {
+        let definition = &self.check.definition;
+        let inquiry = Inquiry {
+            run_id: self.run_id,
+            // It is in the document once the round is closed.
+            trace_id: None,
+            spec: Arc::new(definition.spec.clone()),
+            follow_up: self.follow_up,
+            secrets: BTreeMap::default(),
+            own_credential: None,
+            client_identities: BTreeMap::default(),
+            before: self.before,
+            past: LoginPast::default(),
+            started_at: self.starts_at,
+            check: Some(RunCheck {
+                name: definition.name.clone(),
+                check_id: self.check.id,
+                round_at: self.starts_at,
+                late: self.late,
+            }),
+        };
+        (inquiry, self.seen)
+    }
 }
 
 /// Every round that is open, or whose answer is looked for.

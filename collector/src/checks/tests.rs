@@ -12,7 +12,7 @@ use parallax_model::target::{Endpoint, Security};
 use super::logins::KnownSecret;
 use super::*;
 use crate::agents::{Introduction, LinkId};
-use crate::measure::sample::definition;
+use crate::measure::sample::{self, definition};
 use crate::store::{CredentialRecord, KeptCredential, SealedCopy};
 
 fn name(agent: &str) -> AgentName {
@@ -44,16 +44,7 @@ fn connect(agents: &mut Agents, agent: &str, link: u64) {
 }
 
 fn record(id: u128, definition: CheckDefinition) -> Arc<CheckRecord> {
-    Arc::new(CheckRecord {
-        id: Uuid::from_u128(id),
-        no: 1,
-        version: 1,
-        definition,
-        paused: false,
-        cleared: String::new(),
-        changed_at: Timestamp::UNIX_EPOCH,
-        changed_by: String::new(),
-    })
+    sample::record(Uuid::from_u128(id), definition)
 }
 
 fn checks(records: Vec<Arc<CheckRecord>>, agents: &Agents) -> Checks {

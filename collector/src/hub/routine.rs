@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use parallax_model::check::RunCheck;
 use parallax_model::observation::Observation;
 use parallax_model::run::RunDocument;
 use parallax_model::vantage::AgentName;
@@ -19,7 +18,7 @@ use crate::agents::{Choice, LinkId};
 use crate::alerts::{AlertChanges, AlertEvent, Alerts};
 use crate::checks::{Checks, CredentialsNow, Known, LoginWord, parts};
 use crate::rounds::{ClosedRound, Now, RoundEffect, Rounds, ToDiagnose};
-use crate::runs::{Cast, Inquiry, LoginPast, LoginSettled, Participant};
+use crate::runs::{Cast, LoginSettled, Participant};
 use crate::store::{CheckRecord, Fresh, KeptRun, RoundCommit};
 use crate::telemetry::Telemetry;
 
@@ -237,32 +236,13 @@ impl Hub {
     }
 
     fn diagnose(&mut self, question: ToDiagnose, now: Instant) {
-        let definition = &question.check.definition;
-        let inquiry = Inquiry {
-            run_id: question.run_id,
-            // It is in the document once the round is closed.
-            trace_id: None,
-            spec: Arc::new(definition.spec.clone()),
-            follow_up: question.follow_up,
-            secrets: Default::default(),
-            own_credential: None,
-            client_identities: Default::default(),
-            before: question.before,
-            past: LoginPast::default(),
-            started_at: question.starts_at,
-            check: Some(RunCheck {
-                name: definition.name.clone(),
-                check_id: question.check.id,
-                round_at: question.starts_at,
-                late: question.late,
-            }),
-        };
-        if question.follow_up {
-            let trace = self.routine.telemetry.asks_more(question.run_id);
-            self.round_traces.insert(question.run_id, trace);
+        let (inquiry, seen) = question.ask();
+        if inquiry.follow_up {
+            let trace = self.routine.telemetry.asks_more(inquiry.run_id);
+            self.round_traces.insert(inquiry.run_id, trace);
         }
-        let cast = self.cast_of(&question.seen);
-        let effects = self.runs.adopt(inquiry, &cast, question.seen, now);
+        let cast = self.cast_of(&seen);
+        let effects = self.runs.adopt(inquiry, &cast, seen, now);
         self.carry_out(effects, now);
     }
 

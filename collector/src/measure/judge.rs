@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use parallax_model::check::{CheckResult, RunCheck};
+use parallax_model::check::CheckResult;
 use parallax_model::experiment::ExperimentKind;
 use parallax_model::observation::Observation;
 use uuid::Uuid;
@@ -15,8 +15,8 @@ use crate::agents::Choice;
 use crate::alerts::{AlertEvent, Alerts};
 use crate::checks::Expected;
 use crate::rounds::{Now, RoundEffect, Rounds, ToDiagnose};
-use crate::runs::{Cast, Effect, Inquiry, LoginPast, Participant, Runs};
-use crate::store::{AlertsKept, CheckRecord, Fresh};
+use crate::runs::{Cast, Effect, Participant, Runs};
+use crate::store::{AlertsKept, Fresh};
 
 /// How often it is measured.
 const TIMES: usize = 11;
@@ -68,16 +68,7 @@ fn one(seen: &[Observation], agents: i64) -> Took {
     let wall = Timestamp::now();
     let mut definition = sample::check(1);
     definition.together = true;
-    let check = Arc::new(CheckRecord {
-        id: Uuid::from_u128(1),
-        no: 1,
-        version: 1,
-        definition,
-        paused: false,
-        cleared: String::new(),
-        changed_at: wall,
-        changed_by: String::new(),
-    });
+    let check = sample::record(Uuid::from_u128(1), definition);
     let round = check.cadence().at(wall);
     let now = Now {
         instant: Instant::now(),
@@ -123,10 +114,11 @@ fn one(seen: &[Observation], agents: i64) -> Took {
 }
 
 fn answer(question: ToDiagnose, rounds: &mut Rounds, now: Now, took: &mut Took) {
-    let (inquiry, cast) = (inquiry(&question), cast(&question.seen));
+    let (inquiry, seen) = question.ask();
+    let cast = cast(&seen);
     let mut runs = Runs::default();
     let begun = Instant::now();
-    let mut effects = runs.adopt(inquiry, &cast, question.seen, now.instant);
+    let mut effects = runs.adopt(inquiry, &cast, seen, now.instant);
     took.diagnosis = begun.elapsed();
     let orders = effects.iter().filter(|effect| matches!(effect, Effect::Send(_)));
     took.experiments = orders.count();
@@ -146,28 +138,6 @@ fn answer(question: ToDiagnose, rounds: &mut Rounds, now: Now, took: &mut Took) 
         }
     }
     took.close = begun.elapsed();
-}
-
-fn inquiry(question: &ToDiagnose) -> Inquiry {
-    let definition = &question.check.definition;
-    Inquiry {
-        run_id: question.run_id,
-        trace_id: None,
-        spec: Arc::new(definition.spec.clone()),
-        follow_up: question.follow_up,
-        secrets: BTreeMap::default(),
-        own_credential: None,
-        client_identities: BTreeMap::default(),
-        before: question.before.clone(),
-        past: LoginPast::default(),
-        started_at: question.starts_at,
-        check: Some(RunCheck {
-            name: definition.name.clone(),
-            check_id: question.check.id,
-            round_at: question.starts_at,
-            late: question.late,
-        }),
-    }
 }
 
 fn cast(seen: &[Observation]) -> Cast {

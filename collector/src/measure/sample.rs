@@ -1,6 +1,7 @@
 //! Checks, agents and results that could be real ones.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use parallax_model::spec::{DEFAULT_TIMEOUT, Depth, FamilyChoice, ProbeOptions, P
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Host, Security, Target};
 use parallax_model::vantage::{AgentName, Labels};
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 use crate::store::CheckRecord;
 
@@ -57,6 +58,20 @@ pub(crate) fn check(number: i64) -> CheckDefinition {
     let mut check = definition(&format!("imap-{number}"));
     check.spec.target = host(&format!("imap-{number}.example.org"));
     check
+}
+
+/// A check as it is kept, in its first version.
+pub(crate) fn record(id: Uuid, definition: CheckDefinition) -> Arc<CheckRecord> {
+    Arc::new(CheckRecord {
+        id,
+        no: 1,
+        version: 1,
+        definition,
+        paused: false,
+        cleared: String::new(),
+        changed_at: Timestamp::UNIX_EPOCH,
+        changed_by: String::new(),
+    })
 }
 
 pub(crate) fn agent(number: i64) -> AgentName {

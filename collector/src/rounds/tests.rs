@@ -8,7 +8,7 @@ use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Security};
 
 use super::*;
-use crate::measure::sample::definition;
+use crate::measure::sample::{self, definition};
 
 const CHECK: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
@@ -19,16 +19,7 @@ fn name(agent: &str) -> AgentName {
 fn record(together: bool) -> Arc<CheckRecord> {
     let mut definition = definition("imap-fra");
     definition.together = together;
-    Arc::new(CheckRecord {
-        id: CHECK,
-        no: 1,
-        version: 1,
-        definition,
-        paused: false,
-        cleared: String::new(),
-        changed_at: Timestamp::UNIX_EPOCH,
-        changed_by: String::new(),
-    })
+    sample::record(CHECK, definition)
 }
 
 /// Rounds of one check, and a clock that only the test moves.

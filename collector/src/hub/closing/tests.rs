@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use parallax_model::alert::{Alert, Silence};
-use parallax_model::check::CheckDefinition;
 use parallax_model::finding::Verdict;
 use parallax_model::history::StoredResult;
 use parallax_model::round::RoundSummary;
@@ -240,26 +239,13 @@ fn alerts(subject: &str) -> AlertChanges {
     }
 }
 
-fn check(definition: CheckDefinition) -> Arc<CheckRecord> {
-    Arc::new(CheckRecord {
-        id: Uuid::from_u128(1),
-        no: 1,
-        version: 1,
-        definition,
-        paused: false,
-        cleared: String::new(),
-        changed_at: Timestamp::UNIX_EPOCH,
-        changed_by: String::new(),
-    })
-}
-
 fn round(number: u128) -> ToClose {
     round_with(number, AlertChanges::default())
 }
 
 fn round_with(number: u128, alerts: AlertChanges) -> ToClose {
     let outcome = RoundOutcome {
-        check: check(sample::check(1)),
+        check: sample::record(Uuid::from_u128(1), sample::check(1)),
         run_id: Uuid::from_u128(number),
         starts_at: Timestamp::UNIX_EPOCH,
         closed_at: Timestamp::UNIX_EPOCH,
