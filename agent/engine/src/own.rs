@@ -22,6 +22,8 @@ pub(crate) struct Own {
     pub(crate) keywords: bool,
     /// Mailboxes of earlier probes that it removed.
     pub(crate) old_removed: u32,
+    /// Whether LIST showed a mailbox of these very names before anything was made.
+    pub(crate) shown_before: bool,
 }
 
 /// The name of a probe's mailbox.

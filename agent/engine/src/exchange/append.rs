@@ -8,7 +8,7 @@ use parallax_model::signal::{Signal, SignalKind};
 use parallax_model::stage::Outcome;
 
 use super::sweep::Sweep;
-use super::{Exchange, Lost, NOBODY_LOGGED_IN, Turn, ask, refusal};
+use super::{Exchange, Lost, NOBODY_LOGGED_IN, Turn, ask, created, refusal};
 use crate::handshake::wall;
 use crate::imap::append::AppendUid;
 use crate::imap::listing::Listed;
@@ -42,6 +42,8 @@ pub(super) struct Append {
     came: Contents,
     facts: AppendEvidence,
     failed: Option<Outcome>,
+    /// What CREATE was answered, where the mailbox may have been made all the same.
+    doubted: Option<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl Append {
             came: Contents::default(),
             facts: AppendEvidence::default(),
             failed: None,
+            doubted: None,
         }
     }
 }
@@ -137,7 +140,7 @@ impl Append {
         wall(self.began, wire.now())
     }
 
-    fn take(&mut self, frame: &Frame, line: &DataLine<'_>, wire: &Wire) {
+    fn take(&mut self, frame: &Frame, line: &DataLine<'_>, wire: &mut Wire) {
         match self.step {
             Step::Listing => self.take_listed(frame, line, wire),
             Step::Opening => {
@@ -158,17 +161,17 @@ impl Append {
         }
     }
 
-    fn take_listed(&mut self, frame: &Frame, line: &DataLine<'_>, wire: &Wire) {
+    fn take_listed(&mut self, frame: &Frame, line: &DataLine<'_>, wire: &mut Wire) {
         let Some(listed) = Listed::from_data(frame, line) else {
             return;
         };
         let now = self.now(wire);
-        let old = self.name.as_ref().zip(std::str::from_utf8(&listed.name).ok());
-        if let Some((name, mailbox)) = old
-            && listed.selectable()
-            && self.old.len() < LEFTOVERS
-            && name.is_old(mailbox, now)
-        {
+        let Some((name, mailbox)) = self.name.as_ref().zip(std::str::from_utf8(&listed.name).ok()) else {
+            return;
+        };
+        let own = name.mailbox();
+        wire.own.shown_before |= mailbox == own || mailbox == ProbeName::copies(&own);
+        if listed.selectable() && self.old.len() < LEFTOVERS && name.is_old(mailbox, now) {
             self.old.push(mailbox.to_owned());
         }
     }
@@ -194,6 +197,10 @@ impl Append {
                     Some(turn) => turn,
                     None => self.swept(wire),
                 }
+            }
+            Step::Creating if created::all_the_same(line, wire) => {
+                self.doubted = Some(refusal::of_change(line, wire));
+                self.open(wire)
             }
             Step::Creating if !ok => {
                 wire.own.mailboxes.clear();
@@ -243,6 +250,11 @@ impl Append {
     }
 
     fn store(&mut self, wire: &mut Wire) -> Turn {
+        let doubted = self.doubted.take();
+        if let Some(fault) = doubted.filter(|_| self.selected.exists != Some(0)) {
+            wire.own.mailboxes.clear();
+            return self.give_up(fault, wire);
+        }
         if self.selected.read_only == Some(true) {
             let what = format!("SELECT at {}: the probe's own mailbox is read-only", wire.peer);
             return self.give_up(Fault::new(FaultKind::Mailbox(MailboxFault::ReadOnly), what), wire);

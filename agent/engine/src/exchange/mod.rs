@@ -6,6 +6,7 @@
 mod append;
 mod capability;
 mod choice;
+mod created;
 mod fetch;
 #[cfg(test)]
 mod glossary;

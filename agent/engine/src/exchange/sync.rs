@@ -14,7 +14,7 @@ use parallax_model::vantage::AgentName;
 use super::latency::{Change, Latencies};
 use super::second::Second;
 use super::sweep::Sweep;
-use super::{Exchange, Lost, Turn, out_of_time, refusal, seconds};
+use super::{Exchange, Lost, Turn, created, out_of_time, refusal, seconds};
 use crate::imap::{Command, DataLine, Frame, ResponseCode, Status, StatusLine};
 use crate::wire::{Heard, Wire};
 
@@ -196,7 +196,8 @@ impl Sync {
     }
 
     fn answered(&mut self, line: &StatusLine<'_>, wire: &mut Wire) -> Turn {
-        if line.status != Status::Ok {
+        let made = self.step == Step::Creating && created::all_the_same(line, wire);
+        if line.status != Status::Ok && !made {
             return self.refused(line, wire);
         }
         self.take_copied(line);
