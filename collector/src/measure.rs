@@ -157,7 +157,6 @@ async fn questions(store: &Sqlite, check: &CheckRecord, now: Timestamp) -> Resul
         step,
         agents: None,
         limit: 0,
-        now,
     };
     let runs = |check: Option<&str>| RunFilter {
         check: check.and_then(|name| name.parse().ok()),

@@ -115,7 +115,7 @@ async fn rounds(store: &Sqlite, last: i64, days: i64) -> Result<u64, StoreError>
         "WITH RECURSIVE minute(m) AS (SELECT {minutes} UNION ALL SELECT m - 1 FROM minute WHERE m > 1) \
          INSERT OR IGNORE INTO rounds SELECT checks.no, ({last} - 60 * m) * 1000000, randomblob(16), \
          CASE WHEN m % 100 = 0 THEN 'partial' ELSE 'healthy' END, 'every vantage point can use it', \
-         50, 0, 0, 0, 0, 0, 0, ({last} - 60 * m) * 1000000, 0 FROM minute, checks"
+         50, 0, 0, 0, 0, 0, 0, ({last} - 60 * m) * 1000000, 0, '' FROM minute, checks"
     );
     store.bulk(statement, Vec::new()).await
 }

@@ -230,7 +230,6 @@ impl ChecksService {
             step,
             agents: self.chosen(&request.from).await?,
             limit: request.limit,
-            now,
         })
     }
 

@@ -92,8 +92,6 @@ pub(crate) struct HistoryAsked {
     pub(crate) agents: Option<BTreeSet<AgentName>>,
     /// The newest of them, at most so many; 0: as many as an answer can hold.
     pub(crate) limit: u32,
-    /// The time by which an hour is over, or not yet.
-    pub(crate) now: Timestamp,
 }
 
 /// A part of a check's history.

@@ -9,6 +9,7 @@ mod certificates;
 mod checks;
 mod circuits;
 mod credentials;
+mod missed;
 mod results;
 mod retention;
 mod rounds;
@@ -55,6 +56,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/5.sql"),
     include_str!("migrations/6.sql"),
     include_str!("migrations/7.sql"),
+    include_str!("migrations/8.sql"),
 ];
 
 /// A SQLite database, in a file or in memory.

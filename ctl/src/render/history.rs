@@ -32,7 +32,7 @@ pub(crate) struct History {
 struct Span {
     at: Timestamp,
     agent: String,
-    /// Results that should be there.
+    /// Results that are there, and those that are missing.
     expected: u64,
     ok: u64,
     degraded: u64,

@@ -39,7 +39,7 @@ pub struct HistoryRow {
     pub failed: u64,
     /// The agent did not run it.
     pub refused: u64,
-    /// Results that should be there; fewer is a gap.
+    /// Results that are there, and those that were missed when their round was closed and did not come since.
     pub expected: u64,
     /// How long it took: all of it, and each stage.
     pub stages: Vec<StageLatency>,

@@ -5861,7 +5861,7 @@ pub struct HistoryRow {
     pub failed: u64,
     #[prost(uint64, tag = "6")]
     pub refused: u64,
-    /// Results that should be there; fewer is a gap.
+    /// Results that are there, and those that were missed when their round was closed and did not come since.
     #[prost(uint64, tag = "7")]
     pub expected: u64,
     #[prost(message, repeated, tag = "8")]

@@ -20,6 +20,7 @@ use prost::Message as _;
 use sqlx::{QueryBuilder, Row as _, Sqlite as Database};
 use uuid::Uuid;
 
+use super::missed::Missed;
 use super::{Sqlite, Writing, retention, rounds, runs};
 use crate::config::Retention;
 use crate::rounds::VantagePart;
@@ -54,6 +55,16 @@ struct Row {
     result: CheckResult,
     part: VantagePart,
 }
+
+impl Row {
+    /// The key of its round.
+    fn round(&self) -> (i64, i64) {
+        (self.check.no, self.result.round_at.as_microsecond())
+    }
+}
+
+/// Rounds that are closed, by their key, and who was missed in each.
+type Closed = BTreeMap<(i64, i64), Missed>;
 
 impl ResultStore for Sqlite {
     fn marks(&self, agent: AgentName, epoch: Uuid) -> Answer<'_, (u64, u64)> {
@@ -144,9 +155,11 @@ async fn commit(store: &Sqlite, arrived: Vec<Arrived>, now: Timestamp) -> Result
                 check_no: row.check.no,
                 agent_no,
             };
-            sums.add(place, row.check.every, &row.part, row.certificate_no);
+            sums.add(place, &row.part, row.certificate_no);
         }
-        let open = open(&mut writing, rows, now).await?;
+        let mut closed = closed(&mut writing, &rows).await?;
+        take_back(&mut writing, &rows, &mut closed, &mut sums).await?;
+        let open = open(&mut writing, rows, &closed, now).await?;
         committed.fresh.extend(open.into_iter().map(|result| Fresh {
             agent: one.agent.clone(),
             result,
@@ -242,14 +255,15 @@ fn keep_new(rows: Vec<Row>, mut new: BTreeSet<Uuid>) -> Vec<Row> {
 async fn open(
     writing: &mut Writing,
     mut rows: Vec<Row>,
+    closed: &Closed,
     now: Timestamp,
 ) -> Result<Vec<CheckResult>, StoreError> {
-    rows.retain(|row| !row.check.removed && row.result.round_at > now - OPEN);
+    rows.retain(|row| {
+        !row.check.removed && row.result.round_at > now - OPEN && !closed.contains_key(&row.round())
+    });
     let mut open = Vec::new();
     while !rows.is_empty() {
         let rest = rows.split_off(rows.len().min(ROWS));
-        let closed = closed(writing, &rows).await?;
-        rows.retain(|row| !closed.contains(&(row.check.no, row.result.round_at.as_microsecond())));
         open.extend(insert_open(writing, rows, now).await?);
         rows = rest;
     }
@@ -257,25 +271,50 @@ async fn open(
 }
 
 /// Which of their rounds are closed.
-async fn closed(writing: &mut Writing, rows: &[Row]) -> Result<BTreeSet<(i64, i64)>, StoreError> {
-    let rounds: BTreeSet<_> = rows
-        .iter()
-        .map(|row| (row.check.no, row.result.round_at.as_microsecond()))
-        .collect();
-    // By the key: a list of pairs would be looked for in every round there is.
-    let mut query = QueryBuilder::<Database>::new("WITH asked (no, at) AS (");
-    query.push_values(rounds, |mut values, (check_no, at)| {
-        values.push_bind(check_no).push_bind(at);
-    });
-    query.push(
-        ") SELECT check_no, started_at FROM asked CROSS JOIN rounds ON check_no = no AND started_at = at \
-         WHERE NOT another_clock",
-    );
-    let found = query.build().fetch_all(&mut **writing).await?;
-    found
-        .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect()
+async fn closed(writing: &mut Writing, rows: &[Row]) -> Result<Closed, StoreError> {
+    let rounds: BTreeSet<_> = rows.iter().map(Row::round).collect();
+    let rounds: Vec<_> = rounds.into_iter().collect();
+    let mut closed = Closed::new();
+    for rounds in rounds.chunks(ROWS) {
+        // By the key: a list of pairs would be looked for in every round there is.
+        let mut query = QueryBuilder::<Database>::new("WITH asked (no, at) AS (");
+        query.push_values(rounds, |mut values, (check_no, at)| {
+            values.push_bind(*check_no).push_bind(*at);
+        });
+        query.push(
+            ") SELECT check_no, started_at, missed FROM asked CROSS JOIN rounds \
+             ON check_no = no AND started_at = at WHERE NOT another_clock",
+        );
+        for row in query.build().fetch_all(&mut **writing).await? {
+            let round = (row.try_get(0)?, row.try_get(1)?);
+            closed.insert(round, Missed::read(row.try_get(2)?)?);
+        }
+    }
+    Ok(closed)
+}
+
+/// What came after all of rounds that were closed without it is missing no more.
+async fn take_back(
+    writing: &mut Writing,
+    rows: &[Row],
+    closed: &mut Closed,
+    sums: &mut Sums,
+) -> Result<(), StoreError> {
+    for row in rows {
+        let Some(missed) = closed.get_mut(&row.round()) else {
+            continue;
+        };
+        if !missed.came(row.agent_no) {
+            continue;
+        }
+        let place = Place {
+            check_no: row.check.no,
+            agent_no: row.agent_no,
+        };
+        sums.take_back(place, row.result.round_at);
+        rounds::still_missed(writing, row.round(), missed).await?;
+    }
+    Ok(())
 }
 
 async fn insert_open(

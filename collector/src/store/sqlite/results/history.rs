@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use parallax_model::finding::Verdict;
 use parallax_model::history::{HistoryRow, HistoryStep, StageLatency};
 use parallax_model::observation::VantageOutcome;
@@ -85,7 +84,8 @@ async fn sums(
     let rows = sqlx::query(
         "SELECT at, agent_no, ok, degraded, failed, refused, expected, latency, sha256, not_after FROM rollups \
          LEFT JOIN check_certificates ON no = certificate_no \
-         WHERE check_no = $1 AND span = $2 AND at > $3 AND at < $4 ORDER BY at DESC, agent_no",
+         WHERE check_no = $1 AND span = $2 AND at > $3 AND at < $4 AND expected > 0 \
+         ORDER BY at DESC, agent_no",
     )
     .bind(watched.no)
     .bind(span)
@@ -98,11 +98,7 @@ async fn sums(
         let Some(agent) = agents.get(&row.try_get("agent_no")?) else {
             continue;
         };
-        sums.push(read_sum(
-            row,
-            agent,
-            to_come(row.try_get("at")?, span, watched, asked.now),
-        )?);
+        sums.push(read_sum(row, agent)?);
         if sums.len() == limit(asked) {
             break;
         }
@@ -111,7 +107,7 @@ async fn sums(
     Ok(sums)
 }
 
-fn read_sum(row: &SqliteRow, agent: &AgentName, to_come: u64) -> Result<HistoryRow, StoreError> {
+fn read_sum(row: &SqliteRow, agent: &AgentName) -> Result<HistoryRow, StoreError> {
     let at: i64 = row.try_get("at")?;
     let count = |name| Ok::<_, StoreError>(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or(0));
     let (ok, degraded, failed, refused) = (
@@ -121,7 +117,6 @@ fn read_sum(row: &SqliteRow, agent: &AgentName, to_come: u64) -> Result<HistoryR
         count("refused")?,
     );
     let latency = Latency::decode(row.try_get("latency")?).ok_or(StoreError::Unreadable("roll-up"))?;
-    let due = count("expected")?.saturating_sub(to_come);
     let ends: Option<i64> = row.try_get("not_after")?;
     Ok(HistoryRow {
         at: read_time(at)?,
@@ -130,7 +125,7 @@ fn read_sum(row: &SqliteRow, agent: &AgentName, to_come: u64) -> Result<HistoryR
         degraded,
         failed,
         refused,
-        expected: due.max(ok + degraded + failed + refused),
+        expected: count("expected")?,
         stages: latency
             .sketches
             .iter()
@@ -139,15 +134,6 @@ fn read_sum(row: &SqliteRow, agent: &AgentName, to_come: u64) -> Result<HistoryR
         certificate_sha256: row.try_get("sha256")?,
         certificate_not_after: ends.map(read_time).transpose()?,
     })
-}
-
-/// Rounds that begin after now, in an hour that is not over: nothing of them can be there.
-fn to_come(at: i64, span: i64, watched: &Watched, now: Timestamp) -> u64 {
-    let left = (at + span * SECOND - now.as_microsecond()).clamp(0, span * SECOND);
-    let every = i64::try_from(watched.cadence.every.as_micros())
-        .unwrap_or(i64::MAX)
-        .max(1);
-    u64::try_from(left / every).unwrap_or(0)
 }
 
 fn stage(name: &str, sketch: &Sketch) -> StageLatency {
@@ -253,46 +239,4 @@ pub(in crate::store::sqlite) fn read_round(row: &SqliteRow) -> Result<RoundSumma
         late: row.try_get("late")?,
         kept: row.try_get("kept")?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use parallax_model::round::Cadence;
-    use uuid::Uuid;
-
-    use super::*;
-
-    /// What is to come of the hour from twelve on, of a check that comes so often.
-    fn at(now: &str, every: Duration) -> u64 {
-        let cadence = Cadence {
-            check: Uuid::from_u128(1),
-            every,
-            together: false,
-        };
-        let noon: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
-        let now = format!("2026-12-01T{now}Z").parse().unwrap();
-        to_come(noon.as_microsecond(), HOUR, &Watched { no: 1, cadence }, now)
-    }
-
-    #[test]
-    fn rounds_of_an_hour_that_is_not_over_are_still_to_come() {
-        let minute = Duration::from_secs(60);
-        for (now, rounds) in [
-            ("11:00:00", 60),
-            ("12:00:00", 60),
-            ("12:00:01", 59),
-            ("12:30:00", 30),
-            ("12:59:00", 1),
-            ("12:59:01", 0),
-            ("13:00:00", 0),
-            ("23:00:00", 0),
-        ] {
-            assert_eq!(at(now, minute), rounds, "{now}");
-        }
-        assert_eq!(at("12:00:00", Duration::from_secs(2700)), 1);
-        assert_eq!(at("12:30:00", Duration::from_secs(7200)), 0);
-        assert_eq!(at("12:59:59", Duration::ZERO), 1_000_000, "never by nothing");
-    }
 }

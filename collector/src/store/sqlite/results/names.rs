@@ -19,7 +19,6 @@ use crate::store::{HistoryAsked, StoreError};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KnownCheck {
     pub(super) no: i64,
-    pub(super) every: Duration,
     pub(super) removed: bool,
 }
 
@@ -99,15 +98,13 @@ pub(in crate::store::sqlite) async fn agent(
 
 /// A check that is or was there.
 pub(super) async fn check(writing: &mut Writing, id: Uuid) -> Result<Option<KnownCheck>, StoreError> {
-    let row = sqlx::query("SELECT no, definition, removed_at FROM checks WHERE id = $1")
+    let row = sqlx::query("SELECT no, removed_at FROM checks WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(&mut **writing)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let definition = definition(row.try_get("definition")?)?;
     Ok(Some(KnownCheck {
         no: row.try_get("no")?,
-        every: Duration::from_millis(u64::from(definition.every_ms)),
         removed: row.try_get::<Option<i64>, _>("removed_at")?.is_some(),
     }))
 }

@@ -1,7 +1,6 @@
 //! What an hour and a day came to, for each check and agent.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_model::observation::VantageOutcome;
@@ -32,8 +31,8 @@ struct Sum {
     latency: Latency,
     /// The last that was seen, and when.
     certificate: Option<(i64, i64)>,
-    first_at: i64,
-    every: Duration,
+    /// Results that should be there and are not; less than nothing where some came after all.
+    missing: i64,
 }
 
 /// What is to be added, row by row.
@@ -44,16 +43,10 @@ pub(in crate::store::sqlite) struct Sums {
 
 impl Sums {
     /// Counts one result in its hour and in its day.
-    pub(super) fn add(
-        &mut self,
-        place: Place,
-        every: Duration,
-        part: &VantagePart,
-        certificate_no: Option<i64>,
-    ) {
+    pub(super) fn add(&mut self, place: Place, part: &VantagePart, certificate_no: Option<i64>) {
         let at = part.started_at.as_microsecond();
         for span in [HOUR, DAY] {
-            let sum = self.of(place, span, at, every);
+            let sum = self.of(place, span, at);
             sum.counts[outcome_number(part.outcome)] += 1;
             add_latency(&mut sum.latency, part);
             if let Some(number) = certificate_no
@@ -64,10 +57,17 @@ impl Sums {
         }
     }
 
-    /// A result should be there, and is not: its rows are, so that the gap shows.
-    pub(in crate::store::sqlite) fn miss(&mut self, place: Place, every: Duration, at: Timestamp) {
+    /// A result of the round that began then should be there, and is not.
+    pub(in crate::store::sqlite) fn miss(&mut self, place: Place, round_at: Timestamp) {
         for span in [HOUR, DAY] {
-            self.of(place, span, at.as_microsecond(), every);
+            self.of(place, span, round_at.as_microsecond()).missing += 1;
+        }
+    }
+
+    /// It came after all.
+    pub(in crate::store::sqlite) fn take_back(&mut self, place: Place, round_at: Timestamp) {
+        for span in [HOUR, DAY] {
+            self.of(place, span, round_at.as_microsecond()).missing -= 1;
         }
     }
 
@@ -79,16 +79,10 @@ impl Sums {
         Ok(())
     }
 
-    fn of(&mut self, place: Place, span: i64, at: i64, every: Duration) -> &mut Sum {
+    fn of(&mut self, place: Place, span: i64, at: i64) -> &mut Sum {
         let length = span * SECOND;
         let begins = at.div_euclid(length) * length;
-        let sum = self.by_row.entry((place, span, begins)).or_insert_with(|| Sum {
-            first_at: at,
-            ..Sum::default()
-        });
-        sum.first_at = sum.first_at.min(at);
-        sum.every = every;
-        sum
+        self.by_row.entry((place, span, begins)).or_default()
     }
 }
 
@@ -121,7 +115,7 @@ async fn write_one(
     mut sum: Sum,
 ) -> Result<(), StoreError> {
     let found = sqlx::query(
-        "SELECT latency, expected FROM rollups WHERE check_no = $1 AND span = $2 AND at = $3 AND agent_no = $4",
+        "SELECT latency FROM rollups WHERE check_no = $1 AND span = $2 AND at = $3 AND agent_no = $4",
     )
     .bind(place.check_no)
     .bind(span)
@@ -129,24 +123,24 @@ async fn write_one(
     .bind(place.agent_no)
     .fetch_optional(&mut **writing)
     .await?;
-    let expected = match &found {
+    let seen: i64 = sum.counts.iter().sum();
+    match found {
         Some(row) => {
             let kept = Latency::decode(row.try_get("latency")?).ok_or(StoreError::Unreadable("roll-up"))?;
             sum.latency.merge(&kept);
-            row.try_get("expected")?
         }
-        None if is_first(writing, place, span, at).await? => {
-            expected(at + span * SECOND - sum.first_at, sum.every)
-        }
-        None => expected(span * SECOND, sum.every),
-    };
+        // What is taken back was counted in a row that is gone by now.
+        None if seen == 0 && sum.missing <= 0 => return Ok(()),
+        None => {}
+    }
     let [ok, degraded, failed, refused] = sum.counts;
     sqlx::query(
         "INSERT INTO rollups (check_no, span, at, agent_no, ok, degraded, failed, refused, expected, latency, \
-         certificate_no) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         certificate_no) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, MAX($9, $12), $10, $11) \
          ON CONFLICT (check_no, span, at, agent_no) DO UPDATE SET ok = ok + excluded.ok, \
          degraded = degraded + excluded.degraded, failed = failed + excluded.failed, \
-         refused = refused + excluded.refused, expected = excluded.expected, latency = excluded.latency, \
+         refused = refused + excluded.refused, latency = excluded.latency, \
+         expected = MAX(expected + $9, ok + degraded + failed + refused + $12), \
          certificate_no = COALESCE(excluded.certificate_no, certificate_no)",
     )
     .bind(place.check_no)
@@ -157,44 +151,11 @@ async fn write_one(
     .bind(degraded)
     .bind(failed)
     .bind(refused)
-    .bind(expected)
+    .bind(seen + sum.missing)
     .bind(sum.latency.encode())
     .bind(sum.certificate.map(|(_, number)| number))
+    .bind(seen)
     .execute(&mut **writing)
     .await?;
     Ok(())
-}
-
-/// Whether the agent had nothing to do with the check before: then what is before its first result is no gap.
-async fn is_first(writing: &mut Writing, place: Place, span: i64, at: i64) -> Result<bool, StoreError> {
-    let before = sqlx::query(
-        "SELECT 1 FROM rollups WHERE check_no = $1 AND span = $2 AND at < $3 AND agent_no = $4 \
-         ORDER BY at DESC LIMIT 1",
-    )
-    .bind(place.check_no)
-    .bind(span)
-    .bind(at)
-    .bind(place.agent_no)
-    .fetch_optional(&mut **writing)
-    .await?;
-    Ok(before.is_none())
-}
-
-/// Rounds in a time of so many microseconds; a row is there because of one at least.
-fn expected(microseconds: i64, every: Duration) -> i64 {
-    let every = i64::try_from(every.as_micros()).unwrap_or(i64::MAX).max(1);
-    ((microseconds + every / 2) / every).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_hour_expects_its_rounds_and_never_none() {
-        assert_eq!(expected(HOUR * SECOND, Duration::from_secs(60)), 60);
-        assert_eq!(expected(HOUR * SECOND, Duration::from_secs(7)), 514);
-        assert_eq!(expected(HOUR * SECOND, Duration::from_hours(24)), 1);
-        assert_eq!(expected(1, Duration::from_secs(1)), 1);
-    }
 }
