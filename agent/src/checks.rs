@@ -12,6 +12,7 @@ use parallax_proto::v1;
 use prost::Message as _;
 use uuid::Uuid;
 
+use crate::circuit::Asker;
 use crate::order::Order;
 
 /// In the state directory.
@@ -55,6 +56,7 @@ impl Task {
         });
         let mut order = order.map_err(|refusal| refusal.note)?;
         order.budget = order.spec.timeout + order.spec.options.hold.unwrap_or_default();
+        order.asker = Asker::Routine;
         let assignment = Assignment::try_from(wire.clone()).map_err(|error| error.to_string())?;
         Ok(Self {
             assignment: Arc::new(assignment),

@@ -1,4 +1,5 @@
-//! Secrets that a server turned down: this agent sends none of them again until somebody says so.
+//! Secrets that a server turned down, which this agent sends again only when somebody says so, and those that got no
+//! answer, which what repeats by itself sends again seldom.
 //!
 //! What is kept is no secret and tells none: a keyed digest, with a key that never leaves this host.
 
@@ -8,19 +9,23 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use hmac::{Hmac, Mac as _};
 use parallax_identity::{Readers, write_whole};
 use parallax_model::credential::{ClientIdentity, Credential};
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::OwnedMutexGuard;
 
 use rejection::Rejection;
+use silence::Silence;
 
 use crate::moment::Moment;
 
 mod rejection;
+mod silence;
 
 const KEY_FILE: &str = "circuit.key";
 const FILE: &str = "circuits.json";
@@ -38,12 +43,52 @@ pub(crate) struct Circuit {
     turns: Mutex<HashMap<Account, Weak<Turn>>>,
 }
 
-/// The secrets that were turned down.
+/// What is known now.
 #[derive(Default)]
 struct Open {
-    rejections: BTreeMap<Tag, Rejection>,
+    known: Known,
     /// Whether the file says less than this.
     unkept: bool,
+}
+
+/// The secrets that were turned down, and those that got no answer.
+#[derive(Default, Serialize, Deserialize)]
+struct Known {
+    rejections: BTreeMap<Tag, Rejection>,
+    #[serde(default)]
+    silences: BTreeMap<Tag, Silence>,
+}
+
+/// As it was kept before silences were, and as it is now.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Known(Known),
+    Rejections(BTreeMap<Tag, Rejection>),
+}
+
+impl From<Written> for Known {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Known(known) => known,
+            Written::Rejections(rejections) => Self {
+                rejections,
+                silences: BTreeMap::new(),
+            },
+        }
+    }
+}
+
+/// Who wants a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A person, who asked for this one.
+    Person {
+        /// Whether it is wanted although the secret was turned down before.
+        insists: bool,
+    },
+    /// A check or a scrape: it comes again by itself, whatever comes of this one.
+    Routine,
 }
 
 /// A user at a host.
@@ -59,15 +104,14 @@ pub(crate) struct Guarded {
     circuit: Arc<Circuit>,
     account: Account,
     tag: Tag,
-    /// Whether the operator wants it tried although it was turned down before.
-    retry: bool,
+    asker: Asker,
     retried: AtomicBool,
 }
 
 impl Circuit {
     /// One that lasts as long as the process.
     pub(crate) fn in_memory() -> Self {
-        Self::with(rand::random(), None, BTreeMap::new())
+        Self::with(rand::random(), None, Known::default())
     }
 
     /// One that is kept in the state directory.
@@ -83,19 +127,18 @@ impl Circuit {
             Err(error) => return Err(error),
         };
         let path = state_dir.join(FILE);
-        let rejections = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| damaged(&path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+        let known = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice::<Written>(&bytes)
+                .map_err(|_| damaged(&path))?
+                .into(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Known::default(),
             Err(error) => return Err(error),
         };
-        Ok(Self::with(key, Some(path), rejections))
+        Ok(Self::with(key, Some(path), known))
     }
 
-    fn with(key: [u8; 32], path: Option<PathBuf>, rejections: BTreeMap<Tag, Rejection>) -> Self {
-        let open = Open {
-            rejections,
-            unkept: false,
-        };
+    fn with(key: [u8; 32], path: Option<PathBuf>, known: Known) -> Self {
+        let open = Open { known, unkept: false };
         Self {
             key,
             path,
@@ -110,13 +153,13 @@ impl Circuit {
         host: &str,
         credential: &Credential,
         client: Option<&ClientIdentity>,
-        retry: bool,
+        asker: Asker,
     ) -> Guarded {
         Guarded {
             circuit: Arc::clone(self),
             account: (host.to_owned(), credential.user.clone()),
             tag: self.tag(host, credential, client),
-            retry,
+            asker,
             retried: AtomicBool::new(false),
         }
     }
@@ -153,13 +196,13 @@ impl Circuit {
     /// Writes down what is known; the next to log in tries it again where that fails.
     fn keep(&self, open: &mut Open) -> Result<(), Fault> {
         let Some(path) = &self.path else { return Ok(()) };
-        let written = serde_json::to_vec(&open.rejections)
+        let written = serde_json::to_vec(&open.known)
             .map_err(io::Error::other)
             .and_then(|text| write_whole(path, &text, Readers::Owner));
         open.unkept = written.is_err();
         written.map_err(|error| {
             let path = path.display();
-            tracing::error!(%path, %error, "a rejected secret is forgotten when this agent stops");
+            tracing::error!(%path, %error, "what is known of secrets is forgotten when this agent stops");
             Fault::new(
                 FaultKind::Auth(AuthFault::SecretUnavailable),
                 format!(
@@ -173,7 +216,7 @@ impl Circuit {
 impl Guarded {
     /// Whether the operator wants the secret tried whatever was learned of it.
     pub(crate) const fn insists(&self) -> bool {
-        self.retry
+        matches!(self.asker, Asker::Person { insists: true })
     }
 
     /// Waits until no other probe of this agent logs in as this user at this host.
@@ -202,12 +245,40 @@ impl Guarded {
     /// The server took it.
     pub(crate) async fn accepted(self: &Arc<Self>) {
         self.apart(|ours, open| {
-            if open.rejections.remove(&ours.tag).is_some() {
-                // What can't be written is said in the log, and holds the next login up.
-                let _ = ours.circuit.keep(open);
-            }
+            let rejection = open.known.rejections.remove(&ours.tag);
+            ours.end_silence(open, rejection.is_some());
         })
         .await;
+    }
+
+    /// The server answered, and not about the secret.
+    pub(crate) async fn undecided(self: &Arc<Self>) {
+        self.apart(|ours, open| ours.end_silence(open, false)).await;
+    }
+
+    /// The secret was sent, and no answer came; that is on disk when this returns.
+    pub(crate) async fn unanswered(self: &Arc<Self>, address: IpAddr, fault: FaultKind, now: Moment) {
+        self.apart(move |ours, open| ours.add_silence(open, address, fault, now))
+            .await;
+    }
+
+    /// The same where nobody can wait for the disk; whoever is next to log in as this user does.
+    pub(crate) fn given_up(
+        self: &Arc<Self>,
+        address: IpAddr,
+        fault: FaultKind,
+        now: Moment,
+        alone: Option<OwnedMutexGuard<()>>,
+    ) {
+        let ours = Arc::clone(self);
+        let noting = move || {
+            ours.add_silence(&mut ours.circuit.open(), address, fault, now);
+            drop(alone);
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(noting)),
+            Err(_) => noting(),
+        }
     }
 
     /// On a thread that may wait for the disk, and to its end even if nobody waits for it any more; none when this
@@ -225,16 +296,23 @@ impl Guarded {
         if open.unkept {
             self.circuit.keep(open)?;
         }
-        let rejection = open.rejections.get_mut(&self.tag);
-        let Some(rejection) = rejection.filter(|rejection| rejection.stands(now)) else {
-            return Ok(());
-        };
-        if self.retried.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        if !self.retry {
+        let Known { rejections, silences } = &mut open.known;
+        let rejection = rejections
+            .get_mut(&self.tag)
+            .filter(|rejection| rejection.stands(now) && !self.retried.load(Ordering::Relaxed));
+        if let Some(rejection) = &rejection
+            && !self.insists()
+        {
             return Err(rejection.fault("it is sent again only with --retry-login"));
         }
+        if self.asker == Asker::Routine
+            && let Some(fault) = silences
+                .get(&self.tag)
+                .and_then(|silence| silence.holds_back(now))
+        {
+            return Err(fault);
+        }
+        let Some(rejection) = rejection else { return Ok(()) };
         rejection.retry(now)?;
         self.circuit.keep(open)?;
         self.retried.store(true, Ordering::Relaxed);
@@ -242,20 +320,43 @@ impl Guarded {
     }
 
     fn add(&self, open: &mut Open, address: IpAddr, fault: FaultKind, now: Moment) {
-        let rejections = &mut open.rejections;
+        let Known { rejections, silences } = &mut open.known;
+        silences.remove(&self.tag);
         rejections.retain(|_, rejection| rejection.stands(&now));
         let before = rejections.remove(&self.tag);
-        if rejections.len() >= ROOM {
-            let oldest = rejections
-                .iter()
-                .max_by_key(|(_, rejection)| rejection.at.age(&now));
-            if let Some(oldest) = oldest.map(|(tag, _)| tag.clone()) {
-                rejections.remove(&oldest);
-            }
-        }
+        make_room(rejections, |rejection| rejection.at.age(&now));
         rejections.insert(self.tag.clone(), Rejection::new(address, fault, now, before));
         // What can't be written is said in the log, and holds the next login up.
         let _ = self.circuit.keep(open);
+    }
+
+    fn add_silence(&self, open: &mut Open, address: IpAddr, fault: FaultKind, now: Moment) {
+        let silences = &mut open.known.silences;
+        silences.retain(|_, silence| silence.stands(&now));
+        let before = silences.remove(&self.tag);
+        make_room(silences, |silence| silence.at.age(&now));
+        let silence = Silence::new(address, fault, now, before.as_ref());
+        silences.insert(self.tag.clone(), silence);
+        // As above.
+        let _ = self.circuit.keep(open);
+    }
+
+    fn end_silence(&self, open: &mut Open, changed: bool) {
+        if open.known.silences.remove(&self.tag).is_some() || changed {
+            // As above.
+            let _ = self.circuit.keep(open);
+        }
+    }
+}
+
+/// The oldest makes room.
+fn make_room<T>(all: &mut BTreeMap<Tag, T>, age: impl Fn(&T) -> Duration) {
+    if all.len() < ROOM {
+        return;
+    }
+    let oldest = all.iter().max_by_key(|(_, one)| age(one));
+    if let Some(oldest) = oldest.map(|(tag, _)| tag.clone()) {
+        all.remove(&oldest);
     }
 }
 

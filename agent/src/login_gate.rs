@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use parallax_model::evidence::Evidence;
-use parallax_model::fault::{Fault, FaultKind};
+use parallax_model::fault::{Fault, FaultKind, ImapFault};
 use parallax_model::stage::{Outcome, Stage};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
@@ -50,7 +50,9 @@ pub(crate) struct Turn {
     guarded: Option<Arc<Guarded>>,
     address: IpAddr,
     answered: bool,
-    _alone: Option<OwnedMutexGuard<()>>,
+    /// Whether it is written down that no answer came.
+    noted: bool,
+    alone: Option<OwnedMutexGuard<()>>,
 }
 
 impl Leave {
@@ -66,9 +68,12 @@ enum Answer {
     Rejected(FaultKind),
     /// Something that is not about the secret.
     Undecided,
-    /// Nothing, although the secret was sent.
-    None,
+    /// Nothing, although the secret was sent; this came instead.
+    None(FaultKind),
 }
+
+/// What is said of a login whose end nobody saw.
+const NO_ANSWER: FaultKind = FaultKind::Imap(ImapFault::Timeout);
 
 impl LoginGate {
     /// A gate that asks `ask` once, before the first turn.
@@ -114,7 +119,8 @@ impl LoginGate {
             guarded: self.guarded.clone(),
             address,
             answered: false,
-            _alone: alone,
+            noted: false,
+            alone,
         })
     }
 }
@@ -124,7 +130,7 @@ impl Turn {
     /// that is on disk.
     pub(crate) async fn settle(mut self, login: &Stage) {
         let answer = Answer::of(login);
-        self.answered = !matches!(answer, Answer::None);
+        self.answered = !matches!(answer, Answer::None(_));
         match answer {
             Answer::Accepted => {
                 *self.leave = Leave::Accepted;
@@ -140,13 +146,29 @@ impl Turn {
                     guarded.rejected(address, kind, Moment::now()).await;
                 }
             }
-            Answer::Undecided | Answer::None => {}
+            Answer::Undecided => {
+                if let Some(guarded) = &self.guarded {
+                    guarded.undecided().await;
+                }
+            }
+            Answer::None(kind) => {
+                self.noted = true;
+                if let Some(guarded) = &self.guarded {
+                    guarded.unanswered(self.address, kind, Moment::now()).await;
+                }
+            }
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if let Some(guarded) = &self.guarded
+            && !self.answered
+            && !self.noted
+        {
+            guarded.given_up(self.address, NO_ANSWER, Moment::now(), self.alone.take());
+        }
         let insists = self.guarded.as_ref().is_some_and(|guarded| guarded.insists());
         if !self.answered && !insists && matches!(*self.leave, Leave::Granted) {
             let address = self.address;
@@ -172,7 +194,8 @@ impl Answer {
             Outcome::Failed(_) if reply.is_some_and(|reply| reply.status == "OK") => Self::Accepted,
             // A BYE says that the connection ends, and nothing of the secret.
             Outcome::Failed(_) if reply.is_some_and(|reply| reply.status != "BYE") => Self::Undecided,
-            Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => Self::None,
+            Outcome::Failed(fault) => Self::None(fault.kind),
+            Outcome::Skipped(_) | Outcome::NotReached => Self::None(NO_ANSWER),
         }
     }
 }

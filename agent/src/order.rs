@@ -10,6 +10,7 @@ use parallax_model::spec::{Depth, LONGEST_HOLD, ProbeSpec};
 use parallax_proto::convert::WireError;
 use parallax_proto::v1;
 
+use crate::circuit::Asker;
 use crate::policy::Forbidden;
 
 /// For the way of an answer that would else come when nobody waits for it any more.
@@ -28,8 +29,8 @@ pub(crate) struct Order {
     /// The credential of this agent's own to log in with, by name.
     pub(crate) credential: Option<String>,
     pub(crate) client_identity: Option<SealedSecret>,
-    /// Whether a secret that this agent saw rejected may be tried once more.
-    pub(crate) retry_login: bool,
+    /// Who wants its login.
+    pub(crate) asker: Asker,
     /// The order of another agent whose writing is watched; then nothing else is done.
     pub(crate) watches: Option<String>,
     pub(crate) traceparent: String,
@@ -109,7 +110,9 @@ impl Order {
             secret: wire.secret.map(SealedSecret::try_from).transpose()?,
             credential: (!wire.credential.is_empty()).then_some(wire.credential),
             client_identity: wire.client_identity.map(SealedSecret::try_from).transpose()?,
-            retry_login: wire.retry_login,
+            asker: Asker::Person {
+                insists: wire.retry_login,
+            },
             watches: (!wire.watches.is_empty()).then_some(wire.watches),
             traceparent: wire.traceparent,
             tracestate: wire.tracestate,

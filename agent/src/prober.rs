@@ -10,6 +10,7 @@ use parallax_model::spec::ProbeSpec;
 use parallax_model::vantage::{AgentName, Labels};
 
 use crate::agent::AgentError;
+use crate::circuit::Asker;
 use crate::driver::tls::Trust;
 use crate::order::{Order, Refusal};
 use crate::policy::Policy;
@@ -84,7 +85,7 @@ impl Prober {
             secret,
             credential: None,
             client_identity: None,
-            retry_login: false,
+            asker: Asker::Person { insists: false },
             watches: None,
             traceparent: String::new(),
             tracestate: String::new(),

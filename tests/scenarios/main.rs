@@ -11,6 +11,7 @@ mod capture;
 mod catalogue;
 mod certificate;
 mod chaos;
+mod check_logins;
 mod credentials;
 mod documents;
 mod healthy;

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::flow::Flow;
 use super::pcapng::tests::blocks;
 use super::*;
+use crate::circuit::Asker;
 use crate::driver::tls::Trust;
 use crate::order::Order;
 use crate::report::{Report, Reports, outlet};
@@ -77,7 +78,7 @@ fn order(target: SocketAddr, security: Security, capture: CaptureChoice) -> Orde
         secret: None,
         credential: None,
         client_identity: None,
-        retry_login: false,
+        asker: Asker::Person { insists: false },
         watches: None,
         traceparent: String::new(),
         tracestate: String::new(),

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use parallax_model::credential::Secret;
+use parallax_model::fault::ImapFault;
 
 use super::rejection::RETRIES_A_DAY;
 use super::*;
@@ -11,12 +12,22 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn guard(circuit: &Arc<Circuit>, secret: &str, retry: bool) -> Arc<Guarded> {
+const SILENCE: FaultKind = FaultKind::Imap(ImapFault::Timeout);
+
+fn guard(circuit: &Arc<Circuit>, secret: &str, insists: bool) -> Arc<Guarded> {
+    asked_by(circuit, secret, Asker::Person { insists })
+}
+
+fn of_check(circuit: &Arc<Circuit>, secret: &str) -> Arc<Guarded> {
+    asked_by(circuit, secret, Asker::Routine)
+}
+
+fn asked_by(circuit: &Arc<Circuit>, secret: &str, asker: Asker) -> Arc<Guarded> {
     let credential = Credential {
         user: "probe".into(),
         secret: Secret::new(secret.into()),
     };
-    Arc::new(circuit.guard("imap.example.org", &credential, None, retry))
+    Arc::new(circuit.guard("imap.example.org", &credential, None, asker))
 }
 
 fn now() -> Moment {
@@ -150,4 +161,91 @@ async fn two_probes_never_log_in_as_the_same_user_at_once() {
     assert!(tokio::time::timeout(waits, other.alone()).await.is_err());
     drop(held);
     other.alone().await;
+}
+
+#[tokio::test]
+async fn a_check_sends_a_secret_that_gets_no_answer_after_a_minute_and_then_every_ten() {
+    let circuit = Arc::new(Circuit::in_memory());
+    let mut sent = Vec::new();
+    for second in (0..=(32 * 60)).step_by(3) {
+        let at = Moment::after(Duration::from_secs(second));
+        let round = of_check(&circuit, "wrong");
+        match round.try_now(at.clone()).await {
+            Ok(()) => {
+                sent.push(second);
+                round.unanswered(HERE, SILENCE, at).await;
+            }
+            Err(known) => assert_eq!(known.kind, SILENCE, "{known:?}"),
+        }
+    }
+    assert_eq!(sent, [0, 60, 660, 1260, 1860]);
+    let held = of_check(&circuit, "wrong")
+        .try_now(Moment::after(MINUTE * 32))
+        .await;
+    let why = held.unwrap_err().message;
+    assert_eq!(
+        why,
+        "no answer came to the login at 127.0.0.1 on 2026-11-24T22:31:00Z; it may have counted, and the secret is \
+         sent again after 2026-11-24T22:41:00Z"
+    );
+}
+
+#[tokio::test]
+async fn any_answer_ends_a_silence_and_a_person_is_not_held_back_by_it() {
+    let circuit = Arc::new(Circuit::in_memory());
+    let check = of_check(&circuit, "a");
+    check.unanswered(HERE, SILENCE, now()).await;
+    assert!(of_check(&circuit, "a").try_now(now()).await.is_err());
+    assert!(
+        of_check(&circuit, "b").try_now(now()).await.is_ok(),
+        "a new secret"
+    );
+    let person = guard(&circuit, "a", false);
+    assert!(person.try_now(now()).await.is_ok());
+    person.undecided().await;
+    assert!(check.try_now(now()).await.is_ok());
+    person.unanswered(HERE, SILENCE, now()).await;
+    assert!(
+        check.try_now(now()).await.is_err(),
+        "the silence of a person counts"
+    );
+    person.accepted().await;
+    assert!(check.try_now(now()).await.is_ok());
+    person.unanswered(HERE, SILENCE, now()).await;
+    person.rejected(HERE, NO, now()).await;
+    let later = check.try_now(Moment::after(HOUR)).await.unwrap_err();
+    assert_eq!(later.kind, NO, "{later:?}");
+}
+
+#[tokio::test]
+async fn a_silence_is_known_after_a_restart_and_what_was_kept_before_there_were_any_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let circuit = kept_in(directory.path());
+    guard(&circuit, "wrong", false).rejected(HERE, NO, now()).await;
+    let path = directory.path().join(FILE);
+    let before = serde_json::to_vec(&circuit.open().known.rejections).unwrap();
+    std::fs::write(&path, before).unwrap();
+    let again = kept_in(directory.path());
+    assert!(guard(&again, "wrong", false).try_now(now()).await.is_err());
+
+    of_check(&again, "slow").unanswered(HERE, SILENCE, now()).await;
+    let (alone, gone) = (of_check(&again, "gone"), of_check(&again, "gone"));
+    let turn = alone.alone().await;
+    alone.given_up(HERE, SILENCE, now(), Some(turn));
+    gone.alone().await;
+    let third = kept_in(directory.path());
+    for held in ["slow", "gone"] {
+        let fault = of_check(&third, held).try_now(now()).await.unwrap_err();
+        assert_eq!(fault.kind, SILENCE, "{held}: {fault:?}");
+    }
+    assert!(guard(&third, "wrong", false).try_now(now()).await.is_err());
+    let next_day = Moment::after(DAY + MINUTE);
+    of_check(&third, "slow")
+        .unanswered(HERE, SILENCE, next_day.clone())
+        .await;
+    let soon = Moment::after(DAY + MINUTE * 3);
+    assert!(
+        of_check(&third, "slow").try_now(soon).await.is_ok(),
+        "it is in a row with none"
+    );
 }

@@ -7,7 +7,7 @@ use parallax_model::fault::{AuthFault, ImapFault};
 use parallax_model::stage::StageName;
 
 use super::*;
-use crate::circuit::Circuit;
+use crate::circuit::{Asker, Circuit};
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -158,10 +158,55 @@ async fn an_answer_or_the_operator_lets_the_next_address_be_tried() {
             secret: Secret::new("hunter2".into()),
         };
         let circuit = Arc::new(Circuit::in_memory());
-        let guarded = circuit.guard("imap.example.org", &credential, None, insists);
+        let guarded = circuit.guard("imap.example.org", &credential, None, Asker::Person { insists });
         let ask: AskLeave = Box::new(|| Box::pin(async { Ok(()) }));
         let gate = LoginGate::new(ask, Some(guarded));
         drop(gate.turn(HERE, soon()).await.unwrap());
         assert_eq!(gate.turn(ELSEWHERE, soon()).await.is_ok(), insists);
+    }
+}
+
+/// The gate of one round of a check, at an agent that remembers the last.
+fn round(circuit: &Arc<Circuit>) -> LoginGate {
+    let credential = Credential {
+        user: "probe".into(),
+        secret: Secret::new("hunter2".into()),
+    };
+    let guarded = circuit.guard("imap.example.org", &credential, None, Asker::Routine);
+    LoginGate::new(Box::new(|| Box::pin(async { Ok(()) })), Some(guarded))
+}
+
+/// A server that delays its refusal is slower than the probe: each round would send the secret again.
+#[tokio::test]
+async fn a_login_of_a_check_without_an_answer_is_not_made_again_in_its_next_round() {
+    let (slow, lost) = (Arc::new(Circuit::in_memory()), Arc::new(Circuit::in_memory()));
+    let turn = round(&slow).turn(HERE, soon()).await.unwrap();
+    turn.settle(&cut(ImapFault::ConnectionClosed, None)).await;
+    drop(round(&lost).turn(HERE, soon()).await.unwrap());
+    for (circuit, kind) in [(slow, ImapFault::ConnectionClosed), (lost, ImapFault::Timeout)] {
+        for _ in 0..3 {
+            let gate = round(&circuit);
+            let Err(NoTurn::Known(fault)) = gate.turn(HERE, soon()).await else {
+                panic!("{kind:?}: the secret is sent again")
+            };
+            assert_eq!(fault.kind, FaultKind::Imap(kind), "{fault:?}");
+            let why = withheld(gate.turn(ELSEWHERE, soon()).await);
+            assert!(why.contains("no answer came to the login at 127.0.0.1"), "{why}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_whose_login_was_answered_makes_it_in_each_round() {
+    let circuit = Arc::new(Circuit::in_memory());
+    for stage in [
+        login(Outcome::Ok),
+        failed(AuthFault::LimitReached),
+        failed(AuthFault::BackendUnavailable),
+        cut(ImapFault::ProtocolError, Some("BAD")),
+        login(Outcome::Ok),
+    ] {
+        let turn = round(&circuit).turn(HERE, soon()).await.unwrap();
+        turn.settle(&stage).await;
     }
 }

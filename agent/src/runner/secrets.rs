@@ -111,7 +111,7 @@ impl Runner {
         client: Option<&ClientIdentity>,
     ) -> Option<Guarded> {
         let host = order.spec.target.host.to_string();
-        Some(self.circuit.guard(&host, credential?, client, order.retry_login))
+        Some(self.circuit.guard(&host, credential?, client, order.asker))
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::circuit::Asker;
 use crate::partner::Word;
 use crate::report::{Report, outlet};
 
@@ -44,7 +45,7 @@ pub(crate) fn order(target: &str, depth: Depth) -> Order {
         secret: None,
         credential: None,
         client_identity: None,
-        retry_login: false,
+        asker: Asker::Person { insists: false },
         watches: None,
         traceparent: String::new(),
         tracestate: String::new(),

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::page::{Kind, Page};
 use super::{Module, Room};
+use crate::circuit::Asker;
 use crate::order::{Order, Refusal};
 
 /// What the scraper says that it waits.
@@ -139,7 +140,7 @@ fn order(spec: ProbeSpec, credential: Option<String>) -> Order {
         secret: None,
         credential,
         client_identity: None,
-        retry_login: false,
+        asker: Asker::Routine,
         watches: None,
         traceparent: String::new(),
         tracestate: String::new(),
