@@ -32,13 +32,21 @@ fn a_password_is_nowhere_but_where_it_belongs() {
     }
     let mut world = talkative_world();
     let sniffers = Sniffers::start(&world.site.lab).unwrap();
-    let secrets = ["rejected", "unavailable", "never-sent"].map(unique);
-    let [rejected, unavailable, never_sent] = &secrets;
+    let secrets = ["rejected", "unproven", "unavailable", "never-sent"].map(unique);
+    let [rejected, unproven, unavailable, never_sent] = &secrets;
 
-    // The one that is right, in every way in which it is sent.
-    for mechanism in ["PLAIN", "LOGIN", "LOGIN-COMMAND"] {
+    // The one that is right, in every way in which it is sent, or proved.
+    let offered = "plain login scram-sha-1 scram-sha-256";
+    world.site.dovecot.offer(&world.site.lab.mail, offered).unwrap();
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "LOGIN-COMMAND"] {
         let extra = ["--capture", "always", "--mechanism", mechanism, "-o", "jsonl"];
         login(&world, PASSWORD, &extra).expect_status(HEALTHY);
+        let log = world.site.dovecot.log();
+        let sasl = !mechanism.ends_with("-COMMAND");
+        assert!(
+            !sasl || log.contains(&format!("method={mechanism},")),
+            "{mechanism} in\n{log}"
+        );
     }
     let answer = login(&world, PASSWORD, &["--capture", "always", "-o", "json"]).expect_status(HEALTHY);
     bundle(&world, answer.json()["run_id"].as_str().unwrap());
@@ -47,15 +55,27 @@ fn a_password_is_nowhere_but_where_it_belongs() {
     kept(&world);
     kept_by_an_agent(&mut world);
 
-    let answer = login(&world, rejected, &["--capture", "always", "-o", "wide"]);
+    let answer = login(
+        &world,
+        rejected,
+        &["--mechanism", "PLAIN", "--capture", "always", "-o", "wide"],
+    );
     assert!(answer.stdout.contains("credentials_rejected"), "{answer}");
     assert_eq!(world.site.dovecot.refused_passwords(), 1, "one try by one agent");
-    let again = login(&world, rejected, &["-o", "json"]).document();
+    let again = login(&world, rejected, &["--mechanism", "PLAIN", "-o", "json"]).document();
     assert_eq!(again.first_finding().kind(), "credentials_rejected", "{again}");
     assert_eq!(world.site.dovecot.refused_passwords(), 1, "it is known\n{again}");
 
+    let answer = login(&world, unproven, &["--mechanism", "SCRAM-SHA-256", "-o", "json"]);
+    let unproven_run = answer.document();
+    assert_eq!(
+        unproven_run.first_finding().kind(),
+        "credentials_rejected",
+        "{unproven_run}"
+    );
+
     world.inject("auth_backend_down@mail").unwrap();
-    login(&world, unavailable, &["-o", "json"]).expect_status(DOWN);
+    login(&world, unavailable, &["--mechanism", "PLAIN", "-o", "json"]).expect_status(DOWN);
     world.heal("auth_backend_down@mail").unwrap();
     world.inject("certificate_expired@mail").unwrap();
     login(&world, never_sent, &["-o", "json"]).expect_status(DOWN);

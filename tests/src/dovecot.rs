@@ -20,9 +20,6 @@ use crate::wait;
 pub const USER: &str = "anna";
 /// Her password.
 pub const PASSWORD: &str = "walnut-7-river";
-/// As much as a user may keep; hers are a few hundred bytes.
-const ROOM: &str = "10M";
-const NO_ROOM: &str = "100B";
 /// The subjects in her INBOX, oldest first.
 pub const SUBJECTS: [&str; 2] = ["Minutes of the meeting", "Re: Minutes of the meeting"];
 
@@ -31,9 +28,28 @@ pub(crate) const MAIL_UID: u32 = 5000;
 const TO_GREET: Duration = Duration::from_secs(15);
 const CONFIGURATION: &str = include_str!("dovecot.conf");
 
+/// What its configuration says, where that changes.
+#[derive(Debug, Clone)]
+struct Manner {
+    /// As much as a user may keep; hers are a few hundred bytes.
+    room: &'static str,
+    /// SASL mechanisms.
+    mechanisms: &'static str,
+    /// Sessions before login that one process takes; 0 is any number.
+    sessions: u32,
+}
+
+/// As Dovecot comes: a process for each session that nobody logged in to.
+const USUAL: Manner = Manner {
+    room: "10M",
+    mechanisms: "plain login",
+    sessions: 1,
+};
+
 /// A mail server and its files; stopped when dropped.
 pub struct Dovecot {
     directory: PathBuf,
+    manner: Manner,
     addresses: [IpAddr; 2],
     process: Option<Process>,
 }
@@ -53,9 +69,9 @@ impl Dovecot {
         credentials: &Credentials,
     ) -> Result<Self> {
         lay_out(&directory)?;
-        configure(&directory, ROOM)?;
         let mut dovecot = Self {
             directory,
+            manner: USUAL,
             addresses,
             process: None,
         };
@@ -76,6 +92,7 @@ impl Dovecot {
         if self.process.is_some() {
             return Ok(());
         }
+        configure(&self.directory, &self.manner)?;
         let mut command = Command::new("dovecot");
         command
             .arg("-F")
@@ -97,7 +114,21 @@ impl Dovecot {
     /// Starts the server again with less room than the users need, or with enough of it.
     pub fn fill(&mut self, host: &Namespace, full: bool) -> Result<()> {
         self.stop();
-        configure(&self.directory, if full { NO_ROOM } else { ROOM })?;
+        self.manner.room = if full { "100B" } else { USUAL.room };
+        self.run(host)
+    }
+
+    /// Starts the server again with other ways to log in, by their SASL names.
+    pub fn offer(&mut self, host: &Namespace, mechanisms: &'static str) -> Result<()> {
+        self.stop();
+        self.manner.mechanisms = mechanisms;
+        self.run(host)
+    }
+
+    /// Starts the server again so that it can take many sessions a second: one process for any number of them.
+    pub fn hurry(&mut self, host: &Namespace) -> Result<()> {
+        self.stop();
+        self.manner.sessions = 0;
         self.run(host)
     }
 
@@ -161,11 +192,13 @@ fn lay_out(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn configure(directory: &Path, room: &str) -> Result<()> {
+fn configure(directory: &Path, manner: &Manner) -> Result<()> {
     let configuration = CONFIGURATION
         .replace("{HERE}", &directory.display().to_string())
         .replace("{MAIL_UID}", &MAIL_UID.to_string())
-        .replace("{ROOM}", room);
+        .replace("{ROOM}", manner.room)
+        .replace("{MECHANISMS}", manner.mechanisms)
+        .replace("{SESSIONS}", &manner.sessions.to_string());
     std::fs::write(directory.join("dovecot.conf"), configuration)?;
     Ok(())
 }
