@@ -29,6 +29,7 @@ mod products;
 mod reach;
 mod reload;
 mod rogue;
+mod rollover;
 mod routine;
 mod service;
 mod stop;

@@ -82,7 +82,7 @@ impl Keeper {
 
     async fn try_again(&mut self) -> Result<Identity, JoinError> {
         let refused = match renew(&self.identity, &self.dialer, &self.dir).await {
-            Err(error) if !error.may_retry() && self.identity.has_expired(SystemTime::now()) => error,
+            Err(error) if !error.may_retry() => error,
             other => return other,
         };
         self.join_again().await.unwrap_or(Err(refused))
