@@ -69,7 +69,20 @@ fn one_vantage_point_that_fails_is_one_alert_with_its_run_and_trace() {
     assert_eq!(document.with_outcome("failed"), ["edge-ams"], "{document}");
     assert_eq!(document.first_finding().affected(), ["edge-ams"], "{document}");
     assert_eq!(alert["trace_id"].as_str().unwrap().len(), 32, "{alert}");
+    let partial = [
+        "--check",
+        alert["check"].as_str().unwrap(),
+        "--verdict",
+        "partial",
+    ];
+    assert!(listed(&world, &partial).contains(run), "{alert}");
+    assert_eq!(listed(&world, &["--check", "another"]).trim(), "[]");
     assert_eq!(alerts(&world).len(), 1);
+}
+
+fn listed(world: &World, narrowed: &[&str]) -> String {
+    let answer = world.ctl(&[&["runs", "list", "-o", "json"], narrowed].concat());
+    answer.unwrap().expect_status(0).stdout
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 use parallax_model::credential::Mechanism;
-use parallax_model::target::{Host, Target};
+use parallax_model::target::Host;
 
-use super::OutputArgs;
 use super::names::mechanisms;
+use super::{OutputArgs, read};
 
 /// `ctl credential`.
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ pub(crate) struct SetCredential {
 }
 
 fn host(text: &str) -> Result<Host, String> {
-    let target = Target::parse(text, None).map_err(|error| error.to_string())?;
+    let target = read::target(text)?;
     let more = text.contains("://") || text.contains("]:") || text.matches(':').count() == 1;
     if more {
         return Err(format!(

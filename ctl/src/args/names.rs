@@ -2,6 +2,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use parallax_model::credential::Mechanism;
+use parallax_model::finding::Verdict;
 use parallax_model::identity::Role;
 use parallax_model::spec::{CaptureChoice, Depth, Examination, PathChoice};
 use parallax_model::target::Security;
@@ -104,6 +105,14 @@ pub(super) fn examinations() -> impl TypedValueParser<Value = Examine> {
         }
         let known = Examination::known(&name);
         known.map(Examine::One).ok_or("not one of the examinations")
+    })
+}
+
+pub(super) fn verdicts() -> impl TypedValueParser<Value = Verdict> {
+    let names = Verdict::ALL.iter().map(|verdict| verdict.as_str());
+    PossibleValuesParser::new(names).try_map(|text| {
+        let known = Verdict::known(&text.to_ascii_lowercase());
+        known.ok_or("not one of the verdicts")
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use parallax_model::spec::LONGEST_HOLD;
-use parallax_model::target::has_zone;
+use parallax_model::target::{Target, has_zone};
 
 use super::Cli;
 use crate::exit::Trouble;
@@ -72,6 +72,11 @@ pub(crate) fn hold(text: &str) -> Result<Duration, String> {
         let minutes = LONGEST_HOLD.as_secs() / 60;
         Err(format!("give a time from 1s to {minutes}m"))
     }
+}
+
+/// What is probed, as it is typed.
+pub(super) fn target(text: &str) -> Result<Target, String> {
+    Target::parse(text, None).map_err(|error| error.to_string())
 }
 
 /// An address that means the same at every vantage point.
@@ -219,6 +224,23 @@ mod tests {
         for bad in ["", "s", "-1s", "1w", "0s", "11m", "1.5s", "é"] {
             assert!(timeout(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_list_of_runs_is_narrowed_by_what_there_is() {
+        let said = |line| {
+            trouble(line)
+                .lines()
+                .next()
+                .map(str::to_owned)
+                .unwrap_or_default()
+        };
+        let verdict = said("ctl runs list --verdict broken");
+        assert!(verdict.contains("'--verdict <VERDICT>'"), "{verdict}");
+        let check = said("ctl runs list --check no/name");
+        assert!(check.contains("'--check <NAME>'"), "{check}");
+        let target = said("ctl runs list --target http://x");
+        assert!(target.contains("'--target <TARGET>'"), "{target}");
     }
 
     #[test]

@@ -6,9 +6,13 @@ use std::str::FromStr;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use parallax_model::check::CheckName;
+use parallax_model::finding::Verdict;
+use parallax_model::target::Target;
 
-use super::names::{diff_formats, run_formats};
-use super::{DiffFormat, OutputArgs, RunFormat, read};
+use super::names::{diff_formats, run_formats, verdicts};
+use super::{DiffFormat, OutputArgs, RunFormat, read, rules};
 
 /// `ctl runs`.
 #[derive(Debug, Args)]
@@ -23,7 +27,6 @@ pub(crate) struct RunsArgs {
 /// What is to be done with runs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
-    /// The latest runs, newest first
     List(RunsListArgs),
     /// One run, as it was printed
     Show {
@@ -37,12 +40,27 @@ pub(crate) enum RunsCommand {
     Bundle(BundleArgs),
 }
 
-/// `ctl runs list`.
+/// The latest runs, newest first
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ctl runs list --check imap --verdict down
+  ctl runs list --target imap.example.org --before 24h")]
 pub(crate) struct RunsListArgs {
     /// At most so many
     #[arg(long, value_name = "N", env = "PARALLAX_RUNS_LIMIT", default_value_t = 50, value_parser = read::count)]
     pub(crate) limit: u32,
+    /// Only rounds of this check
+    #[arg(long, value_name = "NAME", env = "PARALLAX_RUNS_CHECK")]
+    pub(crate) check: Option<CheckName>,
+    /// Only runs of this target, as `ctl probe` takes it
+    #[arg(long, value_name = "TARGET", env = "PARALLAX_RUNS_TARGET", value_parser = read::target)]
+    pub(crate) target: Option<Target>,
+    /// Only runs with this answer: healthy, partial, down or inconclusive
+    #[arg(long, value_name = "VERDICT", env = "PARALLAX_RUNS_VERDICT", hide_possible_values = true, value_parser = verdicts())]
+    pub(crate) verdict: Option<Verdict>,
+    /// Only runs before a time such as 2026-12-05T22:00:00Z, or before so long ago, such as 24h
+    #[arg(long, value_name = "TIME", env = "PARALLAX_RUNS_BEFORE", value_parser = rules::moment)]
+    pub(crate) before: Option<Timestamp>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

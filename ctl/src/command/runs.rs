@@ -4,6 +4,7 @@ mod bundle;
 mod diff;
 mod source;
 
+use jiff::Timestamp;
 use parallax_proto::v1::ListRunsRequest;
 
 use self::source::Runs;
@@ -27,11 +28,21 @@ async fn list(args: &RunsListArgs, config: &Config) -> Result<u8, Trouble> {
     let mut client = Client::dial(config).await?;
     let wanted = ListRunsRequest {
         limit: args.limit,
-        ..ListRunsRequest::default()
+        target: args.target.clone().map(Into::into),
+        verdict: args
+            .verdict
+            .map(|verdict| verdict.to_string())
+            .unwrap_or_default(),
+        before_us: args.before.map(Timestamp::as_microsecond).unwrap_or_default(),
+        check: args.check.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
+    let all = wanted.target.is_none()
+        && wanted.verdict.is_empty()
+        && wanted.before_us == 0
+        && wanted.check.is_empty();
     let runs = source::list(&mut client, wanted).await?;
     let text = match args.output.output.unwrap_or_default() {
-        ListFormat::Table => render::runs::table(&runs, console::canvas()),
+        ListFormat::Table => render::runs::table(&runs, all, console::canvas()),
         ListFormat::Json => render::json(&runs)?,
     };
     console::print(&text)?;

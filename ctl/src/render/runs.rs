@@ -8,9 +8,10 @@ use super::grid::{Cell, Grid, Row};
 use super::{text, words};
 
 /// The latest runs. Summaries are cut to the terminal: `ctl runs show ID` has them whole.
-pub(crate) fn table(runs: &[RunSummary], canvas: Canvas) -> String {
+/// `all` is whether every run was asked for.
+pub(crate) fn table(runs: &[RunSummary], all: bool, canvas: Canvas) -> String {
     if runs.is_empty() {
-        return "no run yet\n".to_owned();
+        return if all { "no run yet\n" } else { "no such run\n" }.to_owned();
     }
     let mut grid = Grid::headed(&["RUN", "STARTED", "VERDICT", "TARGET", "SUMMARY"]);
     for run in runs {
