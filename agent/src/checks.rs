@@ -56,8 +56,10 @@ impl Task {
         });
         let mut order = order.map_err(|refusal| refusal.note)?;
         order.budget = order.spec.timeout + order.spec.options.hold.unwrap_or_default();
-        order.asker = Asker::Routine;
         let assignment = Assignment::try_from(wire.clone()).map_err(|error| error.to_string())?;
+        order.asker = Asker::Routine {
+            once: assignment.login_retry,
+        };
         Ok(Self {
             assignment: Arc::new(assignment),
             order: Arc::new(order),

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hmac::{Hmac, Mac as _};
+use jiff::Timestamp;
 use parallax_identity::{Readers, write_whole};
 use parallax_model::credential::{ClientIdentity, Credential};
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
@@ -88,7 +89,10 @@ pub(crate) enum Asker {
         insists: bool,
     },
     /// A check or a scrape: it comes again by itself, whatever comes of this one.
-    Routine,
+    Routine {
+        /// Since when a secret that was turned down may be sent once more.
+        once: Option<Timestamp>,
+    },
 }
 
 /// A user at a host.
@@ -106,6 +110,30 @@ pub(crate) struct Guarded {
     tag: Tag,
     asker: Asker,
     retried: AtomicBool,
+}
+
+impl Asker {
+    fn wants_again(self, rejection: &Rejection) -> bool {
+        match self {
+            Self::Person { insists } => insists,
+            Self::Routine { once } => once.is_some_and(|once| !rejection.was_at_request(once)),
+        }
+    }
+
+    const fn what_helps(self) -> &'static str {
+        match self {
+            Self::Person { .. } => "it is sent again only with --retry-login",
+            Self::Routine { .. } => "it is sent again, once, after ctl credential retry",
+        }
+    }
+
+    /// By which a later one is told from this.
+    const fn request(self) -> Option<Timestamp> {
+        match self {
+            Self::Person { .. } => None,
+            Self::Routine { once } => once,
+        }
+    }
 }
 
 impl Circuit {
@@ -301,11 +329,11 @@ impl Guarded {
             .get_mut(&self.tag)
             .filter(|rejection| rejection.stands(now) && !self.retried.load(Ordering::Relaxed));
         if let Some(rejection) = &rejection
-            && !self.insists()
+            && !self.asker.wants_again(rejection)
         {
-            return Err(rejection.fault("it is sent again only with --retry-login"));
+            return Err(rejection.fault(self.asker.what_helps()));
         }
-        if self.asker == Asker::Routine
+        if matches!(self.asker, Asker::Routine { .. })
             && let Some(fault) = silences
                 .get(&self.tag)
                 .and_then(|silence| silence.holds_back(now))
@@ -313,7 +341,7 @@ impl Guarded {
             return Err(fault);
         }
         let Some(rejection) = rejection else { return Ok(()) };
-        rejection.retry(now)?;
+        rejection.retry(now, self.asker.request())?;
         self.circuit.keep(open)?;
         self.retried.store(true, Ordering::Relaxed);
         Ok(())
@@ -325,7 +353,8 @@ impl Guarded {
         rejections.retain(|_, rejection| rejection.stands(&now));
         let before = rejections.remove(&self.tag);
         make_room(rejections, |rejection| rejection.at.age(&now));
-        rejections.insert(self.tag.clone(), Rejection::new(address, fault, now, before));
+        let rejection = Rejection::new(address, fault, now, before);
+        rejections.insert(self.tag.clone(), rejection.at_request(self.asker.request()));
         // What can't be written is said in the log, and holds the next login up.
         let _ = self.circuit.keep(open);
     }

@@ -3,6 +3,7 @@
 mod assign;
 mod logins;
 mod parts;
+mod trials;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use assign::{Place, Placement};
 use logins::Logins;
 pub(crate) use logins::{CredentialsNow, LoginWord};
 pub(crate) use parts::{ANCHORS_AT_MOST, CHECK_AT_MOST, CHECKS_AT_MOST, parts};
+use trials::Trials;
 
 /// What an agent can do that repeats checks.
 const CAPABILITY: &str = "checks";
@@ -90,6 +92,7 @@ pub(crate) struct Checks {
     /// Of each agent that was seen: what it is chosen by.
     faces: BTreeMap<AgentName, Face>,
     placements: BTreeMap<Uuid, Placement>,
+    trials: Trials,
     told: BTreeMap<AgentName, Told>,
     last_results: BTreeMap<(Uuid, AgentName), Timestamp>,
 }
@@ -138,7 +141,6 @@ impl Checks {
         let known = &self.records;
         self.last_results
             .retain(|(check, _), _| known.contains_key(check));
-        self.logins.only(known);
         self.place();
     }
 
@@ -271,7 +273,9 @@ impl Checks {
         }
         let login = self.login_of(record, agent)?;
         let word = self.logins.heard(record, &login, (agent, received_at), result)?;
-        if let LoginWord::Accepted { check, generation } = &word
+        if let LoginWord::Accepted {
+            check, generation, ..
+        } = &word
             && let Some(record) = self.records.get_mut(check)
         {
             *record = Arc::new(CheckRecord {
@@ -285,7 +289,7 @@ impl Checks {
 
     /// What a server said of a secret to somebody who asked by hand.
     pub(crate) fn login_settled(&mut self, settled: &LoginSettled) {
-        self.logins.settled(settled);
+        self.logins.settled(settled, Timestamp::now());
         self.place();
     }
 

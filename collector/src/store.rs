@@ -32,7 +32,7 @@ pub(crate) use access::{
 pub(crate) use alerts::{AlertStore, AlertsKept, Waiting, WaitingFor};
 pub(crate) use checks::{CheckRecord, CheckStore, CheckWrite};
 pub(crate) use credentials::{
-    Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
+    Account, CircuitRecord, CircuitState, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
 };
 #[allow(unused_imports, reason = "the hub follows")]
 pub(crate) use results::{
@@ -210,6 +210,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn standing_circuits(&self, at_most: u32) -> Answer<'_, Vec<CircuitRecord>>;
     /// That this version of a secret was turned down, if none was taken since.
     fn circuit(&self, account: Account) -> Answer<'_, Option<CircuitRecord>>;
+    /// Those of all credentials with a name.
+    fn circuits(&self) -> Answer<'_, Vec<CircuitRecord>>;
 
     /// Ends in good order; nothing is kept afterwards.
     fn close(&self) -> Answer<'_, ()>;

@@ -134,7 +134,12 @@ impl Dovecot {
 
     /// Makes the password database unreadable, or readable again: without it every login fails temporarily.
     pub fn hide_passwords(&self, hidden: bool) -> Result<()> {
-        write_passwords(&self.directory, if hidden { 0o600 } else { 0o644 })
+        write_passwords(&self.directory, PASSWORD, if hidden { 0o600 } else { 0o644 })
+    }
+
+    /// Gives [`USER`] another password, of another length than the last.
+    pub fn set_password(&self, password: &str) -> Result<()> {
+        write_passwords(&self.directory, password, 0o644)
     }
 
     /// How many passwords the server has refused so far.
@@ -184,7 +189,7 @@ impl Drop for Dovecot {
 fn lay_out(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
-    write_passwords(directory, 0o644)?;
+    write_passwords(directory, PASSWORD, 0o644)?;
     std::fs::create_dir(directory.join("mail"))?;
     for user in [USER, "bert"] {
         deliver(&directory.join("mail").join(user))?;
@@ -204,14 +209,14 @@ fn configure(directory: &Path, manner: &Manner) -> Result<()> {
 }
 
 /// Dovecot opens the file again only when its size has changed, hence the mark.
-fn write_passwords(directory: &Path, mode: u32) -> Result<()> {
+fn write_passwords(directory: &Path, password: &str, mode: u32) -> Result<()> {
     let path = directory.join("users");
     let mark = if mode & 0o004 == 0 {
         "# for root only\n"
     } else {
         ""
     };
-    std::fs::write(&path, format!("{mark}{USER}:{PASSWORD}\nbert:pebble-3-lantern\n"))?;
+    std::fs::write(&path, format!("{mark}{USER}:{password}\nbert:pebble-3-lantern\n"))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
     Ok(())
 }

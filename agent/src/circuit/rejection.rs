@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
@@ -26,25 +27,45 @@ pub(super) struct Rejection {
     /// When it was sent again since, on request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retried: Vec<Moment>,
+    /// The last request to a check of which it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<Timestamp>,
 }
 
 impl Rejection {
     /// One more of a secret that may have been turned down before.
     pub(super) fn new(address: IpAddr, fault: FaultKind, at: Moment, before: Option<Self>) -> Self {
+        let (retried, request) = before
+            .map(|before| (before.retried, before.request))
+            .unwrap_or_default();
         Self {
             at,
             address,
             kind: fault.as_str().to_owned(),
-            retried: before.map(|before| before.retried).unwrap_or_default(),
+            retried,
+            request,
         }
+    }
+
+    /// The same, of a login that was made while this request stood: that is fulfilled.
+    pub(super) fn at_request(self, request: Option<Timestamp>) -> Self {
+        Self {
+            request: request.or(self.request),
+            ..self
+        }
+    }
+
+    /// Whether the secret was sent for this request already.
+    pub(super) fn was_at_request(&self, request: Timestamp) -> bool {
+        self.request == Some(request)
     }
 
     pub(super) fn stands(&self, now: &Moment) -> bool {
         self.at.age(now) < KEPT
     }
 
-    /// Counts a retry, if there may be one now.
-    pub(super) fn retry(&mut self, now: &Moment) -> Result<(), Fault> {
+    /// Counts a retry, for a request if there is one, if there may be one now.
+    pub(super) fn retry(&mut self, now: &Moment, request: Option<Timestamp>) -> Result<(), Fault> {
         self.retried.retain(|at| at.age(now) < DAY);
         if self.retried.iter().any(|at| at.age(now) < BETWEEN_RETRIES) {
             return Err(self.fault("it was sent again less than 10 minutes ago"));
@@ -53,6 +74,7 @@ impl Rejection {
             return Err(self.fault("it was sent again 3 times in the last 24 hours"));
         }
         self.retried.push(now.clone());
+        self.request = request.or(self.request);
         Ok(())
     }
 

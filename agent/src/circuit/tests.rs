@@ -19,7 +19,7 @@ fn guard(circuit: &Arc<Circuit>, secret: &str, insists: bool) -> Arc<Guarded> {
 }
 
 fn of_check(circuit: &Arc<Circuit>, secret: &str) -> Arc<Guarded> {
-    asked_by(circuit, secret, Asker::Routine)
+    asked_by(circuit, secret, Asker::Routine { once: None })
 }
 
 fn asked_by(circuit: &Arc<Circuit>, secret: &str, asker: Asker) -> Arc<Guarded> {
@@ -248,4 +248,57 @@ async fn a_silence_is_known_after_a_restart_and_what_was_kept_before_there_were_
         of_check(&third, "slow").try_now(soon).await.is_ok(),
         "it is in a row with none"
     );
+}
+
+fn requested(second: i64) -> Asker {
+    Asker::Routine {
+        once: Some(Timestamp::from_second(second).unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn a_check_sends_a_rejected_secret_once_for_each_request_and_that_is_known_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    guard(&kept_in(directory.path()), "wrong", false)
+        .rejected(HERE, NO, now())
+        .await;
+    let mut sent = Vec::new();
+    for minute in 0..40 {
+        // The process is another each time: nothing but the disk remembers.
+        let circuit = kept_in(directory.path());
+        let request = if minute < 5 { 7 } else { 8 };
+        let at = Moment::after(MINUTE * minute);
+        let round = asked_by(&circuit, "wrong", requested(request));
+        match round.try_now(at).await {
+            Ok(()) => sent.push(minute),
+            Err(known) => assert_eq!(known.kind, NO, "{known:?}"),
+        }
+    }
+    assert_eq!(sent, [0, 10], "ten minutes lie between two, and nobody answered");
+    let circuit = kept_in(directory.path());
+    let none = of_check(&circuit, "wrong").try_now(now()).await.unwrap_err();
+    assert!(none.message.contains("ctl credential retry"), "{none:?}");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_rejected_while_a_request_stands_is_not_sent_again_for_it() {
+    let circuit = Arc::new(Circuit::in_memory());
+    let check = asked_by(&circuit, "wrong", requested(7));
+    assert!(check.try_now(now()).await.is_ok(), "nothing is known of it");
+    check.rejected(HERE, NO, now()).await;
+    let next = asked_by(&circuit, "wrong", requested(7));
+    assert!(next.try_now(Moment::after(HOUR)).await.is_err());
+    guard(&circuit, "wrong", false).rejected(HERE, NO, now()).await;
+    let next = asked_by(&circuit, "wrong", requested(7));
+    assert!(next.try_now(Moment::after(HOUR)).await.is_err(), "still");
+}
+
+#[tokio::test]
+async fn a_request_that_must_wait_for_a_silence_is_not_used_up_by_that() {
+    let circuit = Arc::new(Circuit::in_memory());
+    guard(&circuit, "wrong", false).rejected(HERE, NO, now()).await;
+    let check = asked_by(&circuit, "wrong", requested(7));
+    check.unanswered(HERE, SILENCE, now()).await;
+    assert_eq!(check.try_now(now()).await.unwrap_err().kind, SILENCE);
+    assert!(check.try_now(Moment::after(MINUTE)).await.is_ok());
 }

@@ -172,7 +172,12 @@ fn round(circuit: &Arc<Circuit>) -> LoginGate {
         user: "probe".into(),
         secret: Secret::new("hunter2".into()),
     };
-    let guarded = circuit.guard("imap.example.org", &credential, None, Asker::Routine);
+    let guarded = circuit.guard(
+        "imap.example.org",
+        &credential,
+        None,
+        Asker::Routine { once: None },
+    );
     LoginGate::new(Box::new(|| Box::pin(async { Ok(()) })), Some(guarded))
 }
 

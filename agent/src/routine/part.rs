@@ -171,6 +171,7 @@ mod tests {
             credential: None,
             login_cleared,
             login_rejected,
+            login_retry: None,
         };
         let cadence = Cadence {
             check: assignment.check,

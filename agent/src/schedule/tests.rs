@@ -41,6 +41,7 @@ fn assignment(check: u128, every: Duration) -> Arc<Assignment> {
         credential: None,
         login_cleared: false,
         login_rejected: None,
+        login_retry: None,
     })
 }
 

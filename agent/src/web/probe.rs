@@ -140,7 +140,7 @@ fn order(spec: ProbeSpec, credential: Option<String>) -> Order {
         secret: None,
         credential,
         client_identity: None,
-        asker: Asker::Routine,
+        asker: Asker::Routine { once: None },
         watches: None,
         traceparent: String::new(),
         tracestate: String::new(),

@@ -10,7 +10,7 @@ use parallax_proto::v1;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::logins::Login;
+use super::logins::{Login, Standing};
 use super::{Checks, Face};
 use crate::store::CheckRecord;
 
@@ -18,6 +18,13 @@ use crate::store::CheckRecord;
 #[derive(Debug, Default)]
 pub(super) struct Placement {
     pub(super) places: BTreeMap<AgentName, Place>,
+}
+
+/// Who is able to repeat a check, in the order in which they are chosen, and who is not.
+#[derive(Debug, Default)]
+pub(super) struct Able {
+    pub(super) agents: Vec<AgentName>,
+    others: BTreeMap<AgentName, Place>,
 }
 
 /// How a check stands with an agent that it is for.
@@ -42,11 +49,17 @@ impl Place {
 impl Checks {
     /// Decides for every check anew.
     pub(super) fn place(&mut self) {
-        self.placements = self
+        let able: BTreeMap<Uuid, Able> = self
             .records
             .values()
-            .map(|record| (record.id, self.placement(record)))
+            .map(|record| (record.id, self.able(record)))
             .collect();
+        self.trials = self.chosen_for_trials(&able);
+        let of = |(check, able)| {
+            let record = self.records.get(&check)?;
+            Some((check, self.placement(record, able)))
+        };
+        self.placements = able.into_iter().filter_map(of).collect();
     }
 
     /// What an agent is to repeat.
@@ -84,8 +97,12 @@ impl Checks {
             credential: None,
             login_cleared: false,
             login_rejected: None,
+            login_retry: None,
         };
         if let Some(login) = self.login_of(record, agent) {
+            if place.runs() && !matches!(place, Place::Rejected(_)) {
+                assignment.login_retry = self.logins.standing(login.account()).retry();
+            }
             login.put_into(&mut assignment);
             match place {
                 Place::Rejected(fault) => assignment.login_rejected = Some(fault.clone()),
@@ -98,12 +115,12 @@ impl Checks {
     }
 
     /// Of those that are able, so many as the limit says, always the same ones while they are known.
-    fn placement(&self, record: &CheckRecord) -> Placement {
+    fn able(&self, record: &CheckRecord) -> Able {
         if record.paused {
-            return Placement::default();
+            return Able::default();
         }
         let definition = &record.definition;
-        let mut places = BTreeMap::new();
+        let mut others = BTreeMap::new();
         let mut able: Vec<([u8; 32], &AgentName)> = Vec::new();
         for (agent, face) in &self.faces {
             if !definition.from.matches(agent.as_str(), &face.labels) {
@@ -111,7 +128,7 @@ impl Checks {
             }
             match self.obstacle(record, agent, face) {
                 Some(why) => {
-                    places.insert(agent.clone(), Place::Unable(why));
+                    others.insert(agent.clone(), Place::Unable(why));
                 }
                 None => able.push((rank(record.id, agent), agent)),
             }
@@ -120,12 +137,18 @@ impl Checks {
         if let Some(limit) = definition.limit.and_then(|limit| usize::try_from(limit).ok()) {
             able.truncate(limit);
             if able.len() == limit {
-                places.clear();
+                others.clear();
             }
         }
-        let able: Vec<&AgentName> = able.into_iter().map(|(_, agent)| agent).collect();
-        let standing = self.standing(record, &able);
-        places.extend(able.into_iter().cloned().zip(standing));
+        let agents = able.into_iter().map(|(_, agent)| agent.clone()).collect();
+        Able { agents, others }
+    }
+
+    fn placement(&self, record: &CheckRecord, able: Able) -> Placement {
+        let Able { agents, others } = able;
+        let standing = self.standing(record, &agents);
+        let mut places = others;
+        places.extend(agents.into_iter().zip(standing));
         Placement { places }
     }
 
@@ -141,20 +164,30 @@ impl Checks {
         }
     }
 
-    /// One agent alone tries a secret that no server took yet: a wrong one is not tried by all.
-    fn standing(&self, record: &CheckRecord, able: &[&AgentName]) -> Vec<Place> {
+    /// One agent alone tries a secret that no server took yet, or that one turned down: a wrong one is not tried by all.
+    fn standing(&self, record: &CheckRecord, able: &[AgentName]) -> Vec<Place> {
         if record.definition.credential.is_none() {
             return vec![Place::Runs; able.len()];
         }
-        let connected = |agent: &AgentName| self.faces.get(agent).is_some_and(|face| face.connected);
-        let lead = able.iter().find(|agent| connected(agent));
+        let lead = able.iter().find(|agent| self.is_connected(agent));
         able.iter()
             .map(|agent| {
                 let Some(login) = self.login_of(record, agent) else {
                     return Place::Unable("its credential is gone".to_owned());
                 };
-                if let Some(fault) = self.logins.rejected(&login) {
-                    return Place::Rejected(fault);
+                let account = login.account();
+                match self.logins.standing(account) {
+                    Standing::Rejected(fault) => return Place::Rejected(fault),
+                    Standing::Retry(_) => {
+                        return match self.trials.get(account) {
+                            Some((check, chosen)) if *check == record.id && chosen == agent => Place::Runs,
+                            trial => {
+                                let who = trial.map(|(_, chosen)| chosen);
+                                Place::Rejected(self.logins.left_to(account, who))
+                            }
+                        };
+                    }
+                    Standing::Free { .. } => {}
                 }
                 let cleared = record.cleared == login.generation();
                 match lead {
@@ -165,6 +198,10 @@ impl Checks {
                 }
             })
             .collect()
+    }
+
+    pub(super) fn is_connected(&self, agent: &AgentName) -> bool {
+        self.faces.get(agent).is_some_and(|face| face.connected)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What checks log in with, and what servers said of it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use parallax_model::check::{Assignment, CheckResult};
@@ -14,36 +13,24 @@ use uuid::Uuid;
 
 use super::Face;
 use crate::runs::LoginSettled;
-use crate::store::{Account, CheckRecord, CircuitRecord, KeptCredential, OWN_GENERATION, Store, StoreError};
+use crate::store::{
+    Account, CheckRecord, CircuitRecord, CircuitState, KeptCredential, OWN_GENERATION, Store, StoreError,
+};
 
-/// Every credential that is kept, and which of them a server turned down.
+/// Every credential that is kept, and what is known of these and of those that agents keep.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CredentialsNow {
-    pub(crate) secrets: Vec<KnownSecret>,
-}
-
-/// A credential, and that it was turned down if it was.
-#[derive(Debug, Clone)]
-pub(crate) struct KnownSecret {
-    pub(crate) kept: KeptCredential,
-    pub(crate) circuit: Option<CircuitRecord>,
+    pub(crate) secrets: Vec<KeptCredential>,
+    pub(crate) circuits: Vec<CircuitRecord>,
 }
 
 impl CredentialsNow {
     /// Asks the store.
     pub(crate) async fn read(store: &dyn Store) -> Result<Self, StoreError> {
-        let mut secrets = Vec::new();
-        for kept in store.credentials().await? {
-            let account = Account {
-                host: kept.credential.host.clone(),
-                user: kept.credential.user.clone(),
-                credential: kept.credential.name.clone(),
-                generation: kept.credential.generation.to_string(),
-            };
-            let circuit = store.circuit(account).await?.filter(|circuit| !circuit.closed);
-            secrets.push(KnownSecret { kept, circuit });
-        }
-        Ok(Self { secrets })
+        Ok(Self {
+            secrets: store.credentials().await?,
+            circuits: store.circuits().await?,
+        })
     }
 }
 
@@ -98,23 +85,43 @@ impl Login {
 /// What a result says of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LoginWord {
-    /// The server took it for the first time.
-    Accepted { check: Uuid, generation: String },
-    /// The server turned it down.
-    Rejected {
-        run: Uuid,
-        agent: AgentName,
-        account: Account,
-        how: String,
+    /// The server took it, which is news.
+    Accepted {
+        check: Uuid,
+        generation: String,
+        settled: LoginSettled,
     },
+    /// The server turned it down.
+    Rejected(LoginSettled),
+}
+
+/// How it stands with the secret of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Whoever may use it sends it; who knows that it was turned down before, once more if it was taken since then.
+    Free { taken: Option<Timestamp> },
+    /// Nobody sends it, and this is said of it.
+    Rejected(Fault),
+    /// One agent sends it once more, as was asked for then.
+    Retry(Timestamp),
+}
+
+impl Standing {
+    /// Since when who sends it may do so once more although it was turned down there.
+    pub(super) const fn retry(&self) -> Option<Timestamp> {
+        match self {
+            Self::Free { taken } => *taken,
+            Self::Retry(at) => Some(*at),
+            Self::Rejected(_) => None,
+        }
+    }
 }
 
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
-    secrets: BTreeMap<String, KnownSecret>,
-    /// Accounts that were turned down since they were last read from the store.
-    rejected: BTreeMap<Account, Fault>,
+    secrets: BTreeMap<String, KeptCredential>,
+    circuits: BTreeMap<Account, CircuitRecord>,
 }
 
 impl Logins {
@@ -126,22 +133,10 @@ impl Logins {
 
     /// An operator changed something: what was turned down before may be tried if the store says so.
     pub(super) fn changed(&mut self, credentials: CredentialsNow) {
-        self.secrets = credentials
-            .secrets
-            .into_iter()
-            .map(|known| (known.kept.credential.name.clone(), known))
-            .collect();
-        self.rejected.clear();
-    }
-
-    /// Forgets what no check is about.
-    pub(super) fn only(&mut self, records: &BTreeMap<Uuid, Arc<CheckRecord>>) {
-        let used: BTreeSet<&str> = records
-            .values()
-            .filter_map(|record| record.definition.credential.as_deref())
-            .collect();
-        self.rejected
-            .retain(|account, _| used.contains(account.credential.as_str()));
+        let by_name = |kept: KeptCredential| (kept.credential.name.clone(), kept);
+        self.secrets = credentials.secrets.into_iter().map(by_name).collect();
+        let by_account = |circuit: CircuitRecord| (circuit.account.clone(), circuit);
+        self.circuits = credentials.circuits.into_iter().map(by_account).collect();
     }
 
     /// How an agent logs in with a credential. One that is kept here goes before those that agents keep themselves.
@@ -165,8 +160,8 @@ impl Logins {
             };
             return Some(Login::Own { account });
         };
-        let kept = &known.kept.credential;
-        let copy = known.kept.copies.iter().find(|copy| copy.agent == *agent)?;
+        let kept = &known.credential;
+        let copy = known.copies.iter().find(|copy| copy.agent == *agent)?;
         if kept.host != host || copy.key != face.sealing_key {
             return None;
         }
@@ -187,8 +182,8 @@ impl Logins {
     pub(super) fn why_not(&self, credential: &str, host: &str, agent: &AgentName) -> String {
         match self.secrets.get(credential) {
             None => format!("there is no credential {credential} for {host}"),
-            Some(known) if known.kept.credential.host != host => {
-                let its_host = &known.kept.credential.host;
+            Some(known) if known.credential.host != host => {
+                let its_host = &known.credential.host;
                 format!("the credential {credential} is for {its_host}, and not for {host}")
             }
             Some(_) => format!(
@@ -197,30 +192,67 @@ impl Logins {
         }
     }
 
-    /// That a server turned it down: nobody tries it again.
-    pub(super) fn rejected(&self, login: &Login) -> Option<Fault> {
-        let account = login.account();
-        if let Some(fault) = self.rejected.get(account) {
-            return Some(fault.clone());
+    /// Whether it may be sent, and by whom.
+    pub(super) fn standing(&self, account: &Account) -> Standing {
+        match self.circuits.get(account) {
+            None => Standing::Free { taken: None },
+            Some(circuit) => match circuit.state {
+                CircuitState::Open => Standing::Rejected(known(circuit)),
+                CircuitState::Retry(at) => Standing::Retry(at),
+                CircuitState::Accepted(at) => Standing::Free { taken: Some(at) },
+            },
         }
-        let circuit = self.secrets.get(&account.credential)?.circuit.as_ref()?;
-        (circuit.account == *account)
-            .then(|| known(account, &circuit.words, &circuit.agent, circuit.opened_at))
     }
 
-    /// What a server said of a secret to somebody who asked by hand. One that was typed is in no check.
-    pub(super) fn settled(&mut self, settled: &LoginSettled) {
+    /// Whether some secret is to be tried once more.
+    pub(super) fn has_retries(&self) -> bool {
+        let is_retry = |circuit: &CircuitRecord| matches!(circuit.state, CircuitState::Retry(_));
+        self.circuits.values().any(is_retry)
+    }
+
+    /// Who saw the secret turned down last.
+    pub(super) fn seen_rejected(&self, account: &Account) -> Option<&AgentName> {
+        self.circuits.get(account).map(|circuit| &circuit.agent)
+    }
+
+    /// What is said of a login that somebody else makes once more.
+    pub(super) fn left_to(&self, account: &Account, who: Option<&AgentName>) -> Fault {
+        let circuit = self.circuits.get(account);
+        let how = circuit.map_or(AuthFault::CredentialsRejected, |circuit| {
+            AuthFault::from_name(&circuit.words)
+        });
+        let seen = circuit.map_or_else(String::new, |circuit| {
+            format!(" for {} on {:.0}", circuit.agent, circuit.opened_at)
+        });
+        let who = who.map_or_else(
+            || "an agent, when one that can is connected".to_owned(),
+            ToString::to_string,
+        );
+        Fault::new(
+            FaultKind::Auth(how),
+            format!("the secret was rejected{seen}; it is tried once more by {who}"),
+        )
+    }
+
+    /// What a server said of a secret, as the store has it now too. One that was typed is in no check.
+    pub(super) fn settled(&mut self, settled: &LoginSettled, at: Timestamp) {
         let account = &settled.account;
         match &settled.rejected {
             _ if account.credential.is_empty() => {}
             Some(how) => {
-                let fault = known(account, how, &settled.agent, Timestamp::now());
-                self.rejected.insert(account.clone(), fault);
+                let circuit = CircuitRecord {
+                    account: account.clone(),
+                    opened_at: at,
+                    agent: settled.agent.clone(),
+                    run: settled.run,
+                    words: how.clone(),
+                    state: CircuitState::Open,
+                };
+                self.circuits.insert(account.clone(), circuit);
             }
             None => {
-                self.rejected.remove(account);
-                if let Some(known) = self.secrets.get_mut(&account.credential) {
-                    known.circuit = None;
+                if let Some(circuit) = self.circuits.get_mut(account) {
+                    circuit.state = CircuitState::Accepted(at);
                 }
             }
         }
@@ -235,6 +267,13 @@ impl Logins {
         result: &CheckResult,
     ) -> Option<LoginWord> {
         let account = login.account();
+        let settled = |rejected| LoginSettled {
+            run: result.run_id,
+            agent: agent.clone(),
+            account: account.clone(),
+            rejected,
+        };
+        let state = self.circuits.get(account).map(|circuit| circuit.state);
         let attempts = result.observation.attempts.iter();
         let logins = attempts
             .filter(|attempt| attempt.by.is_none())
@@ -245,35 +284,45 @@ impl Logins {
             match &stage.outcome {
                 Outcome::Ok | Outcome::Degraded(_) => accepted = true,
                 Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
-                    // An old result may be about an older secret; the digest says which form was carried out.
-                    if self.rejected(login).is_some() {
+                    // What an agent knows from before stands against nothing that came since.
+                    let is_news = match state {
+                        None => true,
+                        Some(CircuitState::Open) => false,
+                        Some(CircuitState::Retry(_) | CircuitState::Accepted(_)) => {
+                            stage.login_was_answered()
+                        }
+                    };
+                    if !is_news {
                         return None;
                     }
-                    let how = fault.kind.as_str().to_owned();
-                    self.rejected
-                        .insert(account.clone(), known(account, &how, agent, at));
-                    return Some(LoginWord::Rejected {
-                        run: result.run_id,
-                        agent: agent.clone(),
-                        account: account.clone(),
-                        how,
-                    });
+                    let settled = settled(Some(fault.kind.as_str().to_owned()));
+                    self.settled(&settled, at);
+                    return Some(LoginWord::Rejected(settled));
                 }
                 Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => {}
             }
         }
-        (accepted && record.cleared != account.generation).then(|| LoginWord::Accepted {
+        let stood = matches!(state, Some(CircuitState::Open | CircuitState::Retry(_)));
+        if !accepted || (record.cleared == account.generation && !stood) {
+            return None;
+        }
+        let settled = settled(None);
+        if stood {
+            self.settled(&settled, at);
+        }
+        Some(LoginWord::Accepted {
             check: record.id,
             generation: account.generation.clone(),
+            settled,
         })
     }
 }
 
-/// What is said of a login that is not tried because a server turned the secret down, so or so.
-fn known(account: &Account, how: &str, agent: &AgentName, at: Timestamp) -> Fault {
-    let name = &account.credential;
+/// What is said of a login that is not tried because a server turned the secret down.
+fn known(circuit: &CircuitRecord) -> Fault {
+    let (agent, at, name) = (&circuit.agent, circuit.opened_at, &circuit.account.credential);
     Fault::new(
-        FaultKind::Auth(AuthFault::from_name(how)),
+        FaultKind::Auth(AuthFault::from_name(&circuit.words)),
         format!(
             "the secret was rejected for {agent} on {at:.0} and is not sent again; put it right, or: ctl credential retry {name}"
         ),

@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use parallax_model::check::{CheckDefinition, CheckResult};
 use parallax_model::credential::SealedSecret;
+use parallax_model::evidence::{AuthenticateEvidence, Evidence, ImapReply};
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
 use parallax_model::selector::Selector;
@@ -9,11 +10,12 @@ use parallax_model::spec::Depth;
 use parallax_model::stage::{Outcome, Stage, StageName};
 use parallax_model::target::{Endpoint, Security};
 
-use super::logins::KnownSecret;
 use super::*;
 use crate::agents::{Introduction, LinkId};
 use crate::measure::sample::{self, definition};
-use crate::store::{CredentialRecord, KeptCredential, SealedCopy};
+use crate::store::{
+    Account, CircuitRecord, CircuitState, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
+};
 
 fn name(agent: &str) -> AgentName {
     agent.parse().unwrap()
@@ -175,30 +177,32 @@ fn login(agents: &[&str], generation: u128) -> CredentialsNow {
         key: vec![1; 32],
     });
     CredentialsNow {
-        secrets: vec![KnownSecret {
-            kept: KeptCredential {
-                credential: CredentialRecord {
-                    name: "probe".into(),
-                    host: "imap.example.org".into(),
-                    user: "anna".into(),
-                    mechanism: String::new(),
-                    anchors: Vec::new(),
-                    generation: Uuid::from_u128(generation),
-                    set_by: String::new(),
-                    set_at: Timestamp::UNIX_EPOCH,
-                },
-                copies: copies.collect(),
+        secrets: vec![KeptCredential {
+            credential: CredentialRecord {
+                name: "probe".into(),
+                host: "imap.example.org".into(),
+                user: "anna".into(),
+                mechanism: String::new(),
+                anchors: Vec::new(),
+                generation: Uuid::from_u128(generation),
+                set_by: String::new(),
+                set_at: Timestamp::UNIX_EPOCH,
             },
-            circuit: None,
+            copies: copies.collect(),
         }],
+        circuits: Vec::new(),
     }
 }
 
 fn login_check() -> Arc<CheckRecord> {
+    login_check_of(1)
+}
+
+fn login_check_of(id: u128) -> Arc<CheckRecord> {
     let mut definition = definition("login");
     definition.spec.depth = Depth::Login;
     definition.credential = Some("probe".into());
-    record(1, definition)
+    record(id, definition)
 }
 
 fn with_login(names: &[&str]) -> Checks {
@@ -215,8 +219,18 @@ fn told(checks: &Checks) -> Vec<AgentName> {
     told.map(|(agent, _)| agent.clone()).collect()
 }
 
-/// What an agent saw of the login.
+/// What a server answered to the login of an agent.
 fn authenticated(checks: &Checks, agent: &AgentName, outcome: Outcome) -> CheckResult {
+    let mut result = said(checks, agent, outcome);
+    result.observation.attempts[0].stages[0].evidence = Some(Evidence::Authenticate(AuthenticateEvidence {
+        reply: Some(ImapReply::default()),
+        ..AuthenticateEvidence::default()
+    }));
+    result
+}
+
+/// What an agent says of the login, which it did not make.
+fn said(checks: &Checks, agent: &AgentName, outcome: Outcome) -> CheckResult {
     let check = Uuid::from_u128(1);
     CheckResult {
         id: Uuid::from_u128(9),
@@ -271,7 +285,7 @@ fn goes_without(its: &BTreeMap<Uuid, v1::CheckAssignment>) -> bool {
 fn what_is_said_of_a_secret_that_is_not_sent_is_no_news() {
     let names = ["ams-1", "fra-1"];
     let mut kept = login(&names, 1);
-    kept.secrets[0].circuit = Some(circuit(&kept));
+    kept.circuits = vec![circuit(&kept, CircuitState::Open)];
     let mut checks = Checks::restored(vec![login_check()], kept);
     checks.agents_changed(&agents(&names));
     for agent in names {
@@ -288,15 +302,15 @@ fn what_is_said_of_a_secret_that_is_not_sent_is_no_news() {
             "{fault:?}"
         );
         assert!(fault.message.contains("ctl credential retry probe"), "{fault:?}");
-        let result = authenticated(&checks, &agent, Outcome::Failed(fault));
+        let result = said(&checks, &agent, Outcome::Failed(fault));
         assert_eq!(checks.heard(&agent, &result, Timestamp::UNIX_EPOCH), None);
     }
 }
 
-fn circuit(credentials: &CredentialsNow) -> crate::store::CircuitRecord {
-    let kept = &credentials.secrets[0].kept.credential;
-    crate::store::CircuitRecord {
-        account: crate::store::Account {
+fn circuit(credentials: &CredentialsNow, state: CircuitState) -> CircuitRecord {
+    let kept = &credentials.secrets[0].credential;
+    CircuitRecord {
+        account: Account {
             host: kept.host.clone(),
             user: kept.user.clone(),
             credential: kept.name.clone(),
@@ -306,7 +320,7 @@ fn circuit(credentials: &CredentialsNow) -> crate::store::CircuitRecord {
         agent: name("nyc-1"),
         run: Uuid::from_u128(5),
         words: "credentials_rejected".to_owned(),
-        closed: false,
+        state,
     }
 }
 
@@ -323,7 +337,7 @@ fn a_wrong_password_is_tried_by_one_agent() {
     let rejected = Outcome::Failed(Fault::new(FaultKind::Auth(AuthFault::CredentialsRejected), "no"));
     let result = authenticated(&checks, &lead[0], rejected);
     let word = checks.heard(&lead[0], &result, Timestamp::UNIX_EPOCH);
-    assert!(matches!(word, Some(LoginWord::Rejected { ref agent, .. }) if *agent == lead[0]));
+    assert!(matches!(word, Some(LoginWord::Rejected(ref settled)) if settled.agent == lead[0]));
     let before: Vec<_> = names
         .iter()
         .map(|agent| checks.assignments(&name(agent)))
@@ -401,4 +415,150 @@ fn a_secret_that_was_turned_down_by_hand_is_tried_by_no_check() {
     checks.login_settled(&settled(None));
     everybody_is_told(&mut checks, &names);
     assert_eq!(told(&checks).len(), 1);
+}
+
+fn rejection() -> Outcome {
+    Outcome::Failed(Fault::new(FaultKind::Auth(AuthFault::CredentialsRejected), "no"))
+}
+
+fn asked_at() -> Timestamp {
+    Timestamp::from_second(7).unwrap()
+}
+
+/// An operator wants a rejected secret tried again.
+fn to_be_retried(names: &[&str]) -> Checks {
+    let mut kept = login(names, 1);
+    kept.circuits = vec![circuit(&kept, CircuitState::Retry(asked_at()))];
+    let mut checks = Checks::restored(vec![login_check(), login_check_of(2)], kept);
+    checks.agents_changed(&agents(names));
+    everybody_is_told(&mut checks, names);
+    checks
+}
+
+/// Who of all checks may send the secret although it was turned down, with the check; all others say that of it.
+fn who_retries(checks: &Checks, names: &[&str]) -> Vec<(Uuid, AgentName)> {
+    let mut those = Vec::new();
+    for agent in names {
+        for (check, one) in checks.assignments(&name(agent)) {
+            if one.login_retry_us != 0 {
+                assert!(one.login_cleared && one.login_rejected.is_none(), "{one:?}");
+                assert_eq!(one.login_retry_us, asked_at().as_microsecond());
+                those.push((check, name(agent)));
+            } else {
+                assert!(!one.login_cleared && one.login_rejected.is_some(), "{one:?}");
+            }
+        }
+    }
+    those
+}
+
+#[test]
+fn a_retry_is_made_by_one_agent_for_one_check_and_the_others_name_it() {
+    let names = ["ams-1", "fra-1", "nyc-1"];
+    let mut checks = to_be_retried(&names);
+    let those = who_retries(&checks, &names);
+    let [(check, chosen)] = those.as_slice() else {
+        panic!("{those:?}")
+    };
+    assert_ne!(chosen.as_str(), "nyc-1", "it saw the secret turned down");
+    let all = checks.views().into_iter().flat_map(|view| {
+        let agents = view.agents.into_iter();
+        agents.map(move |agent| (view.check, agent))
+    });
+    for (of, agent) in all {
+        let tries = (of, &agent.agent) == (*check, chosen);
+        let says = agent.note.contains(&format!("is tried once more by {chosen}"));
+        assert_eq!(says, !tries, "{agent:?}");
+    }
+
+    let mut some = agents(&names);
+    let link = some.link_of(chosen).unwrap();
+    some.disconnected(link, Timestamp::UNIX_EPOCH);
+    checks.agents_changed(&some);
+    let next = who_retries(&checks, &names);
+    assert_eq!(next.len(), 1, "{next:?}");
+    assert_ne!(next[0].1, *chosen);
+    connect(&mut some, chosen.as_str(), 77);
+    checks.agents_changed(&some);
+    assert_eq!(who_retries(&checks, &names), next, "it may have sent it by now");
+    for link in [1, 2, 3, 77] {
+        some.disconnected(LinkId(link), Timestamp::UNIX_EPOCH);
+    }
+    checks.agents_changed(&some);
+    assert_eq!(who_retries(&checks, &names), []);
+}
+
+#[test]
+fn what_an_agent_knows_from_before_ends_no_retry_and_a_new_rejection_does() {
+    let names = ["ams-1", "fra-1"];
+    let mut checks = to_be_retried(&names);
+    let (_, chosen) = who_retries(&checks, &names).remove(0);
+    for agent in names {
+        let known = said(&checks, &name(agent), rejection());
+        assert_eq!(checks.heard(&name(agent), &known, asked_at()), None);
+    }
+    assert_eq!(who_retries(&checks, &names).len(), 1);
+    let again = authenticated(&checks, &chosen, rejection());
+    let word = checks.heard(&chosen, &again, asked_at());
+    assert!(matches!(word, Some(LoginWord::Rejected(_))), "{word:?}");
+    for agent in names {
+        assert!(goes_without(&checks.assignments(&name(agent))), "{agent}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_taken_again_is_for_all_and_whoever_saw_it_rejected_may_send_it_once() {
+    let names = ["ams-1", "fra-1"];
+    let mut checks = to_be_retried(&names);
+    let (_, chosen) = who_retries(&checks, &names).remove(0);
+    // A check of which the secret was taken before it was turned down.
+    let cleared = CheckRecord {
+        cleared: Uuid::from_u128(1).to_string(),
+        ..(*login_check()).clone()
+    };
+    checks.changed(vec![Arc::new(cleared)]);
+    everybody_is_told(&mut checks, &names);
+    let taken = authenticated(&checks, &chosen, Outcome::Ok);
+    let word = checks.heard(&chosen, &taken, asked_at());
+    let Some(LoginWord::Accepted { settled, .. }) = word else {
+        panic!("{word:?}")
+    };
+    assert_eq!((settled.rejected, settled.agent), (None, chosen.clone()));
+    assert_eq!(who_retries(&checks, &names).len(), 2);
+    everybody_is_told(&mut checks, &names);
+    let taken = authenticated(&checks, &chosen, Outcome::Ok);
+    assert_eq!(checks.heard(&chosen, &taken, asked_at()), None, "no news");
+    let other = names
+        .map(name)
+        .into_iter()
+        .find(|agent| *agent != chosen)
+        .unwrap();
+    let known = said(&checks, &other, rejection());
+    assert_eq!(checks.heard(&other, &known, asked_at()), None, "from before");
+    let new = authenticated(&checks, &other, rejection());
+    assert!(checks.heard(&other, &new, asked_at()).is_some());
+}
+
+#[test]
+fn a_circuit_of_a_secret_that_agents_keep_is_known_after_a_start() {
+    let mut agents = Agents::default();
+    let introduction = Introduction {
+        capabilities: [CAPABILITY.to_owned()].into(),
+        local_credentials: vec![parallax_model::credential::LocalCredential {
+            name: "probe".into(),
+            host: "imap.example.org".into(),
+            user: "anna".into(),
+        }],
+        ..Introduction::default()
+    };
+    agents.connected(name("fra-1"), LinkId(1), introduction, "p".into(), Instant::now());
+    let mut own = circuit(&login(&[], 1), CircuitState::Open);
+    own.account.generation = OWN_GENERATION.to_owned();
+    let credentials = CredentialsNow {
+        circuits: vec![own],
+        ..CredentialsNow::default()
+    };
+    let mut checks = Checks::restored(vec![login_check()], credentials);
+    checks.agents_changed(&agents);
+    assert!(goes_without(&checks.assignments(&name("fra-1"))));
 }

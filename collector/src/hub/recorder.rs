@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::metrics::Metrics;
 use crate::runs::LoginSettled;
-use crate::store::{AgentRecord, CircuitRecord, KeptCapture, Store, StoreError};
+use crate::store::{AgentRecord, CircuitRecord, CircuitState, KeptCapture, Store, StoreError};
 
 /// Records that may wait for the disk.
 const QUEUE: usize = 1024;
@@ -137,7 +137,7 @@ async fn settle(store: &dyn Store, settled: LoginSettled) -> Result<(), StoreErr
         agent: settled.agent,
         run: settled.run,
         words,
-        closed: false,
+        state: CircuitState::Open,
     };
     store.login_rejected(circuit).await
 }

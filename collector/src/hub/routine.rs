@@ -316,22 +316,19 @@ impl Hub {
             .heard(&fresh.agent, &fresh.result, fresh.received_at);
         match word {
             None => return,
-            Some(LoginWord::Accepted { check, generation }) => {
-                self.routine.closing.login_cleared(check, generation);
-            }
-            Some(LoginWord::Rejected {
-                run,
-                agent,
-                account,
-                how,
+            Some(LoginWord::Accepted {
+                check,
+                generation,
+                settled,
             }) => {
-                warn!(%agent, credential = account.credential, "a check's secret was turned down ({how}): nobody tries it");
-                self.recorder.record(Record::Login(Box::new(LoginSettled {
-                    run,
-                    agent,
-                    account,
-                    rejected: Some(how),
-                })));
+                self.routine.closing.login_cleared(check, generation);
+                self.recorder.record(Record::Login(Box::new(settled)));
+            }
+            Some(LoginWord::Rejected(settled)) => {
+                let (agent, credential) = (&settled.agent, &settled.account.credential);
+                let how = settled.rejected.as_deref().unwrap_or_default();
+                warn!(%agent, credential, "a check's secret was turned down ({how}): nobody tries it");
+                self.recorder.record(Record::Login(Box::new(settled)));
             }
         }
         self.reassign(None, now);

@@ -80,6 +80,8 @@ pub(crate) struct LoginPast {
     pub(crate) retry: bool,
     /// Whether a secret of the account was turned down and none was taken since.
     pub(crate) had_circuit: bool,
+    /// Whether a secret of the account was taken after it was turned down.
+    pub(crate) was_accepted: bool,
     /// Why nobody may try it.
     pub(crate) withheld: Option<String>,
     /// Who saw a secret of the account turned down: that agent alone can tell whether this is the same.
@@ -94,6 +96,12 @@ pub(crate) struct SeenRejected {
 }
 
 impl LoginPast {
+    /// Whether the secret is of a credential with a name; one that was typed may be another each time.
+    pub(crate) fn is_named(&self) -> bool {
+        let account = self.account.as_ref();
+        account.is_some_and(|account| !account.credential.is_empty())
+    }
+
     /// Nothing is known of this account.
     pub(crate) fn of(account: Account) -> Self {
         Self {

@@ -33,6 +33,8 @@ pub(super) enum LoginNews {
     Accepted,
     /// It turned it down, in this way.
     Rejected(String),
+    /// It had turned it down in this way before, as the agent knows, and was not asked again.
+    Known(String),
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +96,12 @@ impl LoginGate {
                 self.settle(State::Accepted)
             }
             Outcome::Failed(fault) if fault.kind.is_about_the_secret() => {
-                self.news = Some(LoginNews::Rejected(fault.kind.as_str().to_owned()));
+                let how = fault.kind.as_str().to_owned();
+                self.news = Some(if stage.login_was_answered() {
+                    LoginNews::Rejected(how)
+                } else {
+                    LoginNews::Known(how)
+                });
                 let reason = format!("the same secret was rejected for {agent} a moment ago");
                 self.settle(State::Rejected(reason))
             }
@@ -256,7 +263,7 @@ mod tests {
         assert_eq!(withheld(&gate.stage(B, "fra-1", &known)), [A]);
         assert_eq!(
             gate.news(),
-            Some(LoginNews::Rejected("credentials_rejected".to_owned()))
+            Some(LoginNews::Known("credentials_rejected".to_owned()))
         );
         assert_eq!(gate.news(), None);
     }

@@ -14,7 +14,9 @@ use uuid::Uuid;
 use super::{Shared, peer};
 use crate::checks::{ANCHORS_AT_MOST, CredentialsNow};
 use crate::hub::{AgentView, Event};
-use crate::store::{Account, CircuitRecord, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy};
+use crate::store::{
+    Account, CircuitRecord, CircuitState, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
+};
 
 /// Characters of a name, a host or a user.
 const NAME_AT_MOST: usize = 253;
@@ -63,12 +65,12 @@ impl Credentials for CredentialsService {
         let mut credentials = Vec::new();
         for kept in self.0.store.credentials().await? {
             let circuit = self.0.store.circuit(account(&kept.credential)).await?;
-            let open = circuit.filter(|circuit| !circuit.closed);
+            let open = circuit.filter(|circuit| circuit.state == CircuitState::Open);
             credentials.push(info(kept, open, &agents));
         }
         for (agent, own) in own_credentials(&agents) {
             let circuit = self.0.store.circuit(own_account(own)).await?;
-            let open = circuit.filter(|circuit| !circuit.closed);
+            let open = circuit.filter(|circuit| circuit.state == CircuitState::Open);
             credentials.push(own_info(agent, own, open));
         }
         Ok(Response::new(v1::ListCredentialsResponse { credentials }))

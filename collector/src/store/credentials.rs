@@ -64,6 +64,16 @@ pub(crate) struct CircuitRecord {
     pub(crate) run: Uuid,
     /// How.
     pub(crate) words: String,
-    /// An operator wants it tried again.
-    pub(crate) closed: bool,
+    pub(crate) state: CircuitState,
+}
+
+/// What became of a secret since a server turned it down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CircuitState {
+    /// Nobody sends it.
+    Open,
+    /// An operator wants it tried once more, since then.
+    Retry(Timestamp),
+    /// A server took it, then.
+    Accepted(Timestamp),
 }

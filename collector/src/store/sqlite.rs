@@ -307,6 +307,10 @@ impl Store for Sqlite {
         Box::pin(circuits::find(self, account))
     }
 
+    fn circuits(&self) -> Answer<'_, Vec<CircuitRecord>> {
+        Box::pin(circuits::named(self))
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async move {
             self.pool.close().await;

@@ -161,7 +161,9 @@ async fn retry(client: &mut Client, name: String) -> Result<u8, Trouble> {
     let closed = call(client.credentials.close_circuit(request)).await?.closed;
     let name = words::safe(&name);
     console::print(&if closed {
-        format!("{name} is tried once more by the next probe that uses it\n")
+        format!(
+            "{name} is tried once more, by one agent: in the next round of a check, or a probe that uses it\n"
+        )
     } else {
         format!("{name} was not rejected, and is tried by every probe that uses it\n")
     })?;

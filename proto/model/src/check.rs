@@ -270,6 +270,8 @@ pub struct Assignment {
     pub login_cleared: bool,
     /// That a server turned the secret down before: what is said of the login, which nobody tries then.
     pub login_rejected: Option<Fault>,
+    /// Since when the secret may be sent once more although this agent saw it turned down; once for each such time.
+    pub login_retry: Option<Timestamp>,
 }
 
 impl Assignment {

@@ -130,6 +130,12 @@ impl Stage {
     pub const fn failed(&self) -> bool {
         matches!(self.outcome, Outcome::Failed(_))
     }
+
+    /// Whether the server answered a login, as the evidence has it. What is said of a secret without an answer was
+    /// known before, and nothing was sent.
+    pub const fn login_was_answered(&self) -> bool {
+        matches!(&self.evidence, Some(Evidence::Authenticate(facts)) if facts.reply.is_some())
+    }
 }
 
 /// The JSON shape of a stage.

@@ -121,6 +121,7 @@ impl From<Assignment> for v1::CheckAssignment {
             credential: assignment.credential.unwrap_or_default(),
             login_cleared: assignment.login_cleared,
             login_rejected: assignment.login_rejected.map(Into::into),
+            login_retry_us: assignment.login_retry.map_or(0, Timestamp::as_microsecond),
         }
     }
 }
@@ -144,6 +145,9 @@ impl TryFrom<v1::CheckAssignment> for Assignment {
             credential: non_empty(wire.credential),
             login_cleared: wire.login_cleared,
             login_rejected: wire.login_rejected.map(Fault::from),
+            login_retry: (wire.login_retry_us != 0)
+                .then(|| microsecond("login_retry_us", wire.login_retry_us))
+                .transpose()?,
         })
     }
 }

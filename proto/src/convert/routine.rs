@@ -91,6 +91,7 @@ fn assignment() -> Assignment {
         credential: Some("probe".into()),
         login_cleared: true,
         login_rejected: None,
+        login_retry: Some(at(10)),
     }
 }
 

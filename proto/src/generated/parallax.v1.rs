@@ -2445,6 +2445,10 @@ pub struct CheckAssignment {
     /// reports `authenticate` as failed like this. Only without `login_cleared`.
     #[prost(message, optional, tag = "11")]
     pub login_rejected: ::core::option::Option<Fault>,
+    /// Since when the secret may be sent once more although this agent saw it turned down, microseconds since the Unix
+    /// epoch: an operator asked for that then, or a server took it for another agent. Once for each value; 0: never.
+    #[prost(int64, tag = "12")]
+    pub login_retry_us: i64,
 }
 /// Results that wait at an agent, oldest first.
 #[derive(Clone, PartialEq, ::prost::Message)]

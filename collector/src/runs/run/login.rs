@@ -51,10 +51,13 @@ impl Run {
 
     /// What the server said of the secret, where that is news for later runs.
     pub(super) fn login_settled(&mut self, agent: &AgentName) -> Option<Effect> {
+        let past = &self.inquiry.past;
         let rejected = match self.gate.news()? {
-            LoginNews::Accepted if !self.inquiry.past.had_circuit => return None,
+            LoginNews::Accepted if !past.had_circuit => return None,
             LoginNews::Accepted => None,
-            LoginNews::Rejected(how) => Some(how),
+            // It is no news, and must not stand against what came after it: a request to try it, or a server that took it.
+            LoginNews::Known(_) if past.is_named() && (past.had_circuit || past.was_accepted) => return None,
+            LoginNews::Rejected(how) | LoginNews::Known(how) => Some(how),
         };
         Some(Effect::Settled(Box::new(LoginSettled {
             run: self.inquiry.run_id,

@@ -8,7 +8,7 @@ use super::question::Question;
 use crate::hub::AgentView;
 use crate::runs::{LoginPast, OwnCredential, SeenRejected};
 use crate::service::Shared;
-use crate::store::{Account, KeptCredential, OWN_GENERATION};
+use crate::store::{Account, CircuitState, KeptCredential, OWN_GENERATION};
 
 /// Puts the credential that is named into the question, and says what became of it before.
 pub(super) async fn prepare(shared: &Shared, question: &mut Question) -> Result<LoginPast, Status> {
@@ -33,8 +33,15 @@ pub(super) async fn prepare(shared: &Shared, question: &mut Question) -> Result<
     let Some(circuit) = circuit else {
         return Ok(past);
     };
+    match circuit.state {
+        CircuitState::Accepted(_) => {
+            past.was_accepted = true;
+            return Ok(past);
+        }
+        CircuitState::Retry(_) => past.retry = true,
+        CircuitState::Open => {}
+    }
     past.had_circuit = true;
-    past.retry |= circuit.closed;
     let (agent, at) = (circuit.agent, circuit.opened_at);
     let name = circuit.account.credential;
     if !past.retry && !name.is_empty() {

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Sqlite, read_time};
-use crate::store::{Account, CircuitRecord, OWN_GENERATION, StoreError};
+use crate::store::{Account, CircuitRecord, CircuitState, OWN_GENERATION, StoreError};
 
 /// Who closes a circuit when the server takes the secret.
 const ACCEPTED: &str = "accepted";
@@ -48,7 +48,8 @@ pub(super) async fn accepted(store: &Sqlite, account: Account, now: Timestamp) -
     Ok(())
 }
 
-/// An operator wants the secret tried again; `false` when there is no open circuit.
+/// An operator wants the secret tried again, also one who wanted that before; `false` when no server turned it down, or
+/// one took it since.
 pub(super) async fn retry(
     store: &Sqlite,
     account: Account,
@@ -57,32 +58,40 @@ pub(super) async fn retry(
 ) -> Result<bool, StoreError> {
     let closed = sqlx::query(
         "UPDATE circuits SET closed_at = $1, closed_by = $2 \
-         WHERE host = $3 AND user = $4 AND credential = $5 AND closed_at IS NULL",
+         WHERE host = $3 AND user = $4 AND credential = $5 AND generation = $6 AND closed_by IS NOT $7",
     )
     .bind(now.as_microsecond())
     .bind(by)
     .bind(&account.host)
     .bind(&account.user)
     .bind(&account.credential)
+    .bind(&account.generation)
+    .bind(ACCEPTED)
     .execute(&store.pool)
     .await?;
     Ok(closed.rows_affected() > 0)
 }
 
-/// The circuit of a secret, if a server turned this version of it down and none took it since.
+/// The circuit of a secret, if a server turned this version of it down.
 pub(super) async fn find(store: &Sqlite, account: Account) -> Result<Option<CircuitRecord>, StoreError> {
     let row = sqlx::query(
-        "SELECT * FROM circuits WHERE host = $1 AND user = $2 AND credential = $3 AND generation = $4 \
-         AND closed_by IS NOT $5",
+        "SELECT * FROM circuits WHERE host = $1 AND user = $2 AND credential = $3 AND generation = $4",
     )
     .bind(&account.host)
     .bind(&account.user)
     .bind(&account.credential)
     .bind(&account.generation)
-    .bind(ACCEPTED)
     .fetch_optional(&store.pool)
     .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// Every circuit of a credential that has a name.
+pub(super) async fn named(store: &Sqlite) -> Result<Vec<CircuitRecord>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM circuits WHERE credential <> ''")
+        .fetch_all(&store.pool)
+        .await?;
+    rows.iter().map(read).collect()
 }
 
 /// Those that stand, the latest first: of a credential that was set anew since, only what became of the new secret.
@@ -103,6 +112,12 @@ fn read(row: &SqliteRow) -> Result<CircuitRecord, StoreError> {
     let agent: String = row.try_get("agent")?;
     let run: String = row.try_get("run_id")?;
     let closed_at: Option<i64> = row.try_get("closed_at")?;
+    let closed_by: Option<String> = row.try_get("closed_by")?;
+    let state = match closed_at.map(read_time).transpose()? {
+        None => CircuitState::Open,
+        Some(at) if closed_by.as_deref() == Some(ACCEPTED) => CircuitState::Accepted(at),
+        Some(at) => CircuitState::Retry(at),
+    };
     Ok(CircuitRecord {
         account: Account {
             host: row.try_get("host")?,
@@ -118,6 +133,6 @@ fn read(row: &SqliteRow) -> Result<CircuitRecord, StoreError> {
             .parse()
             .map_err(|_| StoreError::Unreadable("run of a circuit"))?,
         words: row.try_get("words")?,
-        closed: closed_at.is_some(),
+        state,
     })
 }

@@ -175,7 +175,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::{Account, CircuitRecord, OWN_GENERATION, Store as _};
+    use crate::store::{Account, CircuitRecord, CircuitState, OWN_GENERATION, Store as _};
 
     fn kept(generation: u128, agents: &[&str]) -> KeptCredential {
         KeptCredential {
@@ -239,7 +239,7 @@ mod tests {
             agent: "fra-1".parse().unwrap(),
             run: Uuid::from_u128(7),
             words: "credentials_rejected".into(),
-            closed: false,
+            state: CircuitState::Open,
         };
         assert_eq!(store.circuit(of("one")).await.unwrap(), None);
         store.login_rejected(rejected()).await.unwrap();
@@ -257,15 +257,39 @@ mod tests {
         store.login_accepted(own.account, now).await.unwrap();
         assert!(store.standing_circuits(9).await.unwrap().is_empty());
         assert!(store.retry_login(of("one"), "ada".into(), now).await.unwrap());
-        assert!(!store.retry_login(of("one"), "ada".into(), now).await.unwrap());
-        assert!(store.circuit(of("one")).await.unwrap().unwrap().closed);
+        let later = now + jiff::SignedDuration::from_secs(60);
+        assert!(store.retry_login(of("one"), "ada".into(), later).await.unwrap());
+        let state = async || store.circuit(of("one")).await.unwrap().unwrap().state;
+        assert_eq!(state().await, CircuitState::Retry(later), "asked for anew");
+        assert!(!store.retry_login(of("two"), "ada".into(), later).await.unwrap());
         store.login_rejected(rejected()).await.unwrap();
         assert_eq!(
             store.circuit(of("one")).await.unwrap(),
             Some(rejected()),
             "open again"
         );
-        store.login_accepted(of("one"), now).await.unwrap();
-        assert_eq!(store.circuit(of("one")).await.unwrap(), None);
+        store.login_accepted(of("one"), later).await.unwrap();
+        assert_eq!(state().await, CircuitState::Accepted(later));
+        assert!(!store.retry_login(of("one"), "ada".into(), later).await.unwrap());
+        let typed = Account {
+            credential: String::new(),
+            generation: String::new(),
+            ..of("one")
+        };
+        store
+            .login_rejected(CircuitRecord {
+                account: typed,
+                ..rejected()
+            })
+            .await
+            .unwrap();
+        let named = store.circuits().await.unwrap().into_iter();
+        let mut hosts: Vec<_> = named.map(|circuit| circuit.account.host).collect();
+        hosts.sort_unstable();
+        assert_eq!(
+            hosts,
+            ["imap.elsewhere.example", "imap.example.org"],
+            "those with a name"
+        );
     }
 }
