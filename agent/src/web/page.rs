@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use parallax_telemetry::label_value;
+
 /// What a family is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
@@ -27,7 +29,7 @@ impl Page {
         self.0.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {
             self.0.push(if place == 0 { '{' } else { ',' });
-            let _ = write!(self.0, "{label}=\"{}\"", escaped(text));
+            let _ = write!(self.0, "{label}=\"{}\"", label_value(text));
         }
         if !labels.is_empty() {
             self.0.push('}');
@@ -44,12 +46,6 @@ impl Page {
     pub(super) fn into_text(self) -> String {
         self.0
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use parallax_telemetry::label_value;
+
 use super::labels::LabelSet;
 
 /// How many were, and how many of these worked, by labels.
@@ -27,7 +29,7 @@ impl Summary {
         for (labels, (sum, count)) in &self.0 {
             let labels: Vec<String> = labels
                 .iter()
-                .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+                .map(|(name, value)| format!("{name}=\"{}\"", label_value(value)))
                 .collect();
             let labels = labels.join(",");
             let _ = writeln!(
@@ -37,12 +39,6 @@ impl Summary {
         }
         text
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod service;
 pub mod span;
 pub mod stages;
 
-pub use numbers::{Numbers, Publishing};
+pub use numbers::{Numbers, Publishing, label_value};
 pub use provider::{Destination, TelemetryError, Tracing};
 pub use service::{Service, instance_id};
 pub use span::{OpenSpan, SpanSpec};

@@ -2,6 +2,7 @@
 
 mod convert;
 mod exemplar;
+mod label;
 mod line;
 mod point;
 mod schedule;
@@ -20,6 +21,8 @@ use crate::exporter::EXPORT_TIMEOUT;
 use crate::provider::{Destination, TelemetryError};
 use crate::service::Service;
 use convert::{Frame, requests};
+
+pub use label::label_value;
 
 /// A page of numbers.
 pub trait Numbers: Send + Sync + 'static {
