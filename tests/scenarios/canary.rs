@@ -198,18 +198,7 @@ fn login(world: &World, password: &str, extra: &[&str]) -> Answer {
 
 /// Sealed, kept by the collector, and used.
 fn kept(world: &World) {
-    let set = [
-        "credential",
-        "set",
-        "probe",
-        "--target",
-        TARGET,
-        "--user",
-        USER,
-        "--password-stdin",
-    ];
-    let answer = world.start_ctl(&set, PASSWORD).unwrap().answer().unwrap();
-    answer.expect_status(0);
+    world.set_credential(PASSWORD, &[]).unwrap().expect_status(0);
     let probe = [&BRIEF[..], &["--credential", "probe", "--capture", "always"]].concat();
     world.probe(&probe).unwrap().expect_status(HEALTHY);
 }

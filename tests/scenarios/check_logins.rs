@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use parallax_tests::dovecot::{PASSWORD, USER};
+use parallax_tests::dovecot::PASSWORD;
 use parallax_tests::host;
-use parallax_tests::site::TARGET;
 use parallax_tests::wait;
 use parallax_tests::world::World;
 use serde_json::Value;
@@ -28,7 +27,7 @@ fn world() -> Option<World> {
 #[test]
 fn a_wrong_password_that_is_answered_too_late_is_not_sent_by_each_round() {
     let Some(world) = world() else { return };
-    set(&world, WRONG);
+    world.set_credential(WRONG, &[]).unwrap().expect_status(0);
     let begun = Instant::now();
     let hasty = [&LOGIN[..], &["--timeout", "1500ms"]].concat();
     world.add_check_of(IMAPS, "login", &hasty).unwrap();
@@ -84,7 +83,7 @@ fn a_retry_after_the_password_was_put_right_lets_every_agent_in_without_a_wrong_
 /// A check that worked, until the server had another password: nobody sends the old one any more when this returns with
 /// how often it was sent.
 fn locked_out(world: &World) -> usize {
-    set(world, PASSWORD);
+    world.set_credential(PASSWORD, &[]).unwrap().expect_status(0);
     let patient = [&LOGIN[..], &["--timeout", "20s"]].concat();
     world.add_check_of(IMAPS, "login", &patient).unwrap();
     all_let_in(world);
@@ -148,19 +147,4 @@ fn faults(world: &World, check: &str) -> Result<Vec<String>> {
         Ok(format!("{} {}", word(&line, "stage"), word(&line, "fault")))
     });
     lines.collect()
-}
-
-fn set(world: &World, secret: &str) {
-    let args = [
-        "credential",
-        "set",
-        "probe",
-        "--target",
-        TARGET,
-        "--user",
-        USER,
-        "--password-stdin",
-    ];
-    let answer = world.start_ctl(&args, secret).unwrap().answer().unwrap();
-    answer.expect_status(0);
 }

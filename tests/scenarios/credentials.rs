@@ -27,7 +27,10 @@ const PATIENT: [&str; 2] = ["--timeout", "20s"];
 #[test]
 fn a_credential_is_for_one_host_and_for_those_agents_to_which_it_is_sealed() {
     let Some(world) = world() else { return };
-    set(&world, PASSWORD, &["--from", AMS]).expect_status(0);
+    world
+        .set_credential(PASSWORD, &["--from", AMS])
+        .unwrap()
+        .expect_status(0);
     let document = probe(&world, &[]).expect_status(PARTIAL).document();
     assert_eq!(document.with_outcome("ok"), [AMS], "{document}");
     let note = document.vantage(FRA).note().map(str::to_owned).unwrap();
@@ -61,7 +64,10 @@ fn a_credential_is_for_one_host_and_for_those_agents_to_which_it_is_sealed() {
     ];
     let answer = world.start_ctl(&other_user, PASSWORD).unwrap().answer().unwrap();
     assert!(answer.stderr.contains("not for what you say"), "{answer}");
-    set(&world, PASSWORD, &["--add", "--from", FRA]).expect_status(0);
+    world
+        .set_credential(PASSWORD, &["--add", "--from", FRA])
+        .unwrap()
+        .expect_status(0);
     probe(&world, &[]).expect_status(HEALTHY);
     let anew: Vec<_> = other_user.into_iter().filter(|arg| *arg != "--add").collect();
     let answer = world
@@ -84,7 +90,7 @@ fn a_credential_is_for_one_host_and_for_those_agents_to_which_it_is_sealed() {
 #[test]
 fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
     let Some(world) = world() else { return };
-    set(&world, WRONG, &[]).expect_status(0);
+    world.set_credential(WRONG, &[]).unwrap().expect_status(0);
     let document = probe(&world, &[]).document();
     assert_eq!(
         document.first_finding().kind(),
@@ -120,7 +126,7 @@ fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
     assert_eq!(world.site.dovecot.refused_passwords(), 2);
     probe(&world, &["--retry-login"]);
     assert_eq!(world.site.dovecot.refused_passwords(), 2, "once in ten minutes");
-    set(&world, PASSWORD, &[]).expect_status(0);
+    world.set_credential(PASSWORD, &[]).unwrap().expect_status(0);
     assert_let_in(&probe(&world, &[]));
     let status = world.ctl(&["status"]).unwrap().expect_status(0);
     assert!(!status.stdout.contains("not tried"), "{status}");
@@ -173,7 +179,10 @@ fn an_agent_logs_in_with_a_credential_of_its_own_and_others_are_told_as_unable()
     let document = probe(&world, &[]).document();
     assert_eq!(document.with_outcome("ok"), [FRA], "{document}");
 
-    set(&world, PASSWORD, &["--from", AMS]).expect_status(0);
+    world
+        .set_credential(PASSWORD, &["--from", AMS])
+        .unwrap()
+        .expect_status(0);
     let document = probe(&world, &[]).document();
     assert_eq!(
         document.with_outcome("ok"),
@@ -220,7 +229,7 @@ fn a_secret_is_sealed_at_first_sight_to_keys_that_are_proved_and_to_others_once_
     world.kill_collector();
     world.start_collector().unwrap();
     world.wait_for_agents(&[AMS]).unwrap();
-    let answer = set(&world, PASSWORD, &[]).expect_status(0);
+    let answer = world.set_credential(PASSWORD, &[]).unwrap().expect_status(0);
     assert!(answer.stdout.contains("is sealed to edge-ams\n"), "{answer}");
     let why = "nothing proves its key";
     assert!(
@@ -245,7 +254,7 @@ fn a_secret_is_sealed_at_first_sight_to_keys_that_are_proved_and_to_others_once_
         .ctl(&["agents", "trust", FRA, "--key", key])
         .unwrap()
         .expect_status(0);
-    let answer = set(&world, PASSWORD, &[]).expect_status(0);
+    let answer = world.set_credential(PASSWORD, &[]).unwrap().expect_status(0);
     assert!(
         answer.stdout.contains("is sealed to edge-ams, edge-fra\n"),
         "{answer}"
@@ -285,21 +294,6 @@ fn keep_at(world: &mut World, agent: &str, secret: &str) {
 
 fn secret_of(world: &World, agent: &str) -> PathBuf {
     world.state_of(agent).join("probe-secret")
-}
-
-fn set(world: &World, secret: &str, extra: &[&str]) -> Answer {
-    let usual = [
-        "credential",
-        "set",
-        "probe",
-        "--target",
-        TARGET,
-        "--user",
-        USER,
-        "--password-stdin",
-    ];
-    let args = [&usual[..], extra].concat();
-    world.start_ctl(&args, secret).unwrap().answer().unwrap()
 }
 
 fn probe(world: &World, extra: &[&str]) -> Answer {

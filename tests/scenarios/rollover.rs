@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parallax_tests::answer::Answer;
-use parallax_tests::dovecot::{PASSWORD, USER};
+use parallax_tests::dovecot::PASSWORD;
 use parallax_tests::host;
 use parallax_tests::process::Process;
 use parallax_tests::routine::Stored;
-use parallax_tests::site::TARGET;
 use parallax_tests::wait;
 use parallax_tests::world::World;
 
@@ -24,7 +23,7 @@ fn checks_go_on_and_log_in_through_a_rollover_and_after_a_removal() {
         return;
     }
     let mut world = World::new(&[AGENT]).unwrap();
-    set_credential(&world).expect_status(0);
+    world.set_credential(PASSWORD, &[]).unwrap().expect_status(0);
     world
         .add_check("login", &["--every", "1s", "--credential", "probe"])
         .unwrap();
@@ -51,20 +50,6 @@ fn checks_go_on_and_log_in_through_a_rollover_and_after_a_removal() {
     let host = &world.site.vantage(AGENT).unwrap().host;
     let _again = Process::start(host, "agent-again", world.site.lab.directory(), &command).unwrap();
     logs_in(&world);
-}
-
-fn set_credential(world: &World) -> Answer {
-    let words = [
-        "credential",
-        "set",
-        "probe",
-        "--target",
-        TARGET,
-        "--user",
-        USER,
-        "--password-stdin",
-    ];
-    world.start_ctl(&words, PASSWORD).unwrap().answer().unwrap()
 }
 
 /// A step on the collector's host.

@@ -11,6 +11,7 @@ pub mod background;
 pub mod canary;
 pub mod catalogue;
 pub mod clock;
+pub mod credential;
 pub mod detour;
 pub mod dns;
 pub mod document;
