@@ -1,11 +1,12 @@
 //! Which agents repeat which checks, and what each of them has been told of that.
 
 mod assign;
+mod expecting;
 mod logins;
 mod parts;
 mod trials;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ use crate::agents::{Agent, Agents};
 use crate::runs::LoginSettled;
 use crate::store::CheckRecord;
 use assign::{Place, Placement};
+use expecting::Said;
+pub(crate) use expecting::{Expected, Expecting};
 use logins::Logins;
 pub(crate) use logins::{CredentialsNow, LoginWord};
 pub(crate) use parts::{ANCHORS_AT_MOST, CHECK_AT_MOST, CHECKS_AT_MOST, parts};
@@ -27,9 +30,6 @@ const CAPABILITY: &str = "checks";
 
 /// How often the sums of an agent's heartbeat may be off before everything is sent again: an update may be on its way.
 const PATIENCE: u8 = 2;
-
-/// Whom each check is expected from.
-pub(crate) type Expected = BTreeMap<Uuid, BTreeSet<AgentName>>;
 
 /// A check as it stands at the agents.
 #[derive(Debug, Clone)]
@@ -113,6 +113,8 @@ struct Told {
     digests: BTreeMap<Uuid, u64>,
     /// The sum that it last said.
     applied: Option<u64>,
+    /// The checks that it last said it has.
+    said: Said,
     problems: Vec<String>,
     /// Heartbeats one after another whose sum is another.
     off: u8,
@@ -162,6 +164,11 @@ impl Checks {
         self.told.retain(|name, _| faces.contains_key(name));
         self.last_results
             .retain(|(_, agent), _| faces.contains_key(agent));
+        for (name, agent) in agents.iter() {
+            if agent.link.is_none() && !self.faces.contains_key(name) {
+                self.remember(name, agent.last_seen);
+            }
+        }
         self.faces = faces;
         self.place();
         true
@@ -174,14 +181,37 @@ impl Checks {
 
     /// Whom each check is expected from.
     pub(crate) fn expected(&self) -> Expected {
-        let of = |placement: &Placement| {
-            let running = placement.places.iter().filter(|(_, place)| place.runs());
-            running.map(|(agent, _)| agent.clone()).collect()
+        let of = |check: Uuid, placement: &Placement| {
+            let mut expecting = Expecting::default();
+            for (agent, _) in placement.places.iter().filter(|(_, place)| place.runs()) {
+                expecting.all.insert(agent.clone());
+                if let Some(since) = self.since(check, agent) {
+                    expecting.since.insert(agent.clone(), since);
+                }
+            }
+            expecting
         };
         self.placements
             .iter()
-            .map(|(&check, placement)| (check, of(placement)))
+            .map(|(&check, placement)| (check, of(check, placement)))
             .collect()
+    }
+
+    /// Since when an agent has a check. Who is away goes on with the form it has; who is there is told of another at once.
+    fn since(&self, check: Uuid, agent: &AgentName) -> Option<Timestamp> {
+        let told = self.told.get(agent)?;
+        let connected = self.faces.get(agent).is_some_and(|face| face.connected);
+        let meant = told.digests.get(&check).filter(|_| connected);
+        told.said.since(check, meant.copied())
+    }
+
+    /// An agent that was there before this process has what it was told then.
+    fn remember(&mut self, agent: &AgentName, last_seen: Option<Timestamp>) {
+        let seen = last_seen.unwrap_or(Timestamp::MIN);
+        let records = self.records.values();
+        let there = records.filter(|record| record.changed_at <= seen);
+        let said = Said::before(there.map(|record| (record.id, record.changed_at)));
+        self.told.entry(agent.clone()).or_default().said = said;
     }
 
     /// The labels of an agent.
@@ -193,6 +223,7 @@ impl Checks {
     pub(crate) fn update_for(&mut self, agent: &AgentName, known: Known<'_>) -> Option<v1::ChecksUpdate> {
         let wanted = self.assignments(agent);
         let told = self.told.entry(agent.clone()).or_default();
+        let said = matches!(known, Known::Said(_));
         let known: BTreeMap<Uuid, u64> = match known {
             Known::Said(said) => said.iter().copied().collect(),
             Known::Sent => std::mem::take(&mut told.digests),
@@ -210,7 +241,9 @@ impl Checks {
             .map(|(_, one)| one.clone())
             .collect();
         if set.is_empty() && removed.is_empty() {
-            told.applied = Some(told.sum());
+            if said {
+                told.applied = Some(told.sum());
+            }
             return None;
         }
         told.applied = None;
@@ -229,11 +262,39 @@ impl Checks {
         })
     }
 
+    /// An agent that connects says what it has.
+    pub(crate) fn says(&mut self, agent: &AgentName, checks: &[(Uuid, u64)], now: Timestamp) {
+        let told = self.told.entry(agent.clone()).or_default();
+        told.said.is_now(checks.iter().copied(), now);
+    }
+
     /// An agent says what it now has.
-    pub(crate) fn applied(&mut self, agent: &AgentName, applied: v1::ChecksApplied) {
+    pub(crate) fn applied(&mut self, agent: &AgentName, applied: v1::ChecksApplied, now: Timestamp) {
+        self.confirmed(agent, applied.sum, now);
         let told = self.told.entry(agent.clone()).or_default();
         told.applied = Some(applied.sum);
         told.problems = applied.problems;
+    }
+
+    /// An agent says a sum: whether that is news, and means that it has all that it should.
+    pub(crate) fn confirmed(&mut self, agent: &AgentName, sum: u64, now: Timestamp) -> bool {
+        let Some(told) = self.told.get_mut(agent) else {
+            return false;
+        };
+        if told.sum() != sum || told.applied == Some(sum) {
+            return false;
+        }
+        told.applied = Some(sum);
+        told.said
+            .is_now(told.digests.iter().map(|(&check, &digest)| (check, digest)), now);
+        true
+    }
+
+    /// The wall clock was set back to this time.
+    pub(crate) fn set_back(&mut self, to: Timestamp) {
+        for told in self.told.values_mut() {
+            told.said.set_back(to);
+        }
     }
 
     /// An agent says the sum of what it has in its heartbeat: everything, where that is not what it should have.

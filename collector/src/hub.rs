@@ -141,7 +141,7 @@ impl Hub {
                     self.agents.pulse(link, pulse);
                     self.metrics.agent_pulse(&name, pulse);
                     if let Some(schedule) = pulse.schedule {
-                        self.compare_checks(&name, schedule.sum);
+                        self.compare_checks(&name, schedule.sum, now);
                     }
                 }
             }

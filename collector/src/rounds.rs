@@ -26,7 +26,7 @@ pub(crate) use memory::Restored;
 use open::OpenRound;
 pub(crate) use outcome::{LeafFacts, RoundOutcome, VantagePart};
 
-use crate::checks::Expected;
+use crate::checks::{Expected, Expecting};
 use crate::runs::{Inquiry, LastGood, LoginPast};
 use crate::store::{CheckRecord, Fresh};
 
@@ -139,7 +139,7 @@ pub(crate) struct Rounds {
 #[derive(Debug)]
 struct Watched {
     record: Arc<CheckRecord>,
-    expected: BTreeSet<AgentName>,
+    expected: Expecting,
     /// It is not there any more; only what is open is closed.
     removed: bool,
     /// The next round that begins by itself, and when.
@@ -198,7 +198,7 @@ impl Rounds {
         for (id, watched) in &mut self.checks {
             if !there.contains(id) {
                 watched.removed = true;
-                watched.expected.clear();
+                watched.expected = Expecting::default();
             }
         }
         let effects = self.tick(now);
@@ -229,7 +229,7 @@ impl Rounds {
         self.away.remove(agent);
         self.labels.remove(agent);
         for watched in self.checks.values_mut() {
-            watched.expected.remove(agent);
+            watched.expected.all.remove(agent);
             for round in watched.live.values_mut().chain(watched.backlog.values_mut()) {
                 round.not_expected(agent);
             }
@@ -369,7 +369,7 @@ impl Watched {
             closed,
             memory: Memory::restored(restored),
             record,
-            expected: BTreeSet::new(),
+            expected: Expecting::default(),
             removed: false,
             live: BTreeMap::new(),
             backlog: BTreeMap::new(),
@@ -378,19 +378,23 @@ impl Watched {
     }
 
     /// The check is as this record says. Rounds of another rhythm are over.
-    fn is_now(&mut self, record: &Arc<CheckRecord>, expected: BTreeSet<AgentName>, now: Now) {
+    fn is_now(&mut self, record: &Arc<CheckRecord>, expected: Expecting, now: Now) {
         let (before, after) = (self.record.cadence(), record.cadence());
         if before != after {
-            let live = std::mem::take(&mut self.live);
-            self.backlog.extend(
-                live.into_values()
-                    .map(|round| ((round.starts_at, round.run_id), round)),
-            );
+            // Who has the check in its new rhythm by now says nothing of them any more.
+            let live = std::mem::take(&mut self.live).into_values();
+            self.backlog.extend(live.map(|mut round| {
+                round.nobody_is_missed();
+                ((round.starts_at, round.run_id), round)
+            }));
             self.closed = None;
         }
         self.record = Arc::clone(record);
         if before != after {
             self.begins_with(after.at(now.wall).number + 1);
+        }
+        for round in self.live.values_mut().chain(self.backlog.values_mut()) {
+            round.only(&expected.all);
         }
         self.expected = expected;
         self.removed = false;
@@ -410,7 +414,7 @@ impl Watched {
         }
         let cadence = self.record.cadence();
         let current = cadence.at(now.wall).number;
-        if self.expected.is_empty() || self.record.paused {
+        if self.expected.all.is_empty() || self.record.paused {
             self.begins_with(current + 1);
             return;
         }
@@ -425,7 +429,10 @@ impl Watched {
             if self.closed.is_none_or(|closed| number > closed) && !self.live.contains_key(&number) {
                 let round = cadence.round(number);
                 let open = OpenRound::new(&self.record, round.run_id, round.starts_at, &self.expected, now);
-                self.live.insert(number, open);
+                // One that nobody had the check for is there once somebody says something of it.
+                if !open.expected.is_empty() {
+                    self.live.insert(number, open);
+                }
             }
         }
         self.begins_with(self.next);
@@ -466,7 +473,7 @@ impl Watched {
                 .add(fresh);
             return false;
         }
-        let (record, nobody) = (&self.record, BTreeSet::new());
+        let (record, nobody) = (&self.record, Expecting::default());
         let expected = if of_this_rhythm { &self.expected } else { &nobody };
         self.backlog
             .entry((starts_at, run_id))
@@ -544,7 +551,7 @@ impl Watched {
         // A clock that was set back is followed at once.
         let ahead = now.wall.saturating_add(self.record.definition.every);
         let next_at = self.next_at.min(ahead.unwrap_or(self.next_at));
-        let begins = (!self.expected.is_empty() && !self.record.paused).then(|| now.until(next_at));
+        let begins = (!self.expected.all.is_empty() && !self.record.paused).then(|| now.until(next_at));
         let first = self.live.first_key_value().map(|(_, round)| round.deadline(away));
         let past = self
             .backlog

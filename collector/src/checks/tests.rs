@@ -105,12 +105,12 @@ fn a_new_agent_that_matches_gets_the_check() {
     definition.from = Selector::parse_any(&["site=fra"]).unwrap();
     let mut agents = agents(&["fra-1"]);
     let mut checks = checks(vec![record(1, definition)], &agents);
-    assert_eq!(checks.expected()[&Uuid::from_u128(1)], [name("fra-1")].into());
+    assert_eq!(checks.expected()[&Uuid::from_u128(1)].all, [name("fra-1")].into());
     connect(&mut agents, "fra-2", 7);
     connect(&mut agents, "nyc-1", 8);
     assert!(checks.agents_changed(&agents));
     assert_eq!(
-        checks.expected()[&Uuid::from_u128(1)],
+        checks.expected()[&Uuid::from_u128(1)].all,
         [name("fra-1"), name("fra-2")].into()
     );
     assert_eq!(set(checks.update_for(&name("fra-2"), Known::Said(&[]))), ["fra"]);
@@ -124,20 +124,20 @@ fn a_limit_keeps_to_the_same_agents_while_they_are_known() {
     definition.limit = Some(3);
     let mut agents = agents(&["a-01", "a-02", "a-03", "a-04", "a-05", "a-06"]);
     let mut checks = checks(vec![record(1, definition)], &agents);
-    let chosen = checks.expected()[&Uuid::from_u128(1)].clone();
+    let chosen = checks.expected()[&Uuid::from_u128(1)].all.clone();
     assert_eq!(chosen.len(), 3);
     agents.disconnected(LinkId(1), Timestamp::UNIX_EPOCH);
     agents.disconnected(LinkId(2), Timestamp::UNIX_EPOCH);
     checks.agents_changed(&agents);
     assert_eq!(
-        checks.expected()[&Uuid::from_u128(1)],
+        checks.expected()[&Uuid::from_u128(1)].all,
         chosen,
         "who is away stays"
     );
     let gone = chosen.first().unwrap();
     agents.remove(gone);
     checks.agents_changed(&agents);
-    let after = &checks.expected()[&Uuid::from_u128(1)];
+    let after = &checks.expected()[&Uuid::from_u128(1)].all;
     assert_eq!((after.len(), after.contains(gone)), (3, false));
     assert_eq!(after.intersection(&chosen).count(), 2);
 }
@@ -153,6 +153,81 @@ fn an_agent_whose_sums_are_off_twice_is_told_everything() {
     assert_eq!(checks.beat(&fra, sum), None);
 }
 
+/// Who had the check by the time it is now.
+fn had_it(checks: &Checks) -> Vec<String> {
+    let expecting = &checks.expected()[&Uuid::from_u128(1)];
+    let had_it = expecting.in_round(Timestamp::now()).into_iter();
+    had_it.map(String::from).collect()
+}
+
+#[test]
+fn an_agent_is_expected_once_it_says_that_it_has_the_check_in_this_form() {
+    let agents = agents(&["fra-1", "nyc-1"]);
+    let mut checks = checks(vec![record(1, definition("one"))], &agents);
+    let fra = name("fra-1");
+    let sum = checks.update_for(&fra, Known::Said(&[])).unwrap().sum;
+    assert!(had_it(&checks).is_empty());
+    assert_eq!(checks.update_for(&fra, Known::Sent), None, "it is on its way");
+    assert!(had_it(&checks).is_empty());
+    assert_eq!(checks.views()[0].agents[0].state, CheckState::Sent);
+    let applied = v1::ChecksApplied {
+        sum,
+        ..v1::ChecksApplied::default()
+    };
+    checks.applied(&fra, applied, Timestamp::now());
+    assert_eq!(had_it(&checks), ["fra-1"]);
+
+    let mut slower = definition("one");
+    slower.every *= 2;
+    checks.changed(vec![record(1, slower)]);
+    let sum = checks.update_for(&fra, Known::Sent).unwrap().sum;
+    assert!(had_it(&checks).is_empty(), "it has the one before");
+    assert!(!checks.confirmed(&fra, 0, Timestamp::now()));
+    assert!(
+        checks.confirmed(&fra, sum, Timestamp::now()),
+        "a heartbeat tells too"
+    );
+    assert!(!checks.confirmed(&fra, sum, Timestamp::now()), "once");
+    assert_eq!(had_it(&checks), ["fra-1"]);
+}
+
+#[test]
+fn who_goes_away_goes_on_with_the_form_it_has() {
+    let mut agents = agents(&["fra-1"]);
+    let mut checks = checks(vec![record(1, definition("one"))], &agents);
+    let fra = name("fra-1");
+    let sum = checks.update_for(&fra, Known::Said(&[])).unwrap().sum;
+    checks.confirmed(&fra, sum, Timestamp::now());
+    agents.disconnected(LinkId(1), Timestamp::now());
+    checks.agents_changed(&agents);
+    let mut slower = definition("one");
+    slower.every *= 2;
+    checks.changed(vec![record(1, slower)]);
+    assert_eq!(had_it(&checks), ["fra-1"]);
+    connect(&mut agents, "fra-1", 2);
+    checks.agents_changed(&agents);
+    checks.says(&fra, &[], Timestamp::now());
+    assert!(checks.update_for(&fra, Known::Said(&[])).is_some());
+    assert!(had_it(&checks).is_empty(), "it lost it");
+}
+
+#[test]
+fn after_a_restart_who_was_there_before_is_expected() {
+    let seen = Timestamp::from_second(1000).unwrap();
+    let mut agents = agents(&["fra-1"]);
+    agents.disconnected(LinkId(1), seen);
+    let changed_at = |id, second| {
+        Arc::new(CheckRecord {
+            changed_at: Timestamp::from_second(second).unwrap(),
+            ..(*record(id, definition(&format!("check-{id}")))).clone()
+        })
+    };
+    let checks = checks(vec![changed_at(1, 900), changed_at(2, 1100)], &agents);
+    assert_eq!(had_it(&checks), ["fra-1"]);
+    let newer = &checks.expected()[&Uuid::from_u128(2)];
+    assert_eq!((newer.all.len(), newer.since.len()), (1, 0), "nobody told it");
+}
+
 #[test]
 fn a_paused_check_is_nobodys() {
     let paused = Arc::new(CheckRecord {
@@ -164,7 +239,7 @@ fn a_paused_check_is_nobodys() {
     checks.changed(vec![paused]);
     let update = checks.update_for(&name("fra-1"), Known::Sent).unwrap();
     assert!(update.set.is_empty() && update.sum == 0);
-    assert!(checks.expected()[&Uuid::from_u128(1)].is_empty());
+    assert!(checks.expected()[&Uuid::from_u128(1)].all.is_empty());
 }
 
 fn login(agents: &[&str], generation: u128) -> CredentialsNow {
@@ -331,7 +406,7 @@ fn a_wrong_password_is_tried_by_one_agent() {
     let lead = told(&checks);
     assert_eq!(lead.len(), 1, "{lead:?}");
     assert_eq!(
-        checks.expected()[&Uuid::from_u128(1)],
+        checks.expected()[&Uuid::from_u128(1)].all,
         lead.iter().cloned().collect()
     );
     let rejected = Outcome::Failed(Fault::new(FaultKind::Auth(AuthFault::CredentialsRejected), "no"));
@@ -346,7 +421,11 @@ fn a_wrong_password_is_tried_by_one_agent() {
         before.iter().all(goes_without),
         "nobody tries it again: {before:?}"
     );
-    assert_eq!(checks.expected()[&Uuid::from_u128(1)].len(), 3, "all are judged");
+    assert_eq!(
+        checks.expected()[&Uuid::from_u128(1)].all.len(),
+        3,
+        "all are judged"
+    );
     everybody_is_told(&mut checks, &names);
     let states: Vec<_> = checks.views()[0].agents.iter().map(|agent| agent.state).collect();
     assert_eq!(states, [CheckState::Withheld; 3]);
@@ -381,7 +460,7 @@ fn another_agent_tries_where_the_first_is_gone() {
     let link = agents.link_of(&lead).unwrap();
     agents.disconnected(link, Timestamp::UNIX_EPOCH);
     checks.agents_changed(&agents);
-    let next = checks.expected()[&Uuid::from_u128(1)].clone();
+    let next = checks.expected()[&Uuid::from_u128(1)].all.clone();
     assert_eq!((next.len(), next.contains(&lead)), (1, false));
 }
 

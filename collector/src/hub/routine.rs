@@ -74,8 +74,12 @@ impl Hub {
         let said = agent.introduction.checks.clone();
         let can = agent.introduction.spool.is_some();
         self.agents_may_have_changed_but_for(name, now);
-        if can && let Some(update) = self.routine.checks.update_for(name, Known::Said(&said)) {
-            self.send_checks(name, update);
+        if can {
+            self.routine.checks.says(name, &said, Timestamp::now());
+            if let Some(update) = self.routine.checks.update_for(name, Known::Said(&said)) {
+                self.send_checks(name, update);
+            }
+            self.expect(now);
         }
     }
 
@@ -142,11 +146,15 @@ impl Hub {
         for problem in &applied.problems {
             warn!(agent = %name, "a check can't run there: {problem}");
         }
-        self.routine.checks.applied(&name, applied);
+        self.routine.checks.applied(&name, applied, Timestamp::now());
+        self.expect(now);
     }
 
     /// An agent says what it repeats.
-    pub(super) fn compare_checks(&mut self, name: &AgentName, sum: u64) {
+    pub(super) fn compare_checks(&mut self, name: &AgentName, sum: u64, now: Instant) {
+        if self.routine.checks.confirmed(name, sum, Timestamp::now()) {
+            self.expect(now);
+        }
         if let Some(update) = self.routine.checks.beat(name, sum) {
             info!(agent = %name, "the agent has other checks than it should: it is told all of them");
             self.send_checks(name, update);
@@ -202,6 +210,11 @@ impl Hub {
                 self.send_checks(name, update);
             }
         }
+        self.expect(now);
+    }
+
+    /// Whom rounds wait for may be another.
+    fn expect(&mut self, now: Instant) {
         let expected = self.routine.checks.expected();
         let effects = self
             .routine
@@ -230,6 +243,8 @@ impl Hub {
                 RoundEffect::SetBack(to) => {
                     warn!(%to, "this host's clock was set back: rounds that began later come again");
                     self.routine.closing.set_back(to);
+                    self.routine.checks.set_back(to);
+                    self.expect(now);
                 }
             }
         }

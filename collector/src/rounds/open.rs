@@ -10,6 +10,7 @@ use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
 use super::{AWAY, GRACE, Now};
+use crate::checks::Expecting;
 use crate::store::{CheckRecord, Fresh};
 
 /// A round that is not closed.
@@ -17,8 +18,10 @@ use crate::store::{CheckRecord, Fresh};
 pub(super) struct OpenRound {
     pub(super) run_id: Uuid,
     pub(super) starts_at: Timestamp,
-    /// Whom it waits for, or heard of.
+    /// Who is missing where nothing comes.
     pub(super) expected: BTreeSet<AgentName>,
+    /// Who may have come to the check too late for this round: waited for, and never missing.
+    pub(super) hoped: BTreeSet<AgentName>,
     pub(super) results: BTreeMap<AgentName, CheckResult>,
     pub(super) opened: Instant,
     /// When nobody is waited for any more.
@@ -47,13 +50,15 @@ impl OpenRound {
         record: &CheckRecord,
         run_id: Uuid,
         starts_at: Timestamp,
-        expected: &BTreeSet<AgentName>,
+        expecting: &Expecting,
         now: Now,
     ) -> Self {
+        let expected = expecting.in_round(starts_at);
         Self {
             run_id,
             starts_at,
-            expected: expected.clone(),
+            hoped: expecting.all.difference(&expected).cloned().collect(),
+            expected,
             results: BTreeMap::new(),
             opened: now.instant,
             closes: now.until(closes_at(record, starts_at)),
@@ -70,11 +75,24 @@ impl OpenRound {
 
     pub(super) fn not_expected(&mut self, agent: &AgentName) {
         self.expected.remove(agent);
+        self.hoped.remove(agent);
+    }
+
+    /// Nobody else repeats the check any more.
+    pub(super) fn only(&mut self, agents: &BTreeSet<AgentName>) {
+        self.expected.retain(|agent| agents.contains(agent));
+        self.hoped.retain(|agent| agents.contains(agent));
+    }
+
+    /// What comes is taken; what does not is nobody's failure.
+    pub(super) fn nobody_is_missed(&mut self) {
+        self.hoped.append(&mut self.expected);
     }
 
     /// Whether everybody said something.
     pub(super) fn is_complete(&self) -> bool {
-        self.expected.iter().all(|agent| self.results.contains_key(agent))
+        let mut waited_for = self.expected.iter().chain(&self.hoped);
+        waited_for.all(|agent| self.results.contains_key(agent))
     }
 
     /// Whether nobody is waited for.
@@ -85,7 +103,7 @@ impl OpenRound {
     /// When nobody is waited for any more, as it looks now.
     pub(super) fn deadline(&self, away: &BTreeMap<AgentName, Instant>) -> Instant {
         let mut deadline = self.opened;
-        for agent in &self.expected {
+        for agent in self.expected.iter().chain(&self.hoped) {
             if self.results.contains_key(agent) {
                 continue;
             }

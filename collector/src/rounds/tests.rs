@@ -1,3 +1,5 @@
+mod expecting;
+
 use parallax_model::check::CheckResult;
 use parallax_model::fault::{Fault, FaultKind, TcpFault};
 use parallax_model::finding::Verdict;
@@ -22,6 +24,12 @@ fn record(together: bool) -> Arc<CheckRecord> {
     sample::record(CHECK, definition)
 }
 
+/// These have had the check all along.
+fn expected(agents: &[&str]) -> Expected {
+    let agents = agents.iter().map(|agent| name(agent));
+    Expected::from([(CHECK, agents.collect())])
+}
+
 /// Rounds of one check, and a clock that only the test moves.
 struct World {
     rounds: Rounds,
@@ -44,7 +52,7 @@ impl World {
             wall: next - SignedDuration::from_secs(1),
             elapsed: Duration::ZERO,
         };
-        let expected = Expected::from([(CHECK, agents.iter().map(|agent| name(agent)).collect())]);
+        let expected = expected(agents);
         let now = world.now();
         let effects = world.rounds.checks([&world.record], expected, now);
         assert!(effects.is_empty());
@@ -488,7 +496,7 @@ fn a_clock_that_was_set_back_before_the_start_is_no_other() {
         [(CHECK, restored)].into(),
         world.now(),
     );
-    let expected = Expected::from([(CHECK, [name("fra-1")].into())]);
+    let expected = expected(&["fra-1"]);
     let now = world.now();
     let effects = world.rounds.checks([&world.record], expected, now);
     assert!(matches!(effects[..], [RoundEffect::SetBack(_)]), "{effects:?}");
@@ -548,7 +556,7 @@ fn what_was_wrong_before_a_restart_is_no_news_after_it() {
         let mut world = World::new(true, &["fra-1", "nyc-1"]);
         let (record, now) = (Arc::clone(&world.record), world.now());
         world.rounds = Rounds::restored([record], [(CHECK, restored)].into(), now);
-        let expected = Expected::from([(CHECK, [name("fra-1"), name("nyc-1")].into())]);
+        let expected = expected(&["fra-1", "nyc-1"]);
         world.rounds.checks([&world.record], expected, now);
         world.pass(62);
         world.result("fra-1", 0, fra);
