@@ -36,6 +36,8 @@ const PATIENCE: u8 = 2;
 pub(crate) struct CheckView {
     pub(crate) check: Uuid,
     pub(crate) agents: Vec<CheckAgent>,
+    /// It is not paused, and nothing will come of it.
+    pub(crate) run_by_nobody: bool,
 }
 
 /// A check at one agent.
@@ -363,8 +365,19 @@ impl Checks {
                 .iter()
                 .map(|(agent, place)| self.view(check, agent, place))
                 .collect(),
+            run_by_nobody: self.records.get(&check).is_some_and(|record| !record.paused)
+                && !placement
+                    .places
+                    .iter()
+                    .any(|(agent, place)| place.runs() && self.can_have(check, agent)),
         };
         self.placements.iter().map(view).collect()
+    }
+
+    /// Whether an agent is told the check, or was before it went away.
+    fn can_have(&self, check: Uuid, agent: &AgentName) -> bool {
+        let connected = self.faces.get(agent).is_some_and(|face| face.connected);
+        connected || self.since(check, agent).is_some()
     }
 
     fn view(&self, check: Uuid, agent: &AgentName, place: &Place) -> CheckAgent {

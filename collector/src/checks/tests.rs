@@ -229,6 +229,41 @@ fn after_a_restart_who_was_there_before_is_expected() {
 }
 
 #[test]
+fn a_check_is_run_by_nobody_whom_no_agent_has_or_is_told() {
+    let mut elsewhere = definition("elsewhere");
+    elsewhere.from = Selector::parse_any(&["tokyo"]).unwrap();
+    let mut agents = agents(&["fra-1"]);
+    let mut checks = checks(
+        vec![record(1, definition("one")), record(2, elsewhere.clone())],
+        &agents,
+    );
+    let nobody = |checks: &Checks| -> Vec<bool> {
+        let views = checks.views().into_iter();
+        views.map(|view| view.run_by_nobody).collect()
+    };
+    assert_eq!(nobody(&checks), [false, true]);
+    let paused = CheckRecord {
+        paused: true,
+        ..(*record(2, elsewhere)).clone()
+    };
+    agents.disconnected(LinkId(1), Timestamp::UNIX_EPOCH);
+    checks.agents_changed(&agents);
+    checks.changed(vec![record(1, definition("one")), Arc::new(paused)]);
+    assert_eq!(
+        nobody(&checks),
+        [true, false],
+        "it never got it; a pause is meant"
+    );
+    connect(&mut agents, "fra-1", 2);
+    checks.agents_changed(&agents);
+    let sum = checks.update_for(&name("fra-1"), Known::Said(&[])).unwrap().sum;
+    checks.confirmed(&name("fra-1"), sum, Timestamp::UNIX_EPOCH);
+    agents.disconnected(LinkId(2), Timestamp::UNIX_EPOCH);
+    checks.agents_changed(&agents);
+    assert_eq!(nobody(&checks), [false, false], "it goes on with it");
+}
+
+#[test]
 fn a_paused_check_is_nobodys() {
     let paused = Arc::new(CheckRecord {
         paused: true,

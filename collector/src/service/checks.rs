@@ -104,12 +104,16 @@ impl Checks for ChecksService {
             .check_views()
             .await?
             .into_iter()
-            .map(|view| (view.check, view.agents))
+            .map(|view| (view.check, view))
             .collect();
-        let checks = records.iter().map(|record| v1::CheckInfo {
-            last: rounds.remove(&record.id).map(Into::into),
-            agents: agents(views.remove(&record.id).unwrap_or_default()),
-            ..info(record)
+        let checks = records.iter().map(|record| {
+            let view = views.remove(&record.id);
+            v1::CheckInfo {
+                last: rounds.remove(&record.id).map(Into::into),
+                run_by_nobody: view.as_ref().is_some_and(|view| view.run_by_nobody),
+                agents: agents(view.map(|view| view.agents).unwrap_or_default()),
+                ..info(record)
+            }
         });
         Ok(Response::new(v1::ListChecksResponse {
             checks: checks.collect(),
@@ -284,8 +288,8 @@ impl ChecksService {
 
     async fn change(&self, plan: &Plan<'_>) -> Result<v1::CheckChange, Status> {
         let check = plan.definition();
-        let (asked, fields) = match plan {
-            Plan::Removed(_) => (Vec::new(), Vec::new()),
+        let ((asked, unknown), fields) = match plan {
+            Plan::Removed(_) => ((Vec::new(), Vec::new()), Vec::new()),
             Plan::Changed(_, fields) => (self.asked_agents(check).await?, fields.clone()),
             Plan::Added(_) | Plan::Unchanged(_) => (self.asked_agents(check).await?, Vec::new()),
         };
@@ -294,15 +298,22 @@ impl ChecksService {
             what: plan.word().to_owned(),
             fields,
             asked,
+            unknown,
         })
     }
 
-    /// The agents that run it, connected or not.
-    async fn asked_agents(&self, check: &CheckDefinition) -> Result<Vec<v1::Choice>, Status> {
+    /// The agents that run it, connected or not, and the names that nobody has.
+    async fn asked_agents(&self, check: &CheckDefinition) -> Result<(Vec<v1::Choice>, Vec<String>), Status> {
+        let known = self.shared.hub.agents().await?;
+        let known: BTreeSet<AgentName> = known.into_iter().map(|agent| agent.summary.name).collect();
         let selection = self.shared.hub.select(check.from.clone(), None).await?;
         let chosen = selection.asked.into_iter().chain(selection.absent);
+        let (there, unknown): (Vec<_>, Vec<_>) = chosen.partition(|choice| known.contains(&choice.agent));
         let limit = check.limit.map_or(usize::MAX, |limit| limit as usize);
-        Ok(chosen.take(limit).map(choice).collect())
+        Ok((
+            there.into_iter().take(limit).map(choice).collect(),
+            unknown.into_iter().map(|choice| choice.agent.into()).collect(),
+        ))
     }
 
     async fn write(

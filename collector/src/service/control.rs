@@ -70,6 +70,8 @@ impl Control for ControlService {
         let circuits = self.0.store.standing_circuits(CIRCUITS_AT_MOST).await?;
         let checks = self.0.checks.checks().await?;
         let paused = checks.iter().filter(|check| check.paused);
+        let views = self.0.hub.check_views().await?;
+        let run_by_nobody = views.iter().filter(|view| view.run_by_nobody);
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             telemetry: self.0.telemetry.on(),
@@ -80,6 +82,7 @@ impl Control for ControlService {
             checks: number(checks.len()),
             checks_paused: number(paused.count()),
             alerts_firing: number(firing.count()),
+            checks_run_by_nobody: number(run_by_nobody.count()),
             circuits: circuits.into_iter().map(circuit_to_wire).collect(),
         }))
     }

@@ -230,6 +230,56 @@ async fn a_check_goes_to_the_agent_and_its_round_into_the_database() {
 }
 
 #[tokio::test]
+async fn a_check_for_an_agent_that_is_not_there_is_run_by_nobody() {
+    let (_collector, connector) = collector().await;
+    let _fra = Repeating::connect(&connector, "fra-1").await;
+    let of = |name: &str, from: &[&str]| v1::CheckDefinition {
+        from: from.iter().map(|&from| from.to_owned()).collect(),
+        ..definition(name)
+    };
+    let request = v1::ApplyChecksRequest {
+        checks: vec![
+            of("nobody", &["tokyo"]),
+            of("somebody", &["fra-1", "tokyo"]),
+            of("all", &["all"]),
+        ],
+        ..v1::ApplyChecksRequest::default()
+    };
+    let applied = checks(&connector)
+        .apply_checks(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let said: Vec<_> = applied
+        .changes
+        .iter()
+        .map(|change| (change.name.as_str(), change.asked.len(), change.unknown.concat()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("nobody", 0, "tokyo".to_owned()),
+            ("somebody", 1, "tokyo".to_owned()),
+            ("all", 1, String::new())
+        ]
+    );
+    let listed = checks(&connector)
+        .list_checks(v1::ListChecksRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let nobody = listed.checks.into_iter().filter(|check| check.run_by_nobody);
+    let nobody: Vec<_> = nobody.map(|check| check.definition.unwrap().name).collect();
+    assert_eq!(nobody, ["nobody"]);
+    let status = operator(&connector, Role::Viewer)
+        .get_status(v1::GetStatusRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((status.checks, status.checks_run_by_nobody), (3, 1));
+}
+
+#[tokio::test]
 async fn in_the_first_round_of_a_check_nobody_is_missing_who_came_to_it_later() {
     let (_collector, connector) = collector().await;
     let mut fra = Repeating::connect(&connector, "fra-1").await;

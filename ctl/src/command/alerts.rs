@@ -36,6 +36,7 @@ async fn list(client: &mut Client, args: AlertsListArgs) -> Result<u8, Trouble> 
     let shown = Shown {
         alerts: alerts.collect::<Result<_, _>>()?,
         receivers: answer.receivers.into_iter().map(Receiver::from).collect(),
+        run_by_nobody: client.status().await?.checks_run_by_nobody,
     };
     let text = match args.output.output.unwrap_or_default() {
         ListFormat::Table => render::alerts::table(&shown, Timestamp::now(), console::canvas()),

@@ -25,6 +25,7 @@ struct Status {
     telemetry: bool,
     checks: u32,
     checks_paused: u32,
+    checks_run_by_nobody: u32,
     alerts_firing: u32,
     drops: BTreeMap<String, u64>,
     circuits: Vec<Circuit>,
@@ -63,6 +64,7 @@ pub(super) async fn run(args: OutputArgs, config: &Config) -> Result<u8, Trouble
         telemetry: answer.telemetry,
         checks: answer.checks,
         checks_paused: answer.checks_paused,
+        checks_run_by_nobody: answer.checks_run_by_nobody,
         alerts_firing: answer.alerts_firing,
         drops: answer
             .drops
@@ -102,8 +104,15 @@ impl Status {
                 0 => String::new(),
                 paused => format!(", {paused} paused"),
             };
+            let nobody = match self.checks_run_by_nobody {
+                0 => String::new(),
+                idle => format!(", {idle} run by nobody (see `ctl check`)"),
+            };
             let alerts = words::count(self.alerts_firing as usize, "alert");
-            lines.push_str(&format!("checks     {}{paused}; {alerts} firing\n", self.checks));
+            lines.push_str(&format!(
+                "checks     {}{paused}{nobody}; {alerts} firing\n",
+                self.checks
+            ));
         }
         if !self.drops.is_empty() {
             let drops = self.drops.iter();
@@ -202,6 +211,7 @@ mod tests {
             telemetry: false,
             checks: 0,
             checks_paused: 0,
+            checks_run_by_nobody: 0,
             alerts_firing: 0,
             drops: BTreeMap::new(),
             circuits: Vec::new(),
@@ -220,6 +230,12 @@ mod tests {
                 .contains("\nchecks     3, 1 paused; 2 alerts firing\n"),
             "{}",
             status.lines(now, Canvas::PLAIN)
+        );
+        status.checks_run_by_nobody = 1;
+        let lines = status.lines(now, Canvas::PLAIN);
+        assert!(
+            lines.contains("\nchecks     3, 1 paused, 1 run by nobody (see `ctl check`); 2 alerts firing\n"),
+            "{lines}"
         );
     }
 

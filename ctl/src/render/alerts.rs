@@ -15,6 +15,9 @@ use super::{text, words};
 pub(crate) struct Shown {
     pub(crate) alerts: Vec<Alert>,
     pub(crate) receivers: Vec<Receiver>,
+    /// Checks of which nothing comes, so that nothing can be wrong with them.
+    #[serde(rename = "checks_run_by_nobody")]
+    pub(crate) run_by_nobody: u32,
 }
 
 /// One who is told.
@@ -51,15 +54,23 @@ impl Receiver {
 
 /// What is wrong, and those who do not take what they are told.
 pub(crate) fn table(shown: &Shown, now: Timestamp, canvas: Canvas) -> String {
-    let mut lines = if shown.alerts.is_empty() {
-        vec!["nothing is wrong".to_owned()]
-    } else {
-        alerts(&shown.alerts, now, canvas)
+    let mut lines = match (shown.alerts.is_empty(), shown.run_by_nobody) {
+        (true, 0) => vec!["nothing is wrong".to_owned()],
+        (true, _) => vec!["nothing is wrong with what is looked at".to_owned()],
+        (false, _) => alerts(&shown.alerts, now, canvas),
     };
     let mut say = |tone, said: &str| {
         let said = wrap(said, canvas.width);
         lines.extend(said.iter().map(|line| canvas.paint(tone, line)));
     };
+    if shown.run_by_nobody > 0 {
+        let checks = words::count(shown.run_by_nobody as usize, "check");
+        let are = if shown.run_by_nobody == 1 { "is" } else { "are" };
+        say(
+            Tone::Warning,
+            &format!("{checks} {are} run by nobody, see `ctl check`"),
+        );
+    }
     if shown.receivers.is_empty() {
         say(
             Tone::Warning,
@@ -259,6 +270,7 @@ mod tests {
         let shown = Shown {
             alerts: vec![alert(), held],
             receivers: vec![receiver("connection refused")],
+            run_by_nobody: 0,
         };
         let said = table(&shown, at(6), Canvas::PLAIN);
         let lines: Vec<&str> = said.lines().collect();
@@ -291,6 +303,7 @@ mod tests {
                 ..alert()
             }],
             receivers: vec![receiver(&"connection refused, ".repeat(8))],
+            run_by_nobody: 0,
         };
         let terminal = Canvas {
             width: Some(100),
@@ -311,10 +324,29 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_looks_at_is_not_well() {
+        let shown = |run_by_nobody| Shown {
+            alerts: Vec::new(),
+            receivers: Vec::new(),
+            run_by_nobody,
+        };
+        let said = table(&shown(1), at(0), Canvas::PLAIN);
+        assert!(
+            said.starts_with(
+                "nothing is wrong with what is looked at\n1 check is run by nobody, see `ctl check`\n"
+            ),
+            "{said}"
+        );
+        let said = table(&shown(2), at(0), Canvas::PLAIN);
+        assert!(said.contains("2 checks are run by nobody"), "{said}");
+    }
+
+    #[test]
     fn that_nobody_is_told_is_said() {
         let shown = Shown {
             alerts: Vec::new(),
             receivers: Vec::new(),
+            run_by_nobody: 0,
         };
         let said = table(&shown, at(0), Canvas::PLAIN);
         assert!(said.starts_with("nothing is wrong\nnobody is told"), "{said}");

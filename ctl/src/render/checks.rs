@@ -33,6 +33,8 @@ pub(crate) struct Check {
     runbook: String,
     alerts: Vec<String>,
     paused: bool,
+    /// Not paused, and nothing will come of it.
+    run_by_nobody: bool,
     changed_at: Timestamp,
     changed_by: String,
     agents: Vec<At>,
@@ -124,6 +126,7 @@ impl TryFrom<v1::CheckInfo> for Check {
             runbook: definition.runbook,
             alerts: rules(definition.rules.as_ref()),
             paused: wire.paused,
+            run_by_nobody: wire.run_by_nobody,
             changed_at: Timestamp::from_microsecond(wire.changed_at_us)?,
             changed_by: wire.changed_by,
             agents: agents.collect::<Result<_, _>>()?,
@@ -209,7 +212,10 @@ fn grid(checks: &[Check], now: Timestamp, shape: Shape) -> Grid {
         let running = check.agents.iter().filter(|at| at.state == "running").count();
         let last = check.last_round.as_ref();
         let (word, tone) = standing(check);
-        let summary = last.map(|round| words::beside_target(&round.summary, &check.target));
+        let summary = match check.run_by_nobody {
+            true => Some(nobody(check)),
+            false => last.map(|round| words::beside_target(&round.summary, &check.target)),
+        };
         let mut cells = vec![
             Cell::left(words::safe(&check.name), Tone::Strong),
             Cell::line(words::quote(&check.target), Tone::Plain),
@@ -227,7 +233,8 @@ fn grid(checks: &[Check], now: Timestamp, shape: Shape) -> Grid {
             continue;
         }
         grid.push(Row::Cells(cells));
-        let ill = last.is_some_and(|round| !check.paused && round.verdict != "healthy");
+        let ill =
+            check.run_by_nobody || last.is_some_and(|round| !check.paused && round.verdict != "healthy");
         if let Some(said) = summary.filter(|_| ill) {
             let empty = Cell::left("", Tone::Plain);
             grid.push(Row::Note(empty, Cell::left(said, Tone::Plain)));
@@ -240,10 +247,23 @@ fn standing(check: &Check) -> (String, Tone) {
     if check.paused {
         return ("paused".to_owned(), Tone::Faint);
     }
+    if check.run_by_nobody {
+        return ("not run".to_owned(), Tone::Warning);
+    }
     match &check.last_round {
         None => ("-".to_owned(), Tone::Faint),
         Some(round) => (words::safe(&round.verdict), verdict_tone(&round.verdict)),
     }
+}
+
+/// Why nothing comes of it.
+fn nobody(check: &Check) -> String {
+    let of_them = match check.agents.as_slice() {
+        [] => format!("no agent is {}", words::safe(&check.from.join(" or "))),
+        [at] => format!("{} is {}", words::safe(&at.agent), words::safe(&at.state)),
+        all => format!("none of {} can, or has it", words::count(all.len(), "agent")),
+    };
+    format!("nobody runs it: {of_them}")
 }
 
 pub(super) fn verdict_tone(verdict: &str) -> Tone {
@@ -267,7 +287,11 @@ pub(crate) fn details(check: &Check, now: Timestamp, canvas: Canvas) -> String {
         ("name", Some(words::safe(&check.name))),
         (
             "state",
-            Some(if check.paused { "paused" } else { "on" }.to_owned()),
+            Some(match (check.paused, check.run_by_nobody) {
+                (true, _) => "paused".to_owned(),
+                (false, true) => nobody(check),
+                (false, false) => "on".to_owned(),
+            }),
         ),
         ("target", Some(words::safe(&check.target))),
         ("depth", Some(words::quote(&check.depth))),
@@ -398,10 +422,10 @@ pub(crate) fn changes(changes: &[v1::CheckChange], canvas: Canvas) -> String {
         };
         let asked = match change.asked.len() {
             0 if change.what == "removed" => String::new(),
-            0 => ", no agent is chosen by it now".to_owned(),
             agents => format!(", at {}", words::count(agents, "agent")),
         };
         lines.push(canvas.paint(tone, &format!("{sign} {}{asked}", words::safe(&change.name))));
+        lines.extend(unrun(change).map(|said| canvas.paint(Tone::Warning, &format!("    {said}"))));
         for field in &change.fields {
             let side = |text: &str| match text {
                 "" => "none".to_owned(),
@@ -420,6 +444,25 @@ pub(crate) fn changes(changes: &[v1::CheckChange], canvas: Canvas) -> String {
         lines.push(format!("{} unchanged", words::count(unchanged, "check")));
     }
     text(&lines)
+}
+
+/// That nobody runs it, and why.
+fn unrun(change: &v1::CheckChange) -> Option<String> {
+    if change.what == "removed" {
+        return None;
+    }
+    let unknown: Vec<_> = change.unknown.iter().map(|name| words::safe(name)).collect();
+    let unknown = match unknown.is_empty() {
+        true => "no agent matches".to_owned(),
+        false => format!("there is no agent {}", unknown.join(" or ")),
+    };
+    if change.asked.is_empty() {
+        return Some(format!("nobody runs it: {unknown}"));
+    }
+    if !change.asked.iter().any(|agent| agent.connected) {
+        return Some("nobody runs it before one of them connects".to_owned());
+    }
+    (!change.unknown.is_empty()).then_some(unknown)
 }
 
 #[cfg(test)]
@@ -545,7 +588,10 @@ mod tests {
             ..v1::CheckChange::default()
         };
         let mut changed = change("b", "changed");
-        changed.asked = vec![v1::Choice::default()];
+        changed.asked = vec![v1::Choice {
+            connected: true,
+            ..v1::Choice::default()
+        }];
         changed.fields = vec![v1::FieldChange {
             field: "every".into(),
             before: "60s".into(),
@@ -559,7 +605,77 @@ mod tests {
         ];
         assert_eq!(
             changes(&all, Canvas::PLAIN),
-            "+ a, no agent is chosen by it now\n~ b, at 1 agent\n    every: 60s -> none\n- c\n1 check unchanged\n"
+            "+ a, at 0 agents\n    nobody runs it: no agent matches\n~ b, at 1 agent\n    every: 60s -> none\n- c\n\
+             1 check unchanged\n"
         );
+    }
+
+    #[test]
+    fn who_does_not_run_it_is_said() {
+        let said = |connected: &[bool], unknown: &[&str]| {
+            let change = v1::CheckChange {
+                name: "a".into(),
+                what: "added".into(),
+                asked: connected
+                    .iter()
+                    .map(|&connected| v1::Choice {
+                        connected,
+                        ..v1::Choice::default()
+                    })
+                    .collect(),
+                unknown: unknown.iter().map(|&name| name.to_owned()).collect(),
+                ..v1::CheckChange::default()
+            };
+            changes(&[change], Canvas::PLAIN)
+        };
+        assert_eq!(
+            said(&[], &["tokyo"]),
+            "+ a, at 0 agents\n    nobody runs it: there is no agent tokyo\n"
+        );
+        assert_eq!(
+            said(&[false], &[]),
+            "+ a, at 1 agent\n    nobody runs it before one of them connects\n"
+        );
+        assert_eq!(
+            said(&[true, false], &["tokyo", "oslo"]),
+            "+ a, at 2 agents\n    there is no agent tokyo or oslo\n"
+        );
+        assert_eq!(said(&[true], &[]), "+ a, at 1 agent\n");
+    }
+
+    #[test]
+    fn a_check_that_nobody_runs_is_not_as_well_as_it_was() {
+        let idle = Check {
+            run_by_nobody: true,
+            agents: Vec::new(),
+            last_round: check().last_round.map(|round| Round {
+                verdict: "healthy".into(),
+                ..round
+            }),
+            ..check()
+        };
+        let narrow = Canvas {
+            width: Some(60),
+            colour: false,
+        };
+        for canvas in [Canvas::PLAIN, narrow] {
+            let shown = table(std::slice::from_ref(&idle), now(), canvas);
+            assert!(!shown.contains("healthy"), "{shown}");
+            assert!(
+                shown.contains("not run") && shown.contains("nobody runs it: no agent is region=eu or nyc-1"),
+                "{shown}"
+            );
+        }
+        let shown = details(&idle, now(), Canvas::PLAIN);
+        assert!(
+            shown.contains("state       nobody runs it: no agent is"),
+            "{shown}"
+        );
+        let alone = Check {
+            agents: check().agents.into_iter().skip(1).collect(),
+            ..idle
+        };
+        let shown = table(&[alone], now(), Canvas::PLAIN);
+        assert!(shown.contains("nobody runs it: nyc-1 is unable"), "{shown}");
     }
 }

@@ -4483,6 +4483,9 @@ pub struct GetStatusResponse {
     /// Alerts that are firing.
     #[prost(uint32, tag = "22")]
     pub alerts_firing: u32,
+    /// Checks that are not paused, and that no agent runs.
+    #[prost(uint32, tag = "23")]
+    pub checks_run_by_nobody: u32,
 }
 /// Something of which the collector could not take all.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5706,9 +5709,12 @@ pub struct CheckChange {
     pub what: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "3")]
     pub fields: ::prost::alloc::vec::Vec<FieldChange>,
-    /// Agents that would run it now.
+    /// Agents that would run it now, connected or not.
     #[prost(message, repeated, tag = "4")]
     pub asked: ::prost::alloc::vec::Vec<Choice>,
+    /// Names that it goes to, of which there is no agent.
+    #[prost(string, repeated, tag = "5")]
+    pub unknown: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FieldChange {
@@ -5753,6 +5759,9 @@ pub struct CheckInfo {
     /// The last round that was closed; absent before the first.
     #[prost(message, optional, tag = "8")]
     pub last: ::core::option::Option<RoundSummary>,
+    /// It is not paused, and no agent has it or is being told it: nothing will come of it.
+    #[prost(bool, tag = "9")]
+    pub run_by_nobody: bool,
 }
 /// A check at one agent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
