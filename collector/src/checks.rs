@@ -4,6 +4,7 @@ mod assign;
 mod expecting;
 mod logins;
 mod parts;
+mod refusals;
 mod trials;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(crate) use expecting::{Expected, Expecting};
 use logins::Logins;
 pub(crate) use logins::{CredentialsNow, LoginWord};
 pub(crate) use parts::{ANCHORS_AT_MOST, CHECK_AT_MOST, CHECKS_AT_MOST, parts};
+use refusals::Refusals;
 use trials::Trials;
 
 /// What an agent can do that repeats checks.
@@ -64,6 +66,8 @@ pub(crate) enum CheckState {
     Withheld,
     /// The agent can't.
     Unable,
+    /// The agent's own policy forbids it.
+    Refused,
 }
 
 impl CheckState {
@@ -74,6 +78,7 @@ impl CheckState {
             Self::Offline => "offline",
             Self::Withheld => "withheld",
             Self::Unable => "unable",
+            Self::Refused => "refused",
         }
     }
 }
@@ -97,6 +102,7 @@ pub(crate) struct Checks {
     trials: Trials,
     told: BTreeMap<AgentName, Told>,
     last_results: BTreeMap<(Uuid, AgentName), Timestamp>,
+    refusals: Refusals,
 }
 
 /// What an agent is chosen by.
@@ -145,6 +151,7 @@ impl Checks {
         let known = &self.records;
         self.last_results
             .retain(|(check, _), _| known.contains_key(check));
+        self.refusals.only(|check, _| known.contains_key(&check));
         self.place();
     }
 
@@ -166,6 +173,7 @@ impl Checks {
         self.told.retain(|name, _| faces.contains_key(name));
         self.last_results
             .retain(|(_, agent), _| faces.contains_key(agent));
+        self.refusals.only(|_, agent| faces.contains_key(agent));
         for (name, agent) in agents.iter() {
             if agent.link.is_none() && !self.faces.contains_key(name) {
                 self.remember(name, agent.last_seen);
@@ -297,6 +305,7 @@ impl Checks {
         for told in self.told.values_mut() {
             told.said.set_back(to);
         }
+        self.refusals.set_back(to);
     }
 
     /// An agent says the sum of what it has in its heartbeat: everything, where that is not what it should have.
@@ -326,6 +335,7 @@ impl Checks {
         let record = self.records.get(&result.check)?;
         self.last_results
             .insert((result.check, agent.clone()), received_at);
+        self.refusals.heard(agent, result);
         // What was carried out may be an older form, with another secret.
         let told = self
             .told
@@ -374,6 +384,14 @@ impl Checks {
         self.placements.iter().map(view).collect()
     }
 
+    /// Of an agent that has it: whether it runs it.
+    fn running(&self, check: Uuid, agent: &AgentName, told: &Told) -> (CheckState, String) {
+        match self.refusals.of(check, agent, told.digests.get(&check).copied()) {
+            Some(refusal) => (CheckState::Refused, refusal.to_owned()),
+            None => (CheckState::Running, String::new()),
+        }
+    }
+
     /// Whether an agent is told the check, or was before it went away.
     fn can_have(&self, check: Uuid, agent: &AgentName) -> bool {
         let connected = self.faces.get(agent).is_some_and(|face| face.connected);
@@ -399,7 +417,7 @@ impl Checks {
             Place::Runs => match told {
                 Some(told) if told.applied == Some(told.sum()) => match problem(told) {
                     Some(problem) => (CheckState::Unable, problem),
-                    None => (CheckState::Running, String::new()),
+                    None => self.running(check, agent, told),
                 },
                 Some(_) | None => (CheckState::Sent, "it has not said that it has it".to_owned()),
             },

@@ -264,6 +264,32 @@ fn a_check_is_run_by_nobody_whom_no_agent_has_or_is_told() {
 }
 
 #[test]
+fn what_a_policy_refuses_does_not_run() {
+    let mut checks = checks(vec![record(1, definition("one"))], &agents(&["fra-1"]));
+    let fra = name("fra-1");
+    let update = checks.update_for(&fra, Known::Said(&[])).unwrap();
+    checks.confirmed(&fra, update.sum, Timestamp::UNIX_EPOCH);
+    assert_eq!(checks.views()[0].agents[0].state, CheckState::Running);
+    let note = "this agent's policy does not allow imap.example.org port 25";
+    let refused = Observation::unseen(
+        fra.clone(),
+        Labels::new(),
+        VantageOutcome::Refused,
+        Reason::Policy,
+        note,
+    );
+    let result = CheckResult {
+        digest: update.set[0].digest,
+        observation: refused,
+        ..sample::result(&record(1, definition("one")), 1, Timestamp::UNIX_EPOCH)
+    };
+    checks.heard(&fra, &result, Timestamp::UNIX_EPOCH);
+    let views = checks.views();
+    assert_eq!(views[0].agents[0].state, CheckState::Refused);
+    assert_eq!(views[0].agents[0].note, note);
+}
+
+#[test]
 fn a_paused_check_is_nobodys() {
     let paused = Arc::new(CheckRecord {
         paused: true,

@@ -102,7 +102,9 @@ impl Memory {
             .any(|(agent, what)| self.trouble.get(agent) != Some(what));
         let first = self.bad == 0;
         let again = self.bad < AGAIN || self.bad.is_multiple_of(AGAIN);
-        let look_into = new_trouble || self.bad.is_multiple_of(AGAIN);
+        // Where every policy forbids it, nothing is seen however often it is looked at.
+        let again = again && !all_refuse(parts);
+        let look_into = (new_trouble || self.bad.is_multiple_of(AGAIN)) && !all_refuse(parts);
         self.bad = self.bad.saturating_add(1);
         trouble.extend(open);
         self.trouble = trouble;
@@ -139,6 +141,12 @@ impl Memory {
             runs: vec![(run, seen.to_vec())],
         });
     }
+}
+
+fn all_refuse(parts: &[VantagePart]) -> bool {
+    parts
+        .iter()
+        .all(|part| part.outcome == VantageOutcome::Refused && !part.skipped)
 }
 
 /// Who saw something wrong, or nothing at all, but for who was still at the round before.

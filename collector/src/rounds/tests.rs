@@ -109,6 +109,9 @@ impl World {
 }
 
 fn seen(agent: &str, outcome: VantageOutcome) -> Observation {
+    if outcome == VantageOutcome::Refused {
+        return Observation::unseen(name(agent), Labels::new(), outcome, Reason::Policy, "");
+    }
     let connect = match outcome {
         VantageOutcome::Failed => {
             Outcome::Failed(Fault::new(FaultKind::Tcp(TcpFault::TimedOut), "no answer"))
@@ -189,7 +192,7 @@ fn missing(closed: &ClosedRound) -> Vec<&str> {
         .collect()
 }
 
-use VantageOutcome::{Failed, Ok as Well};
+use VantageOutcome::{Failed, Ok as Well, Refused};
 
 #[test]
 fn a_round_closes_when_all_reported() {
@@ -388,6 +391,27 @@ fn of_trouble_that_lasts_not_every_round_is_kept_whole() {
         healthy[0].is_first && healthy[0].run.is_some(),
         "what it is like without"
     );
+}
+
+#[test]
+fn what_every_agent_refuses_is_a_run_when_it_is_news_and_not_again() {
+    let mut world = World::new(true, &["fra-1", "nyc-1"]);
+    world.pass(2);
+    let mut round = |outcomes: [VantageOutcome; 2]| {
+        let [fra, nyc] = outcomes;
+        world.result("fra-1", 0, fra);
+        let asked = question(world.result("nyc-1", 0, nyc));
+        let kept = closed(world.answer(&asked)).remove(0).run.is_some();
+        world.pass(60);
+        (kept, asked.follow_up)
+    };
+    assert_eq!(round([Refused; 2]), (true, false), "nobody is asked for more");
+    for _ in 0..25 {
+        assert_eq!(round([Refused; 2]), (false, false));
+    }
+    assert_eq!(round([Refused, Failed]), (true, true));
+    assert_eq!(round([Refused; 2]), (true, false), "it is otherwise again");
+    assert_eq!(round([Refused; 2]), (false, false));
 }
 
 #[test]

@@ -581,6 +581,29 @@ mod tests {
     }
 
     #[test]
+    fn why_an_agent_does_not_run_it_fits_the_terminal() {
+        let note = "the secret was rejected for fra-1 on 2026-12-01T09:34:00Z and is not sent again; put it right, or: \
+                    ctl credential retry probe";
+        let agents = check().agents.into_iter().map(|at| At {
+            note: note.into(),
+            state: "refused".into(),
+            ..at
+        });
+        let refused = Check {
+            agents: agents.collect(),
+            ..check()
+        };
+        let terminal = Canvas {
+            width: Some(100),
+            colour: false,
+        };
+        let shown = details(&refused, now(), terminal);
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+        let words: Vec<_> = shown.split_whitespace().collect();
+        assert!(words.join(" ").contains("retry probe"), "{shown}");
+    }
+
+    #[test]
     fn a_change_is_told_field_by_field() {
         let change = |name: &str, what: &str| v1::CheckChange {
             name: name.into(),

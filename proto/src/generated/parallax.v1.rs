@@ -5768,7 +5768,8 @@ pub struct CheckInfo {
 pub struct CheckAgent {
     #[prost(string, tag = "1")]
     pub agent: ::prost::alloc::string::String,
-    /// `running`, `sent`: it has not said yet that it took it, `offline`, `withheld`: its login is, `unable`.
+    /// `running`, `sent`: it has not said yet that it took it, `offline`, `withheld`: its login is, `unable`, `refused`: by
+    /// the agent's own policy.
     #[prost(string, tag = "2")]
     pub state: ::prost::alloc::string::String,
     /// Why, in words.
