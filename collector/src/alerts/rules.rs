@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use parallax_model::alert::{CertificateRule, FailRule, LatencyRule};
+use parallax_model::alert::{CertificateRule, FailRule, LatencyRule, Threshold};
 use parallax_model::fault::{FaultKind, TlsFault};
 use parallax_model::finding::{FindingKind, Severity};
 use parallax_model::observation::VantageOutcome;
@@ -145,6 +145,8 @@ struct Heard<'a> {
     parts: Vec<&'a VantagePart>,
     /// How many left the round out: a probe that waits in vain often is still at it when the next round begins.
     skipped: usize,
+    /// How many should have had something to say: all but those whose own policy does not let them look.
+    expected: usize,
 }
 
 impl<'a> Heard<'a> {
@@ -168,6 +170,7 @@ impl<'a> Heard<'a> {
             outcome,
             parts: parts.collect(),
             skipped: outcome.vantages.iter().filter(|part| part.skipped).count(),
+            expected: outcome.vantages.iter().filter(|part| is_expected(part)).count(),
         }
     }
 
@@ -180,7 +183,7 @@ impl<'a> Heard<'a> {
             .collect();
         let judgement = match self.parts.len() {
             0 => Judgement::Unknown,
-            answered if bound.from.reached(number(bad.len()), number(answered)) => Judgement::Bad,
+            answered if self.reached(bound, bad.len(), answered) => Judgement::Bad,
             answered if self.might_be_bad(bad.len(), answered, bound) => Judgement::Unknown,
             _ => Judgement::Good,
         };
@@ -196,10 +199,19 @@ impl<'a> Heard<'a> {
         }
     }
 
-    /// Whether it would be bad, were those bad that left the round out.
+    fn reached(&self, bound: FailRule, bad: usize, answered: usize) -> bool {
+        bound
+            .from
+            .reached(number(bad), number(answered), number(self.expected))
+    }
+
+    /// Whether it would be bad, were those bad that left the round out; or, where somebody saw it, those that say
+    /// nothing.
     fn might_be_bad(&self, bad: usize, answered: usize, bound: FailRule) -> bool {
-        let (bad, answered) = (bad + self.skipped, answered + self.skipped);
-        self.skipped > 0 && bound.from.reached(number(bad), number(answered))
+        let silent = self.expected.saturating_sub(answered);
+        let would_be = |more: usize| self.reached(bound, bad + more, answered + more);
+        (self.skipped > 0 && would_be(self.skipped))
+            || (bad > 0 && silent > 0 && matches!(bound.from, Threshold::Vantages(_)) && would_be(silent))
     }
 
     /// Slow is what is slow from two vantage points, or from all that there are.
@@ -312,6 +324,16 @@ impl<'a> Heard<'a> {
             Some(endpoint) => format!("{}:{}", target.host, endpoint.port),
             None => target.host.to_string(),
         }
+    }
+}
+
+/// Who left the round out would look, but for the one before it.
+const fn is_expected(part: &VantagePart) -> bool {
+    match part.outcome {
+        VantageOutcome::Ok | VantageOutcome::Degraded | VantageOutcome::Failed | VantageOutcome::Missing => {
+            true
+        }
+        VantageOutcome::Refused => part.skipped,
     }
 }
 

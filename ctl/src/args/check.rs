@@ -128,7 +128,8 @@ pub(crate) struct AddCheck {
     #[arg(long, help_heading = FROM_WHERE, env = "PARALLAX_TOGETHER", value_parser = BoolishValueParser::new())]
     pub(crate) together: bool,
 
-    /// A round is bad when it fails from so many vantage points, or from such a part of those that answered: 2, 50%
+    /// A round is bad when it fails from so many vantage points (all, where fewer are expected in it; one that says
+    /// nothing is none), or from such a part of those that answered: 2, 50% [default: 2]
     #[arg(long, help_heading = ALERTS, value_name = "K|SHARE", env = "PARALLAX_FAIL_FROM", value_parser = rules::how_many)]
     pub(crate) fail_from: Option<HowMany>,
     /// So many bad rounds in a row, until it is told [default: 2]

@@ -41,17 +41,17 @@ pub struct FailRule {
 /// How many vantage points are enough.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Threshold {
-    /// So many, or all where there are fewer.
+    /// So many, or all where fewer are expected: who says nothing is no reason to be content with less.
     Vantages(u32),
     /// This share of those that answered, 0 to 1.
     Share(f64),
 }
 
 impl Threshold {
-    /// Whether so many of those that answered are enough. None is never enough.
-    pub fn reached(self, count: u32, answered: u32) -> bool {
+    /// Whether so many of those that answered are enough, in a round that so many were expected in. None is never enough.
+    pub fn reached(self, count: u32, answered: u32, expected: u32) -> bool {
         let enough = match self {
-            Self::Vantages(least) => count >= least.min(answered),
+            Self::Vantages(least) => count >= least.min(expected),
             Self::Share(share) => f64::from(count) >= share * f64::from(answered),
         };
         count > 0 && enough
@@ -266,12 +266,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threshold_counts_those_that_answered() {
+    fn a_number_is_of_those_expected_and_a_share_of_those_that_answered() {
         let two = Threshold::Vantages(2);
-        assert!(two.reached(2, 5) && two.reached(1, 1));
-        assert!(!two.reached(1, 2) && !two.reached(0, 0));
+        assert!(two.reached(2, 5, 6) && two.reached(1, 1, 1));
+        assert!(!two.reached(1, 2, 2) && !two.reached(1, 1, 2) && !two.reached(0, 0, 0));
         let half = Threshold::Share(0.5);
-        assert!(half.reached(2, 4) && !half.reached(2, 5) && !half.reached(0, 0));
+        assert!(half.reached(2, 4, 9) && !half.reached(2, 5, 5) && !half.reached(0, 0, 1));
     }
 
     #[test]

@@ -2875,7 +2875,7 @@ pub struct AlertRules {
 /// So many vantage points for so many rounds.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct FailRule {
-    /// So many vantage points; never more than there are.
+    /// So many vantage points; never more than are expected in the round. One that says nothing is none.
     #[prost(uint32, tag = "1")]
     pub vantages: u32,
     /// If not 0, this share of those that answered instead, up to 1.
