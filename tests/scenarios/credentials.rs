@@ -11,7 +11,7 @@ use parallax_tests::site::TARGET;
 use parallax_tests::wait;
 use parallax_tests::world::World;
 
-use crate::{HEALTHY, PARTIAL, UNKNOWN};
+use crate::{DOWN, HEALTHY, PARTIAL, UNKNOWN};
 
 const AMS: &str = "edge-ams";
 const FRA: &str = "edge-fra";
@@ -98,12 +98,21 @@ fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
         "{document}"
     );
     for _ in 0..2 {
-        let document = probe(&world, &[]).document();
-        assert!(
-            document.to_string().contains("ctl credential retry probe"),
-            "{document}"
-        );
+        let document = probe(&world, &[]).expect_status(DOWN).document();
+        let found = document.first_finding();
+        assert_eq!(found.kind(), "credentials_rejected", "{document}");
+        let steps = found.next_steps();
+        assert!(steps.contains("ctl credential retry NAME"), "{document}");
+        let told = document.to_string();
+        for part in ["was not sent again", "ctl credential retry probe"] {
+            assert!(told.contains(part), "{part}: {document}");
+        }
     }
+    let table = world
+        .ctl(&["probe", TARGET, "--credential", "probe"])
+        .unwrap()
+        .expect_status(DOWN);
+    assert!(table.stdout.contains("not sent"), "{table}");
     assert_eq!(world.site.dovecot.refused_passwords(), 1);
     let list = world.ctl(&["credential"]).unwrap();
     assert!(list.stdout.contains("not tried: credentials_rejected"), "{list}");

@@ -191,7 +191,7 @@ fn reply(message: &FromAgent) -> Option<ToAgent> {
         FromAgent::LoginAsked(asked) => Some(ToAgent::LoginAnswer(v1::LoginAnswer {
             order_id: asked.order_id.clone(),
             granted: true,
-            reason: String::new(),
+            ..v1::LoginAnswer::default()
         })),
         _ => None,
     }

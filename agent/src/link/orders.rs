@@ -155,10 +155,10 @@ impl Orders {
             tracing::debug!(order = %answer.order_id, "nobody asked for this login any more");
             return;
         };
-        let _ = waiting.send(if answer.granted {
-            Ok(())
-        } else {
-            Err(NoTurn::Withheld(answer.reason.clone()))
+        let _ = waiting.send(match &answer.known {
+            _ if answer.granted => Ok(()),
+            Some(fault) => Err(NoTurn::Known(fault.clone().into())),
+            None => Err(NoTurn::Withheld(answer.reason.clone())),
         });
     }
 

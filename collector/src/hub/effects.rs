@@ -25,8 +25,12 @@ impl Hub {
                     queue.extend(self.send(&agent, ToAgent::Cancel(order), now));
                 }
                 Effect::Answer { agent, order, answer } => {
-                    if let LoginAnswer::Withheld(reason) = &answer {
-                        debug!(%agent, %order, "login withheld: {reason}");
+                    match &answer {
+                        LoginAnswer::Granted => {}
+                        LoginAnswer::Withheld(reason) => debug!(%agent, %order, "login withheld: {reason}"),
+                        LoginAnswer::Known(fault) => {
+                            debug!(%agent, %order, "login withheld: {}", fault.message);
+                        }
                     }
                     queue.extend(self.send(&agent, ToAgent::Login { order, answer }, now));
                 }

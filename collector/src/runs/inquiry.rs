@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use parallax_model::check::RunCheck;
 use parallax_model::credential::SealedSecret;
 use parallax_model::experiment::Experiment;
+use parallax_model::fault::Fault;
 use parallax_model::observation::Observation;
 use parallax_model::run::RunRef;
 use parallax_model::spec::ProbeSpec;
@@ -82,8 +83,8 @@ pub(crate) struct LoginPast {
     pub(crate) had_circuit: bool,
     /// Whether a secret of the account was taken after it was turned down.
     pub(crate) was_accepted: bool,
-    /// Why nobody may try it.
-    pub(crate) withheld: Option<String>,
+    /// How it was turned down, where nobody may try it again.
+    pub(crate) withheld: Option<Fault>,
     /// Who saw a secret of the account turned down: that agent alone can tell whether this is the same.
     pub(crate) seen_rejected: Option<SeenRejected>,
 }

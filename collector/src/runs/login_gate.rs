@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use parallax_model::fault::FaultKind;
+use parallax_model::fault::{Fault, FaultKind};
 use parallax_model::stage::{Outcome, Stage, StageName};
 use uuid::Uuid;
 
@@ -13,6 +13,8 @@ pub(crate) enum LoginAnswer {
     Granted,
     /// Leave it, and why.
     Withheld(String),
+    /// Leave it: it has failed like this before, and would again.
+    Known(Fault),
 }
 
 /// The gate of one run. The first to ask goes ahead; what the server says to it decides for the others.
@@ -44,14 +46,14 @@ enum State {
     Unknown,
     /// The server took it.
     Accepted,
-    /// The server turned it down; the reason given to those who wait.
-    Rejected(String),
+    /// Nobody tries it: what is answered to those who ask.
+    Over(LoginAnswer),
 }
 
 impl LoginGate {
-    /// Nobody may try, for this reason.
-    pub(crate) fn withhold(&mut self, reason: String) {
-        self.state = State::Rejected(reason);
+    /// Nobody may try; this is the answer to all.
+    pub(crate) fn withhold(&mut self, answer: LoginAnswer) {
+        self.state = State::Over(answer);
     }
 
     /// Nobody may try before this order has, or can't.
@@ -68,7 +70,7 @@ impl LoginGate {
     pub(crate) fn asked(&mut self, order: Uuid) -> Vec<(Uuid, LoginAnswer)> {
         match &self.state {
             State::Accepted => vec![(order, LoginAnswer::Granted)],
-            State::Rejected(reason) => vec![(order, LoginAnswer::Withheld(reason.clone()))],
+            State::Over(answer) => vec![(order, answer.clone())],
             State::Unknown if self.trying.contains(&order) => vec![(order, LoginAnswer::Granted)],
             State::Unknown => {
                 if !self.waiting.contains(&order) {
@@ -103,7 +105,7 @@ impl LoginGate {
                     LoginNews::Known(how)
                 });
                 let reason = format!("the same secret was rejected for {agent} a moment ago");
-                self.settle(State::Rejected(reason))
+                self.settle(State::Over(LoginAnswer::Withheld(reason)))
             }
             // The server answered without judging the secret, and would answer this agent so again.
             Outcome::Failed(fault) if matches!(fault.kind, FaultKind::Auth(_)) => self.ended(order),
@@ -149,7 +151,7 @@ impl LoginGate {
         }
         self.state = state;
         let answer = match &self.state {
-            State::Rejected(reason) => LoginAnswer::Withheld(reason.clone()),
+            State::Over(answer) => answer.clone(),
             State::Unknown | State::Accepted => LoginAnswer::Granted,
         };
         self.waiting
@@ -163,7 +165,7 @@ impl LoginGate {
 mod tests {
     use std::time::Duration;
 
-    use parallax_model::fault::{AuthFault, Fault, ImapFault};
+    use parallax_model::fault::{AuthFault, ImapFault};
 
     use super::*;
 
@@ -266,6 +268,18 @@ mod tests {
             Some(LoginNews::Known("credentials_rejected".to_owned()))
         );
         assert_eq!(gate.news(), None);
+    }
+
+    #[test]
+    fn what_is_known_of_the_secret_is_the_answer_to_all() {
+        let mut gate = LoginGate::default();
+        let fault = Fault::new(FaultKind::Auth(AuthFault::CredentialsRejected), "before");
+        gate.withhold(LoginAnswer::Known(fault.clone()));
+        for order in [A, B] {
+            assert_eq!(gate.asked(order), [(order, LoginAnswer::Known(fault.clone()))]);
+            assert!(gate.stage(order, "fra-1", &failed(fault.kind)).is_empty());
+        }
+        assert_eq!(gate.news(), None, "nobody heard it from the server");
     }
 
     #[test]

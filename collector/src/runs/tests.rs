@@ -557,3 +557,53 @@ fn a_rejected_secret_is_tried_by_one_agent_of_the_run() {
         ]
     );
 }
+
+/// Whoever saw it turned down need not be asked: of a kept secret it is known which one it was.
+#[test]
+fn a_kept_secret_that_was_rejected_before_fails_at_every_agent_as_it_did() {
+    let fault = Fault::new(FaultKind::Auth(AuthFault::CredentialsRejected), "before");
+    let past = LoginPast {
+        withheld: Some(fault.clone()),
+        had_circuit: true,
+        seen_rejected: Some(SeenRejected {
+            agent: name("nyc-1"),
+            at: inquiry().started_at,
+        }),
+        ..LoginPast::default()
+    };
+    let login = LoginSpec {
+        user: "probe".into(),
+        mechanism: None,
+    };
+    let sealed = parallax_model::credential::SealedSecret {
+        encapsulated_key: vec![1],
+        ciphertext: vec![2],
+    };
+    let agents = ["ams-1", "fra-1"];
+    let inquiry = Inquiry {
+        spec: Arc::new(ProbeSpec {
+            depth: Depth::Login,
+            login: Some(login),
+            ..spec()
+        }),
+        secrets: agents.map(|agent| (name(agent), sealed.clone())).into(),
+        past,
+        ..inquiry()
+    };
+    let mut bench = ask(inquiry, agents.map(participant).into(), vec![]);
+    for agent in agents {
+        bench.report(agent, Report::LoginAsked);
+    }
+    let answers: Vec<&LoginAnswer> = bench
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Answer { answer, .. } => Some(answer),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        answers,
+        [&LoginAnswer::Known(fault.clone()), &LoginAnswer::Known(fault)]
+    );
+}

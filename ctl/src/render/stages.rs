@@ -73,6 +73,10 @@ pub(crate) fn cell(stage: Option<&Stage>) -> (String, Tone) {
     match &stage.outcome {
         Outcome::Ok => (words::time(stage.duration), Tone::Good),
         Outcome::Degraded(fault) => (format!("! {}", fault_word::of(fault.kind)), Tone::Warning),
+        // It was turned down before, and a server was not asked.
+        Outcome::Failed(fault) if fault.kind.is_about_the_secret() && !stage.login_was_answered() => {
+            ("not sent".to_owned(), Tone::Bad)
+        }
         Outcome::Failed(fault) => (fault_word::of(fault.kind).to_owned(), Tone::Bad),
         Outcome::Skipped(_) => ("skipped".to_owned(), Tone::Faint),
         Outcome::NotReached => ("-".to_owned(), Tone::Faint),

@@ -2354,6 +2354,10 @@ pub struct LoginAnswer {
     /// Why not, in words.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
+    /// A server turned the secret down before, as this says: the agent sends none, and reports `authenticate` as failed
+    /// like this. Without it a login that is not granted is skipped.
+    #[prost(message, optional, tag = "4")]
+    pub known: ::core::option::Option<Fault>,
 }
 /// Give the order up; what was seen so far is not wanted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

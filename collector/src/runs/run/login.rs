@@ -17,8 +17,9 @@ impl Run {
     /// A secret of the account was turned down before, and it may be this one.
     pub(super) fn consider_the_past(&mut self, cast: &Cast) {
         let past = &self.inquiry.past;
-        if let Some(reason) = &past.withheld {
-            self.gate.withhold(reason.clone());
+        if let Some(fault) = &past.withheld {
+            self.gate.withhold(LoginAnswer::Known(fault.clone()));
+            return;
         }
         let Some(seen) = past.seen_rejected.as_ref().filter(|_| !past.retry) else {
             return;
@@ -26,10 +27,11 @@ impl Run {
         let asked = cast.participants.iter().any(|one| one.choice.agent == seen.agent);
         if !asked && self.inquiry.started_at.duration_since(seen.at) < MAY_BE_THE_SAME {
             let (agent, at) = (&seen.agent, seen.at);
-            self.gate.withhold(format!(
+            let reason = format!(
                 "a secret of this user was rejected for {agent} on {at:.0}, and {agent}, which could tell whether this is the \
                  same, is not asked: ask it too, or use --retry-login"
-            ));
+            );
+            self.gate.withhold(LoginAnswer::Withheld(reason));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a question logs in with, and what is known of that.
 
 use parallax_model::credential::Mechanism;
+use parallax_model::fault::{AuthFault, Fault, FaultKind};
 use parallax_model::spec::LoginSpec;
 use tonic::Status;
 
@@ -49,8 +50,12 @@ pub(super) async fn prepare(shared: &Shared, question: &mut Question) -> Result<
             Some(_) => "put it right at the agents, then",
             None => "set a new secret, or",
         };
-        past.withheld = Some(format!(
-            "the credential {name} was rejected for {agent} on {at:.0}; {first}: ctl credential retry {name}"
+        past.withheld = Some(Fault::new(
+            FaultKind::Auth(AuthFault::from_name(&circuit.words)),
+            format!(
+                "the credential {name} was rejected for {agent} on {at:.0} and was not sent again; {first}: ctl credential \
+                 retry {name}, or ask with --retry-login"
+            ),
         ));
     }
     past.seen_rejected = Some(SeenRejected { agent, at });

@@ -49,14 +49,16 @@ pub(super) fn to_wire(word: ToAgent, clock: Clock) -> Result<v1::CollectorMessag
             order_id: order.to_string(),
         }),
         ToAgent::Login { order, answer } => {
-            let (granted, reason) = match answer {
-                LoginAnswer::Granted => (true, String::new()),
-                LoginAnswer::Withheld(reason) => (false, reason),
+            let (granted, reason, known) = match answer {
+                LoginAnswer::Granted => (true, String::new(), None),
+                LoginAnswer::Withheld(reason) => (false, reason, None),
+                LoginAnswer::Known(fault) => (false, fault.message.clone(), Some(fault.into())),
             };
             Message::LoginAnswer(v1::LoginAnswer {
                 order_id: order.to_string(),
                 granted,
                 reason,
+                known,
             })
         }
         ToAgent::Signal { order, word } => Message::Signal(signal(order, *word)),
