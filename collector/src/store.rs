@@ -203,7 +203,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Remembers that a server turned a secret down.
     fn login_rejected(&self, circuit: CircuitRecord) -> Answer<'_, ()>;
     /// Forgets it: the server took the secret.
-    fn login_accepted(&self, account: Account, now: Timestamp) -> Answer<'_, ()>;
+    fn login_accepted(&self, account: Account, seen: (AgentName, Uuid), now: Timestamp) -> Answer<'_, ()>;
     /// An operator wants the secret tried again; `false` when nothing stands against that.
     fn retry_login(&self, account: Account, by: String, now: Timestamp) -> Answer<'_, bool>;
     /// The secrets that are not tried any more, the latest first.

@@ -91,6 +91,7 @@ fn a_credential_is_for_one_host_and_for_those_agents_to_which_it_is_sealed() {
 fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
     let Some(world) = world() else { return };
     world.set_credential(WRONG, &[]).unwrap().expect_status(0);
+    assert_eq!(state(&world), "untried");
     let document = probe(&world, &[]).document();
     assert_eq!(
         document.first_finding().kind(),
@@ -115,9 +116,10 @@ fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
     assert!(table.stdout.contains("not sent"), "{table}");
     assert_eq!(world.site.dovecot.refused_passwords(), 1);
     let list = world.ctl(&["credential"]).unwrap();
-    assert!(list.stdout.contains("not tried: credentials_rejected"), "{list}");
-    let close = "to try it again: ctl credential retry probe";
+    let close = "ctl credential retry probe";
+    assert!(list.stdout.contains("rejected: credentials_rejected"), "{list}");
     assert!(list.stdout.contains(close), "{list}");
+    let close = "to try it again: ctl credential retry probe";
     let status = world.ctl(&["status"]).unwrap().expect_status(0);
     assert!(
         status
@@ -131,12 +133,16 @@ fn a_credential_that_is_rejected_is_tried_once_until_somebody_has_looked() {
         .ctl(&["credential", "retry", "probe"])
         .unwrap()
         .expect_status(0);
+    assert_eq!(state(&world), "retry");
     probe(&world, &[]);
     assert_eq!(world.site.dovecot.refused_passwords(), 2);
+    comes_to_be(&world, "rejected");
     probe(&world, &["--retry-login"]);
     assert_eq!(world.site.dovecot.refused_passwords(), 2, "once in ten minutes");
     world.set_credential(PASSWORD, &[]).unwrap().expect_status(0);
+    assert_eq!(state(&world), "untried", "a new secret");
     assert_let_in(&probe(&world, &[]));
+    comes_to_be(&world, "taken");
     let status = world.ctl(&["status"]).unwrap().expect_status(0);
     assert!(!status.stdout.contains("not tried"), "{status}");
 }
@@ -271,6 +277,19 @@ fn a_secret_is_sealed_at_first_sight_to_keys_that_are_proved_and_to_others_once_
     world.start_agent(FRA).unwrap();
     world.wait_for_agents(&[AMS, FRA]).unwrap();
     probe(&world, &[]).expect_status(HEALTHY);
+}
+
+/// How the secret of the first credential stands.
+fn state(world: &World) -> String {
+    let listed = world.ctl(&["credential", "-o", "json"]).unwrap().json();
+    listed[0]["state"].as_str().unwrap().to_owned()
+}
+
+fn comes_to_be(world: &World, wanted: &str) {
+    wait::until("what is said of the secret", Duration::from_secs(20), || {
+        Ok((state(world) == wanted).then_some(()))
+    })
+    .unwrap();
 }
 
 /// However long the server makes an address wait from which it was sent a wrong password.

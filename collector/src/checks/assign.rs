@@ -100,7 +100,7 @@ impl Checks {
             login_retry: None,
         };
         if let Some(login) = self.login_of(record, agent) {
-            if place.runs() && !matches!(place, Place::Rejected(_)) {
+            if *place == Place::Runs {
                 assignment.login_retry = self.logins.standing(login.account()).retry();
             }
             login.put_into(&mut assignment);

@@ -251,7 +251,16 @@ impl Logins {
                 self.circuits.insert(account.clone(), circuit);
             }
             None => {
-                if let Some(circuit) = self.circuits.get_mut(account) {
+                let known = self.circuits.entry(account.clone());
+                let circuit = known.or_insert_with(|| CircuitRecord {
+                    account: account.clone(),
+                    opened_at: at,
+                    agent: settled.agent.clone(),
+                    run: settled.run,
+                    words: String::new(),
+                    state: CircuitState::Accepted(at),
+                });
+                if !matches!(circuit.state, CircuitState::Accepted(_)) {
                     circuit.state = CircuitState::Accepted(at);
                 }
             }
@@ -307,9 +316,7 @@ impl Logins {
             return None;
         }
         let settled = settled(None);
-        if stood {
-            self.settled(&settled, at);
-        }
+        self.settled(&settled, at);
         Some(LoginWord::Accepted {
             check: record.id,
             generation: account.generation.clone(),

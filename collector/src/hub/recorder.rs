@@ -129,7 +129,8 @@ async fn write(store: Arc<dyn Store>, mut records: mpsc::Receiver<Record>) {
 async fn settle(store: &dyn Store, settled: LoginSettled) -> Result<(), StoreError> {
     let now = Timestamp::now();
     let Some(words) = settled.rejected else {
-        return store.login_accepted(settled.account, now).await;
+        let seen = (settled.agent, settled.run);
+        return store.login_accepted(settled.account, seen, now).await;
     };
     let circuit = CircuitRecord {
         account: settled.account,

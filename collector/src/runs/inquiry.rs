@@ -81,7 +81,7 @@ pub(crate) struct LoginPast {
     pub(crate) retry: bool,
     /// Whether a secret of the account was turned down and none was taken since.
     pub(crate) had_circuit: bool,
-    /// Whether a secret of the account was taken after it was turned down.
+    /// Whether a server is known to have taken the secret, since it was turned down if it was.
     pub(crate) was_accepted: bool,
     /// How it was turned down, where nobody may try it again.
     pub(crate) withheld: Option<Fault>,

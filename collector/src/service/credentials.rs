@@ -1,6 +1,7 @@
 //! Credentials that are kept for later probes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use parallax_model::credential::{LocalCredential, Mechanism, SealedSecret};
@@ -15,7 +16,8 @@ use super::{Shared, peer};
 use crate::checks::{ANCHORS_AT_MOST, CredentialsNow};
 use crate::hub::{AgentView, Event};
 use crate::store::{
-    Account, CircuitRecord, CircuitState, CredentialRecord, KeptCredential, OWN_GENERATION, SealedCopy,
+    Account, CheckRecord, CircuitRecord, CircuitState, CredentialRecord, KeptCredential, OWN_GENERATION,
+    SealedCopy,
 };
 
 /// Characters of a name, a host or a user.
@@ -62,16 +64,15 @@ impl Credentials for CredentialsService {
         _: Request<v1::ListCredentialsRequest>,
     ) -> Result<Response<v1::ListCredentialsResponse>, Status> {
         let agents = self.0.hub.agents().await?;
+        let checks = self.0.checks.checks().await?;
         let mut credentials = Vec::new();
         for kept in self.0.store.credentials().await? {
-            let circuit = self.0.store.circuit(account(&kept.credential)).await?;
-            let open = circuit.filter(|circuit| circuit.state == CircuitState::Open);
-            credentials.push(info(kept, open, &agents));
+            let standing = self.standing(account(&kept.credential), &checks).await?;
+            credentials.push(info(kept, standing, &agents));
         }
         for (agent, own) in own_credentials(&agents) {
-            let circuit = self.0.store.circuit(own_account(own)).await?;
-            let open = circuit.filter(|circuit| circuit.state == CircuitState::Open);
-            credentials.push(own_info(agent, own, open));
+            let standing = self.standing(own_account(own), &checks).await?;
+            credentials.push(own_info(agent, own, standing));
         }
         Ok(Response::new(v1::ListCredentialsResponse { credentials }))
     }
@@ -115,7 +116,33 @@ impl Credentials for CredentialsService {
     }
 }
 
+/// What servers said of a secret.
+struct Standing {
+    /// As it is called on the wire.
+    state: &'static str,
+    /// While it is open.
+    circuit: Option<CircuitRecord>,
+}
+
 impl CredentialsService {
+    async fn standing(&self, account: Account, checks: &[Arc<CheckRecord>]) -> Result<Standing, Status> {
+        let of_it = |check: &Arc<CheckRecord>| {
+            let credential = check.definition.credential.as_ref();
+            credential == Some(&account.credential) && check.cleared == account.generation
+        };
+        let taken_by_a_check = checks.iter().any(of_it);
+        let circuit = self.0.store.circuit(account).await?;
+        let state = match circuit.as_ref().map(|circuit| circuit.state) {
+            None if taken_by_a_check => "taken",
+            None => "untried",
+            Some(CircuitState::Open) => "rejected",
+            Some(CircuitState::Retry(_)) => "retry",
+            Some(CircuitState::Accepted(_)) => "taken",
+        };
+        let circuit = circuit.filter(|circuit| circuit.state == CircuitState::Open);
+        Ok(Standing { state, circuit })
+    }
+
     /// The checks that log in do so with what is kept now.
     async fn tell_checks(&self) -> Result<(), Status> {
         let credentials = CredentialsNow::read(self.0.store.as_ref()).await?;
@@ -234,19 +261,20 @@ fn own_account(own: &LocalCredential) -> Account {
     }
 }
 
-fn own_info(agent: &AgentName, own: &LocalCredential, circuit: Option<CircuitRecord>) -> v1::CredentialInfo {
+fn own_info(agent: &AgentName, own: &LocalCredential, standing: Standing) -> v1::CredentialInfo {
     let LocalCredential { name, host, user } = own.clone();
     v1::CredentialInfo {
         name,
         host,
         user,
         agent: agent.to_string(),
-        circuit: circuit.map(circuit_to_wire),
+        circuit: standing.circuit.map(circuit_to_wire),
+        state: standing.state.to_owned(),
         ..v1::CredentialInfo::default()
     }
 }
 
-fn info(kept: KeptCredential, circuit: Option<CircuitRecord>, agents: &[AgentView]) -> v1::CredentialInfo {
+fn info(kept: KeptCredential, standing: Standing, agents: &[AgentView]) -> v1::CredentialInfo {
     let KeptCredential { credential, copies } = kept;
     let (mut sealed_to, mut unable) = (Vec::new(), Vec::new());
     for agent in agents {
@@ -275,9 +303,10 @@ fn info(kept: KeptCredential, circuit: Option<CircuitRecord>, agents: &[AgentVie
         set_at_us: credential.set_at.as_microsecond(),
         sealed_to,
         unable,
-        circuit: circuit.map(circuit_to_wire),
+        circuit: standing.circuit.map(circuit_to_wire),
         anchors_der: credential.anchors,
         agent: String::new(),
+        state: standing.state.to_owned(),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Account {
     pub(crate) generation: String,
 }
 
-/// That a server turned a secret down.
+/// That a server turned a secret down, or took it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CircuitRecord {
     pub(crate) account: Account,
@@ -62,12 +62,12 @@ pub(crate) struct CircuitRecord {
     /// Who saw it.
     pub(crate) agent: AgentName,
     pub(crate) run: Uuid,
-    /// How.
+    /// How; empty where none ever did, and one took it.
     pub(crate) words: String,
     pub(crate) state: CircuitState,
 }
 
-/// What became of a secret since a server turned it down.
+/// How it stands with a secret of which a server said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CircuitState {
     /// Nobody sends it.

@@ -291,8 +291,8 @@ impl Store for Sqlite {
         Box::pin(circuits::open(self, circuit))
     }
 
-    fn login_accepted(&self, account: Account, now: Timestamp) -> Answer<'_, ()> {
-        Box::pin(circuits::accepted(self, account, now))
+    fn login_accepted(&self, account: Account, seen: (AgentName, Uuid), now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(circuits::accepted(self, account, seen, now))
     }
 
     fn retry_login(&self, account: Account, by: String, now: Timestamp) -> Answer<'_, bool> {

@@ -23,6 +23,8 @@ pub(crate) struct Credential {
     sealed_to: Vec<String>,
     unable: Vec<Unable>,
     circuit: Option<Circuit>,
+    /// `untried`, `taken`, `rejected` or `retry`; an older collector says nothing of it.
+    state: Option<String>,
 }
 
 /// An agent that can't use it.
@@ -77,6 +79,7 @@ impl TryFrom<v1::CredentialInfo> for Credential {
             sealed_to: wire.sealed_to,
             unable: unable.collect(),
             circuit: circuit.transpose()?,
+            state: some(wire.state),
         })
     }
 }
@@ -119,10 +122,15 @@ pub(crate) fn table(credentials: &[Credential], now: Timestamp, canvas: Canvas) 
 
 fn state(credential: &Credential) -> (String, Tone) {
     match &credential.circuit {
-        None => ("good".to_owned(), Tone::Good),
+        None => match credential.state.as_deref() {
+            None | Some("taken") => ("good".to_owned(), Tone::Good),
+            Some("untried") => ("not tried yet".to_owned(), Tone::Plain),
+            Some("retry") => ("to be tried once".to_owned(), Tone::Warning),
+            Some(other) => (words::safe(other), Tone::Plain),
+        },
         Some(circuit) => (
             format!(
-                "not tried: {} for {} on {}; to try it again: ctl credential retry {}",
+                "rejected: {} for {} on {}, and not sent again; to try it once: ctl credential retry {}",
                 words::safe(&circuit.fault),
                 words::safe(&circuit.agent),
                 words::moment(circuit.opened_at),
@@ -181,12 +189,34 @@ mod tests {
         for part in [
             "fra-1",
             "nyc-2 (not sealed to it)",
-            "not tried: credentials_rejected",
+            "rejected: credentials_rejected",
+            "ctl credential retry probe",
             "by ada",
         ] {
             assert!(shown.contains(part), "{part}\n{shown}");
         }
     }
+
+    #[test]
+    fn what_no_server_took_is_not_called_good() {
+        for (state, shown) in [
+            ("untried", "not tried yet"),
+            ("retry", "to be tried once"),
+            ("taken", "good"),
+            ("", "good"),
+        ] {
+            let wire = v1::CredentialInfo {
+                name: "probe".into(),
+                state: state.into(),
+                ..v1::CredentialInfo::default()
+            };
+            let credential = Credential::try_from(wire).expect("reads");
+            let table = table(&[credential], Timestamp::UNIX_EPOCH, Canvas::PLAIN);
+            let line = table.lines().last().expect("a line");
+            assert!(line.ends_with(shown), "{state}: {table}");
+        }
+    }
+
     #[test]
     fn one_that_an_agent_keeps_by_itself_has_the_agent_for_its_source() {
         let wire = v1::CredentialInfo {

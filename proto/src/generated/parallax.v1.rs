@@ -3705,6 +3705,10 @@ pub struct CredentialInfo {
     /// The agent that keeps it by itself. Empty: it is kept here, sealed.
     #[prost(string, tag = "12")]
     pub agent: ::prost::alloc::string::String,
+    /// How its secret stands: `untried`, `taken` by a server, `rejected` by one, or `retry`: rejected, and to be tried once
+    /// more. Empty: the collector does not say.
+    #[prost(string, tag = "13")]
+    pub state: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnableAgent {

@@ -55,7 +55,8 @@ impl Run {
     pub(super) fn login_settled(&mut self, agent: &AgentName) -> Option<Effect> {
         let past = &self.inquiry.past;
         let rejected = match self.gate.news()? {
-            LoginNews::Accepted if !past.had_circuit => return None,
+            LoginNews::Accepted if past.was_accepted => return None,
+            LoginNews::Accepted if !past.had_circuit && !past.is_named() => return None,
             LoginNews::Accepted => None,
             // It is no news, and must not stand against what came after it: a request to try it, or a server that took it.
             LoginNews::Known(_) if past.is_named() && (past.had_circuit || past.was_accepted) => return None,

@@ -1,8 +1,10 @@
-//! Secrets that servers turned down.
+//! Secrets that servers turned down, and those with a name that they took.
 
 use jiff::Timestamp;
+use parallax_model::vantage::AgentName;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 use super::{Sqlite, read_time};
 use crate::store::{Account, CircuitRecord, CircuitState, OWN_GENERATION, StoreError};
@@ -33,16 +35,44 @@ pub(super) async fn open(store: &Sqlite, circuit: CircuitRecord) -> Result<(), S
     Ok(())
 }
 
-/// The server took the secret: there is no circuit any more.
-pub(super) async fn accepted(store: &Sqlite, account: Account, now: Timestamp) -> Result<(), StoreError> {
+/// The server took the secret: there is no circuit any more. That is kept of a credential with a name.
+pub(super) async fn accepted(
+    store: &Sqlite,
+    account: Account,
+    (agent, run): (AgentName, Uuid),
+    now: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE circuits SET closed_at = $1, closed_by = $2 WHERE host = $3 AND user = $4 AND credential = $5",
+        "UPDATE circuits SET closed_at = $1, closed_by = $2 WHERE host = $3 AND user = $4 AND credential = $5 \
+         AND generation = $6 AND closed_by IS NOT $2",
     )
     .bind(now.as_microsecond())
     .bind(ACCEPTED)
     .bind(&account.host)
     .bind(&account.user)
     .bind(&account.credential)
+    .bind(&account.generation)
+    .execute(&store.pool)
+    .await?;
+    if account.credential.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO circuits (host, user, credential, generation, opened_at, agent, run_id, words, closed_at, closed_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, '', $5, $8) \
+         ON CONFLICT (host, user, credential) DO UPDATE SET generation = excluded.generation, \
+         opened_at = excluded.opened_at, agent = excluded.agent, run_id = excluded.run_id, words = excluded.words, \
+         closed_at = excluded.closed_at, closed_by = excluded.closed_by \
+         WHERE generation <> excluded.generation",
+    )
+    .bind(&account.host)
+    .bind(&account.user)
+    .bind(&account.credential)
+    .bind(&account.generation)
+    .bind(now.as_microsecond())
+    .bind(agent.as_str())
+    .bind(run.to_string())
+    .bind(ACCEPTED)
     .execute(&store.pool)
     .await?;
     Ok(())
@@ -72,7 +102,7 @@ pub(super) async fn retry(
     Ok(closed.rows_affected() > 0)
 }
 
-/// The circuit of a secret, if a server turned this version of it down.
+/// The circuit of a secret, if a server turned this version of it down, or took it.
 pub(super) async fn find(store: &Sqlite, account: Account) -> Result<Option<CircuitRecord>, StoreError> {
     let row = sqlx::query(
         "SELECT * FROM circuits WHERE host = $1 AND user = $2 AND credential = $3 AND generation = $4",

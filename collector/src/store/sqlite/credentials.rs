@@ -241,6 +241,7 @@ mod tests {
             words: "credentials_rejected".into(),
             state: CircuitState::Open,
         };
+        let seen = || ("nyc-1".parse().unwrap(), Uuid::from_u128(8));
         assert_eq!(store.circuit(of("one")).await.unwrap(), None);
         store.login_rejected(rejected()).await.unwrap();
         assert_eq!(store.circuit(of("one")).await.unwrap(), Some(rejected()));
@@ -254,7 +255,7 @@ mod tests {
         own.account.host = "imap.elsewhere.example".into();
         store.login_rejected(own.clone()).await.unwrap();
         assert_eq!(store.standing_circuits(9).await.unwrap(), [own.clone()]);
-        store.login_accepted(own.account, now).await.unwrap();
+        store.login_accepted(own.account, seen(), now).await.unwrap();
         assert!(store.standing_circuits(9).await.unwrap().is_empty());
         assert!(store.retry_login(of("one"), "ada".into(), now).await.unwrap());
         let later = now + jiff::SignedDuration::from_secs(60);
@@ -268,7 +269,7 @@ mod tests {
             Some(rejected()),
             "open again"
         );
-        store.login_accepted(of("one"), later).await.unwrap();
+        store.login_accepted(of("one"), seen(), later).await.unwrap();
         assert_eq!(state().await, CircuitState::Accepted(later));
         assert!(!store.retry_login(of("one"), "ada".into(), later).await.unwrap());
         let typed = Account {
@@ -283,6 +284,16 @@ mod tests {
             })
             .await
             .unwrap();
+        let much_later = later + jiff::SignedDuration::from_secs(60);
+        store.login_accepted(of("one"), seen(), much_later).await.unwrap();
+        assert_eq!(state().await, CircuitState::Accepted(later), "no news");
+        store.login_accepted(of("two"), seen(), much_later).await.unwrap();
+        let taken = store.circuit(of("two")).await.unwrap().unwrap();
+        assert_eq!(
+            (taken.state, taken.words.as_str(), taken.agent.as_str()),
+            (CircuitState::Accepted(much_later), "", "nyc-1"),
+            "the first thing that is known of a new secret"
+        );
         let named = store.circuits().await.unwrap().into_iter();
         let mut hosts: Vec<_> = named.map(|circuit| circuit.account.host).collect();
         hosts.sort_unstable();
