@@ -13,7 +13,9 @@ use crate::hub::AgentView;
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;\
 color:#222;background:#fff}table{border-collapse:collapse;width:100%;margin-bottom:2rem}th,td{text-align:left;\
 padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd;vertical-align:top}th{font-weight:600}\
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td{border-color:#444}}";
+@media(max-width:40rem){th{display:none}tr{display:block;padding:.5rem 0;border-bottom:1px solid #ddd}\
+td{display:block;border:0;padding:0;overflow-wrap:anywhere}}\
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td,tr{border-color:#444}}";
 
 /// The longest text of a cell.
 const CELL: usize = 300;

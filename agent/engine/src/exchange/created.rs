@@ -4,8 +4,8 @@ use crate::imap::{ResponseCode, Status, StatusLine};
 use crate::wire::Wire;
 
 /// Whether a mailbox is there by this CREATE though it is refused as one that exists already (ALREADYEXISTS, RFC 5530
-/// section 3): its name has a random number, and LIST did not show it just before. Dovecot 2.3 answers so when another
-/// session lists mailboxes in the moment between the mailbox and its entry in the index of all mailboxes.
+/// section 3): its name has a random number, and LIST did not show it just before. So Dovecot 2.3 does at times while
+/// another session of the user lists mailboxes.
 pub(super) fn all_the_same(line: &StatusLine<'_>, wire: &mut Wire) -> bool {
     let exists = line
         .code
