@@ -206,7 +206,7 @@ impl Alerts {
 
     fn round(&mut self, outcome: &RoundOutcome, now: Timestamp, said: &mut Said) {
         let check = outcome.check.id;
-        let judged = rules::judge(outcome, &self.baselines);
+        let judged = rules::judge(outcome, &self.baselines, self.links.lost());
         let kept: BTreeSet<Rule> = judged.iter().map(|judged| judged.rule).collect();
         self.end_all(check, &kept, now, said);
         for judged in judged {

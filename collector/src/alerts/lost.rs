@@ -77,6 +77,11 @@ impl Links {
         self.known.remove(agent);
     }
 
+    /// Whose link is down for so long that it was told.
+    pub(super) const fn lost(&self) -> &BTreeSet<AgentName> {
+        &self.lost
+    }
+
     /// When somebody is lost next.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.down.values().map(|&since| self.due(since)).min()

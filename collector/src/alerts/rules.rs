@@ -116,10 +116,14 @@ pub(super) struct Judged {
     pub(super) vantages: Vec<AgentName>,
 }
 
-/// What a round says about every rule of its check.
-pub(super) fn judge(outcome: &RoundOutcome, baselines: &Baselines) -> Vec<Judged> {
+/// What a round says about every rule of its check. `lost` are the agents that have another alert to themselves.
+pub(super) fn judge(
+    outcome: &RoundOutcome,
+    baselines: &Baselines,
+    lost: &BTreeSet<AgentName>,
+) -> Vec<Judged> {
     let rules = &outcome.check.definition.rules;
-    let heard = Heard::of(outcome);
+    let heard = Heard::of(outcome, lost);
     let mut all = Vec::new();
     if let Some(rule) = rules.failing {
         all.push(heard.fail(Rule::Failing, rule, |seen| seen == VantageOutcome::Failed));
@@ -145,13 +149,14 @@ struct Heard<'a> {
     parts: Vec<&'a VantagePart>,
     /// How many left the round out: a probe that waits in vain often is still at it when the next round begins.
     skipped: usize,
-    /// How many should have had something to say: all but those whose own policy does not let them look.
+    /// How many should have had something to say: all but those that are lost, that have trouble of their own, or whose
+    /// own policy does not let them look.
     expected: usize,
 }
 
 impl<'a> Heard<'a> {
     /// Those that answered, without those whose trouble is their own. What fails is told also where nobody can say why.
-    fn of(outcome: &'a RoundOutcome) -> Self {
+    fn of(outcome: &'a RoundOutcome, lost: &BTreeSet<AgentName>) -> Self {
         let own_trouble: BTreeSet<&AgentName> = outcome
             .findings
             .iter()
@@ -159,6 +164,10 @@ impl<'a> Heard<'a> {
             .filter(|finding| is_agents_own(finding.kind) && finding.severity != Severity::Info)
             .flat_map(|finding| &finding.scope.affected)
             .collect();
+        let expected = outcome.vantages.iter().filter(|part| {
+            let is_lost = part.outcome == VantageOutcome::Missing && lost.contains(&part.agent);
+            is_expected(part) && !is_lost && !own_trouble.contains(&part.agent)
+        });
         let parts = outcome.vantages.iter().filter(|part| {
             let answered = match part.outcome {
                 VantageOutcome::Ok | VantageOutcome::Degraded | VantageOutcome::Failed => true,
@@ -170,7 +179,7 @@ impl<'a> Heard<'a> {
             outcome,
             parts: parts.collect(),
             skipped: outcome.vantages.iter().filter(|part| part.skipped).count(),
-            expected: outcome.vantages.iter().filter(|part| is_expected(part)).count(),
+            expected: expected.count(),
         }
     }
 

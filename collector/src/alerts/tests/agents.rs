@@ -41,6 +41,16 @@ fn one_lost_agent_is_one_alert_and_no_target_is_down() {
     assert!(world.list().is_empty());
 }
 
+/// It has an alert of its own, and what the others see is all that there is to be seen.
+#[test]
+fn who_is_lost_holds_back_no_alert_of_a_target() {
+    let mut world = with_agents(2);
+    lose(&mut world, 1);
+    assert!(world.round("fm").is_empty(), "90 s are not over");
+    let told: Vec<String> = (0..5).flat_map(|_| world.round("fm")).collect();
+    assert_eq!(told, ["firing ParallaxAgentLost", "firing ImapTargetFailing"]);
+}
+
 #[test]
 fn a_clock_that_is_set_back_delays_no_lost_agent() {
     let mut world = with_agents(3);
