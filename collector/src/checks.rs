@@ -1,6 +1,7 @@
 //! Which agents repeat which checks, and what each of them has been told of that.
 
 mod assign;
+mod doubts;
 mod expecting;
 mod logins;
 mod parts;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parallax_model::observation::Observation;
 use parallax_model::vantage::{AgentName, Labels};
 use parallax_proto::v1;
 use uuid::Uuid;
@@ -358,6 +360,22 @@ impl Checks {
         }
         self.place();
         Some(word)
+    }
+
+    /// A round of a check is over: whether that changes who sends its secret.
+    pub(crate) fn round_closed(&mut self, check: Uuid, seen: &[Observation], at: Timestamp) -> bool {
+        let Some(record) = self.records.get(&check) else {
+            return false;
+        };
+        let logins: Vec<_> = seen
+            .iter()
+            .filter_map(|observation| Some((self.login_of(record, &observation.agent)?, observation)))
+            .collect();
+        let changed = self.logins.round_closed(logins.into_iter(), at);
+        if changed {
+            self.place();
+        }
+        changed
     }
 
     /// What a server said of a secret to somebody who asked by hand.

@@ -178,7 +178,7 @@ impl Checks {
                 let account = login.account();
                 match self.logins.standing(account) {
                     Standing::Rejected(fault) => return Place::Rejected(fault),
-                    Standing::Retry(_) => {
+                    Standing::Trial { .. } => {
                         return match self.trials.get(account) {
                             Some((check, chosen)) if *check == record.id && chosen == agent => Place::Runs,
                             trial => {

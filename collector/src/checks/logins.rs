@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use parallax_model::check::{Assignment, CheckResult};
 use parallax_model::credential::{Mechanism, SealedSecret};
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
+use parallax_model::observation::Observation;
 use parallax_model::spec::LoginSpec;
 use parallax_model::stage::{Outcome, StageName};
 use parallax_model::vantage::AgentName;
 use uuid::Uuid;
 
 use super::Face;
+use super::doubts::Doubts;
 use crate::runs::LoginSettled;
 use crate::store::{
     Account, CheckRecord, CircuitRecord, CircuitState, KeptCredential, OWN_GENERATION, Store, StoreError,
@@ -102,8 +104,8 @@ pub(super) enum Standing {
     Free { taken: Option<Timestamp> },
     /// Nobody sends it, and this is said of it.
     Rejected(Fault),
-    /// One agent sends it once more, as was asked for then.
-    Retry(Timestamp),
+    /// One agent alone sends it; once more although it was turned down there, if it was asked for, or taken, since then.
+    Trial { since: Option<Timestamp> },
 }
 
 impl Standing {
@@ -111,7 +113,7 @@ impl Standing {
     pub(super) const fn retry(&self) -> Option<Timestamp> {
         match self {
             Self::Free { taken } => *taken,
-            Self::Retry(at) => Some(*at),
+            Self::Trial { since } => *since,
             Self::Rejected(_) => None,
         }
     }
@@ -122,6 +124,7 @@ impl Standing {
 pub(super) struct Logins {
     secrets: BTreeMap<String, KeptCredential>,
     circuits: BTreeMap<Account, CircuitRecord>,
+    doubts: Doubts,
 }
 
 impl Logins {
@@ -137,6 +140,14 @@ impl Logins {
         self.secrets = credentials.secrets.into_iter().map(by_name).collect();
         let by_account = |circuit: CircuitRecord| (circuit.account.clone(), circuit);
         self.circuits = credentials.circuits.into_iter().map(by_account).collect();
+        let secrets = &self.secrets;
+        self.doubts.retain(|account| {
+            let kept = secrets.get(&account.credential);
+            account.generation
+                == kept.map_or(OWN_GENERATION.to_owned(), |kept| {
+                    kept.credential.generation.to_string()
+                })
+        });
     }
 
     /// How an agent logs in with a credential. One that is kept here goes before those that agents keep themselves.
@@ -194,49 +205,61 @@ impl Logins {
 
     /// Whether it may be sent, and by whom.
     pub(super) fn standing(&self, account: &Account) -> Standing {
-        match self.circuits.get(account) {
-            None => Standing::Free { taken: None },
-            Some(circuit) => match circuit.state {
-                CircuitState::Open => Standing::Rejected(known(circuit)),
-                CircuitState::Retry(at) => Standing::Retry(at),
-                CircuitState::Accepted(at) => Standing::Free { taken: Some(at) },
-            },
+        let since = match self.circuits.get(account).map(|circuit| (circuit, circuit.state)) {
+            Some((circuit, CircuitState::Open)) => return Standing::Rejected(known(circuit)),
+            Some((_, CircuitState::Retry(at))) => return Standing::Trial { since: Some(at) },
+            Some((_, CircuitState::Accepted(at))) => Some(at),
+            None => None,
+        };
+        match self.doubts.find(account) {
+            Some(_) => Standing::Trial { since },
+            None => Standing::Free { taken: since },
         }
     }
 
-    /// Whether some secret is to be tried once more.
-    pub(super) fn has_retries(&self) -> bool {
+    /// Whether some secret is sent by one agent alone.
+    pub(super) fn has_trials(&self) -> bool {
         let is_retry = |circuit: &CircuitRecord| matches!(circuit.state, CircuitState::Retry(_));
-        self.circuits.values().any(is_retry)
+        !self.doubts.is_empty() || self.circuits.values().any(is_retry)
     }
 
-    /// Who saw the secret turned down last.
-    pub(super) fn seen_rejected(&self, account: &Account) -> Option<&AgentName> {
-        self.circuits.get(account).map(|circuit| &circuit.agent)
+    /// Whether an agent goes before others to send a secret alone: not who saw it turned down last, since an agent lets some
+    /// time pass between two tries; and who got no answer, since that agent waits already.
+    pub(super) fn goes_first(&self, account: &Account, agent: &AgentName) -> bool {
+        match (self.circuits.get(account), self.doubts.find(account)) {
+            (Some(circuit), _) if matches!(circuit.state, CircuitState::Retry(_)) => circuit.agent != *agent,
+            (_, Some(doubt)) => doubt.agent == *agent,
+            (_, None) => true,
+        }
     }
 
-    /// What is said of a login that somebody else makes once more.
+    /// What is said of a login that is left to one agent.
     pub(super) fn left_to(&self, account: &Account, who: Option<&AgentName>) -> Fault {
-        let circuit = self.circuits.get(account);
-        let how = circuit.map_or(AuthFault::CredentialsRejected, |circuit| {
-            AuthFault::from_name(&circuit.words)
-        });
-        let seen = circuit.map_or_else(String::new, |circuit| {
-            format!(" for {} on {:.0}", circuit.agent, circuit.opened_at)
-        });
-        let who = who.map_or_else(
-            || "an agent, when one that can is connected".to_owned(),
-            ToString::to_string,
-        );
-        Fault::new(
-            FaultKind::Auth(how),
-            format!("the secret was rejected{seen}; it is tried once more by {who}"),
-        )
+        match (self.circuits.get(account), self.doubts.find(account)) {
+            (Some(circuit), _) if matches!(circuit.state, CircuitState::Retry(_)) => retried(circuit, who),
+            (_, Some(doubt)) => doubt.left_to(who),
+            (Some(circuit), None) => retried(circuit, who),
+            (None, None) => Fault::new(
+                FaultKind::Auth(AuthFault::SecretUnavailable),
+                "another agent sends the secret",
+            ),
+        }
+    }
+
+    /// A round is over: whether a secret is doubted since.
+    pub(super) fn round_closed<'a>(
+        &mut self,
+        seen: impl Iterator<Item = (Login, &'a Observation)>,
+        at: Timestamp,
+    ) -> bool {
+        let seen = seen.map(|(login, observation)| (login.account().clone(), observation));
+        self.doubts.round_closed(seen, at)
     }
 
     /// What a server said of a secret, as the store has it now too. One that was typed is in no check.
     pub(super) fn settled(&mut self, settled: &LoginSettled, at: Timestamp) {
         let account = &settled.account;
+        self.doubts.end(account);
         match &settled.rejected {
             _ if account.credential.is_empty() => {}
             Some(how) => {
@@ -311,7 +334,8 @@ impl Logins {
                 Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotReached => {}
             }
         }
-        let stood = matches!(state, Some(CircuitState::Open | CircuitState::Retry(_)));
+        let stood = matches!(state, Some(CircuitState::Open | CircuitState::Retry(_)))
+            || self.doubts.find(account).is_some();
         if !accepted || (record.cleared == account.generation && !stood) {
             return None;
         }
@@ -333,5 +357,15 @@ fn known(circuit: &CircuitRecord) -> Fault {
         format!(
             "the secret was rejected for {agent} on {at:.0} and is not sent again; put it right, or: ctl credential retry {name}"
         ),
+    )
+}
+
+/// What is said of a login that one agent makes once more although the secret was turned down.
+fn retried(circuit: &CircuitRecord, who: Option<&AgentName>) -> Fault {
+    let (agent, at) = (&circuit.agent, circuit.opened_at);
+    let who = who.map_or("an agent, when one that can is connected", AgentName::as_str);
+    Fault::new(
+        FaultKind::Auth(AuthFault::from_name(&circuit.words)),
+        format!("the secret was rejected for {agent} on {at:.0}; it is tried once more by {who}"),
     )
 }

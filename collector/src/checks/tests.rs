@@ -3,7 +3,7 @@ use std::time::Instant;
 use parallax_model::check::{CheckDefinition, CheckResult};
 use parallax_model::credential::SealedSecret;
 use parallax_model::evidence::{AuthenticateEvidence, Evidence, ImapReply};
-use parallax_model::fault::{AuthFault, Fault, FaultKind};
+use parallax_model::fault::{AuthFault, Fault, FaultKind, ImapFault};
 use parallax_model::observation::{Attempt, Observation, Purpose, Reason, VantageOutcome};
 use parallax_model::selector::Selector;
 use parallax_model::spec::Depth;
@@ -701,4 +701,79 @@ fn a_circuit_of_a_secret_that_agents_keep_is_known_after_a_start() {
     let mut checks = Checks::restored(vec![login_check()], credentials);
     checks.agents_changed(&agents);
     assert!(goes_without(&checks.assignments(&name("fra-1"))));
+}
+
+/// A check whose secret was taken once, at agents that have it.
+fn at_work(names: &[&str]) -> Checks {
+    let cleared = CheckRecord {
+        cleared: Uuid::from_u128(1).to_string(),
+        ..(*login_check()).clone()
+    };
+    let mut checks = Checks::restored(vec![Arc::new(cleared)], login(names, 1));
+    checks.agents_changed(&agents(names));
+    everybody_is_told(&mut checks, names);
+    checks
+}
+
+fn silence() -> Outcome {
+    Outcome::Failed(Fault::new(FaultKind::Imap(ImapFault::Timeout), "nothing came"))
+}
+
+/// A round in which these came to that; whether its secret is doubted since.
+fn round(checks: &mut Checks, came: &[(&str, Outcome)]) -> bool {
+    let mut seen = Vec::new();
+    for (agent, outcome) in came {
+        let result = match outcome {
+            Outcome::Ok => authenticated(checks, &name(agent), outcome.clone()),
+            _ => said(checks, &name(agent), outcome.clone()),
+        };
+        seen.push(result.observation);
+    }
+    checks.round_closed(Uuid::from_u128(1), &seen, asked_at())
+}
+
+#[test]
+fn a_secret_whose_logins_nobody_answers_is_sent_by_one_agent_until_it_is_taken() {
+    let names = ["ams-1", "fra-1", "nyc-1"];
+    let mut checks = at_work(&names);
+    assert!(round(&mut checks, &[("fra-1", silence()), ("nyc-1", silence())]));
+    assert!(
+        !round(&mut checks, &[("ams-1", silence())]),
+        "it is doubted already"
+    );
+    for agent in names {
+        let its = checks.assignments(&name(agent)).into_values().next().unwrap();
+        let left = its.login_rejected.map(Fault::from);
+        assert_eq!(its.login_cleared, agent == "fra-1", "{agent}: {left:?}");
+        if let Some(fault) = left {
+            assert_eq!(fault.kind, FaultKind::Imap(ImapFault::Timeout));
+            let told =
+                "for fra-1 on 1970-01-01T00:00:07Z; it may have counted, and only fra-1 sends the secret";
+            assert!(fault.message.contains(told), "{fault:?}");
+        }
+    }
+    everybody_is_told(&mut checks, &names);
+    let taken = authenticated(&checks, &name("fra-1"), Outcome::Ok);
+    assert!(checks.heard(&name("fra-1"), &taken, asked_at()).is_some());
+    for agent in names {
+        let its = checks.assignments(&name(agent)).into_values().next().unwrap();
+        assert!(its.login_cleared, "{agent}");
+    }
+}
+
+#[test]
+fn a_secret_with_which_one_agent_is_let_in_or_gets_an_answer_is_not_doubted_for_others() {
+    let names = ["ams-1", "fra-1"];
+    let mut checks = at_work(&names);
+    assert!(!round(
+        &mut checks,
+        &[("ams-1", Outcome::Ok), ("fra-1", silence())]
+    ));
+    let busy = Fault::new(FaultKind::Auth(AuthFault::BackendUnavailable), "later");
+    assert!(!round(&mut checks, &[("ams-1", Outcome::Failed(busy))]));
+    assert!(!round(&mut checks, &[("ams-1", Outcome::NotReached)]));
+    for agent in names {
+        let its = checks.assignments(&name(agent)).into_values().next().unwrap();
+        assert!(its.login_cleared, "{agent}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Who tries once more a secret that was turned down: of all checks and all agents one.
+//! Who alone sends a secret that was turned down or is doubted: of all checks and all agents one.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,10 @@ use crate::store::Account;
 pub(super) type Trials = BTreeMap<Account, (Uuid, AgentName)>;
 
 impl Checks {
-    /// Whoever was chosen stays while it is connected, since it may have sent the secret already. Anybody else goes before
-    /// who saw it turned down last: an agent lets some time pass between two tries.
+    /// Whoever was chosen stays while it is connected, since it may have sent the secret already.
     pub(super) fn chosen_for_trials(&self, able: &BTreeMap<Uuid, Able>) -> Trials {
         let mut chosen: BTreeMap<Account, (u8, (Uuid, AgentName))> = BTreeMap::new();
-        if !self.logins.has_retries() {
+        if !self.logins.has_trials() {
             return Trials::new();
         }
         for (&check, agent) in able
@@ -32,16 +31,16 @@ impl Checks {
                 .and_then(|record| self.login_of(record, agent));
             let Some(login) = login else { continue };
             let account = login.account();
-            if !matches!(self.logins.standing(account), Standing::Retry(_)) {
+            if !matches!(self.logins.standing(account), Standing::Trial { .. }) {
                 continue;
             }
             let trial = (check, agent.clone());
             let rank = if self.trials.get(account) == Some(&trial) {
                 0
-            } else if self.logins.seen_rejected(account) == Some(agent) {
-                2
-            } else {
+            } else if self.logins.goes_first(account, agent) {
                 1
+            } else {
+                2
             };
             let best = chosen.get(account).is_none_or(|(best, _)| rank < *best);
             if best {

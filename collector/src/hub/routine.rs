@@ -236,10 +236,14 @@ impl Hub {
     }
 
     fn carry_out_rounds(&mut self, effects: Vec<RoundEffect>, now: Instant) {
+        let mut is_doubted = false;
         for effect in effects {
             match effect {
                 RoundEffect::Diagnose(question) => self.diagnose(*question, now),
-                RoundEffect::Close(closed) => self.close_round(*closed),
+                RoundEffect::Close(closed) => {
+                    is_doubted |= self.doubts_of(&closed);
+                    self.close_round(*closed);
+                }
                 RoundEffect::SetBack(to) => {
                     warn!(%to, "this host's clock was set back: rounds that began later come again");
                     self.routine.closing.set_back(to);
@@ -248,6 +252,15 @@ impl Hub {
                 }
             }
         }
+        if is_doubted {
+            self.reassign(None, now);
+        }
+    }
+
+    /// Whether a round lets its secret be doubted; what is long over says nothing of now.
+    fn doubts_of(&mut self, closed: &ClosedRound) -> bool {
+        let (check, at) = (closed.outcome.check.id, Timestamp::now());
+        !closed.outcome.late && self.routine.checks.round_closed(check, &closed.observations, at)
     }
 
     fn diagnose(&mut self, question: ToDiagnose, now: Instant) {
