@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hmac::{Hmac, Mac as _};
-use jiff::Timestamp;
 use parallax_identity::{Readers, write_whole};
 use parallax_model::credential::{ClientIdentity, Credential};
 use parallax_model::fault::{AuthFault, Fault, FaultKind};
@@ -20,11 +19,13 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::OwnedMutexGuard;
 
+pub(crate) use asker::Asker;
 use rejection::Rejection;
 use silence::Silence;
 
 use crate::moment::Moment;
 
+mod asker;
 mod rejection;
 mod silence;
 
@@ -80,21 +81,6 @@ impl From<Written> for Known {
     }
 }
 
-/// Who wants a login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// A person, who asked for this one.
-    Person {
-        /// Whether it is wanted although the secret was turned down before.
-        insists: bool,
-    },
-    /// A check or a scrape: it comes again by itself, whatever comes of this one.
-    Routine {
-        /// Since when a secret that was turned down may be sent once more.
-        once: Option<Timestamp>,
-    },
-}
-
 /// A user at a host.
 type Account = (String, String);
 
@@ -110,30 +96,6 @@ pub(crate) struct Guarded {
     tag: Tag,
     asker: Asker,
     retried: AtomicBool,
-}
-
-impl Asker {
-    fn wants_again(self, rejection: &Rejection) -> bool {
-        match self {
-            Self::Person { insists } => insists,
-            Self::Routine { once } => once.is_some_and(|once| !rejection.was_at_request(once)),
-        }
-    }
-
-    const fn what_helps(self) -> &'static str {
-        match self {
-            Self::Person { .. } => "it is sent again only with --retry-login",
-            Self::Routine { .. } => "it is sent again, once, after ctl credential retry",
-        }
-    }
-
-    /// By which a later one is told from this.
-    const fn request(self) -> Option<Timestamp> {
-        match self {
-            Self::Person { .. } => None,
-            Self::Routine { once } => once,
-        }
-    }
 }
 
 impl Circuit {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parallax_model::credential::Secret;
 use parallax_model::fault::ImapFault;
 
