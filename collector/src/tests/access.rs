@@ -11,6 +11,7 @@ use parallax_proto::v1::access_client::AccessClient;
 use parallax_proto::v1::agent_link_client::AgentLinkClient;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_stream::StreamExt as _;
@@ -28,6 +29,8 @@ use crate::config::{Config, Terms};
 use crate::service::roles::CALLS;
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// For any answer. A client whose connection is refused behind its own handshake may wait for ever.
+const TO_ANSWER: Duration = Duration::from_secs(20);
 
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,8 +256,13 @@ async fn connect(collector: &Collector, tls: Arc<ClientConfig>) -> Option<Channe
     endpoint.connect_with_connector(connector).await.ok()
 }
 
-/// Makes a call with an empty message.
+/// Makes a call with an empty message. What is neither answered nor refused in time came to nothing.
 async fn call(collector: &Collector, tls: Arc<ClientConfig>, path: &'static str) -> Met {
+    let answered = unhurried_call(collector, tls, path);
+    timeout(TO_ANSWER, answered).await.unwrap_or(Met::Nothing)
+}
+
+async fn unhurried_call(collector: &Collector, tls: Arc<ClientConfig>, path: &'static str) -> Met {
     let Some(channel) = connect(collector, tls).await else {
         return Met::Nothing;
     };
