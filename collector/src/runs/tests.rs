@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parallax_model::credential::SealedSecret;
 use parallax_model::fault::{AuthFault, Fault, FaultKind, TcpFault};
 use parallax_model::finding::{FindingKind, Verdict};
 use parallax_model::observation::{Attempt, Purpose, VantageOutcome};
@@ -500,16 +501,22 @@ fn what_an_experiment_shows_is_added_to_what_was_seen() {
     );
 }
 
-#[test]
-fn a_rejected_secret_is_tried_by_one_agent_of_the_run() {
+/// A login, and its secret as it is sealed to an agent.
+fn login() -> (LoginSpec, SealedSecret) {
     let login = LoginSpec {
         user: "probe".into(),
         mechanism: None,
     };
-    let sealed = parallax_model::credential::SealedSecret {
+    let sealed = SealedSecret {
         encapsulated_key: vec![1],
         ciphertext: vec![2],
     };
+    (login, sealed)
+}
+
+#[test]
+fn a_rejected_secret_is_tried_by_one_agent_of_the_run() {
+    let (login, sealed) = login();
     let agents = ["ams-1", "fra-1", "nyc-1"];
     let inquiry = Inquiry {
         spec: Arc::new(ProbeSpec {
@@ -571,14 +578,7 @@ fn a_kept_secret_that_was_rejected_before_fails_at_every_agent_as_it_did() {
         }),
         ..LoginPast::default()
     };
-    let login = LoginSpec {
-        user: "probe".into(),
-        mechanism: None,
-    };
-    let sealed = parallax_model::credential::SealedSecret {
-        encapsulated_key: vec![1],
-        ciphertext: vec![2],
-    };
+    let (login, sealed) = login();
     let agents = ["ams-1", "fra-1"];
     let inquiry = Inquiry {
         spec: Arc::new(ProbeSpec {
